@@ -1,0 +1,211 @@
+#include "base/text.h"
+
+#include <assert.h>
+
+static bool is_continuation(uint8_t byte)
+{
+    return (byte & 0xc0) == 0x80;
+}
+
+size_t osr_utf8_character(const uint8_t *at, size_t left)
+{
+    if (left == 0) {
+        return 0;
+    }
+    uint8_t first = at[0];
+    if (first < 0x80) {
+        return 1;
+    }
+    if (first < 0xc2 || left < 2 || !is_continuation(at[1])) {
+        return 0; /* a continuation alone, an overlong form of two bytes, or cut off */
+    }
+    if (first < 0xe0) {
+        return 2;
+    }
+    if (left < 3 || !is_continuation(at[2])) {
+        return 0;
+    }
+    if (first < 0xf0) {
+        bool is_overlong = first == 0xe0 && at[1] < 0xa0;
+        bool is_surrogate = first == 0xed && at[1] >= 0xa0;
+        return is_overlong || is_surrogate ? 0 : 3;
+    }
+    bool is_overlong = first == 0xf0 && at[1] < 0x90;
+    bool is_beyond = first > 0xf4 || (first == 0xf4 && at[1] >= 0x90);
+    return left < 4 || !is_continuation(at[3]) || is_overlong || is_beyond ? 0 : 4;
+}
+
+bool osr_utf8_is_valid(struct osr_slice text)
+{
+    for (size_t i = 0; i < text.size;) {
+        uint64_t eight;
+        if (text.size - i >= sizeof(eight)) {
+            memcpy(&eight, text.data + i, sizeof(eight));
+            if ((eight & 0x8080808080808080u) == 0) {
+                i += sizeof(eight);
+                continue;
+            }
+        }
+        size_t character = osr_utf8_character(text.data + i, text.size - i);
+        if (character == 0) {
+            return false;
+        }
+        i += character;
+    }
+    return true;
+}
+
+bool osr_text_is_plain(struct osr_slice text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < 0x20 || text.data[i] == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- base64 ---- */
+
+static const char base64_alphabet[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void base64_encode_group(uint8_t *text, uint32_t group)
+{
+    for (int i = 3; i >= 0; i--) {
+        text[i] = (uint8_t)base64_alphabet[group & 63];
+        group >>= 6;
+    }
+}
+
+void osr_base64_encode(struct osr_buffer *buffer, struct osr_slice bytes)
+{
+    size_t size = (bytes.size + 2) / 3 * 4;
+    uint8_t *text = osr_buffer_reserve(buffer, size);
+    buffer->size += size;
+    const uint8_t *at = bytes.data;
+    size_t left = bytes.size;
+    for (; left >= 3; left -= 3, at += 3, text += 4) {
+        base64_encode_group(text, (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2]);
+    }
+    if (left > 0) {
+        uint32_t second = left == 2 ? at[1] : 0;
+        base64_encode_group(text, (uint32_t)at[0] << 16 | second << 8);
+        memcpy(text + left + 1, "==", 3 - left);
+    }
+}
+
+/* 0..63, or -1 for what is not in the alphabet. */
+static int base64_value(uint8_t character)
+{
+    if (character >= 'A' && character <= 'Z') {
+        return character - 'A';
+    }
+    if (character >= 'a' && character <= 'z') {
+        return character - 'a' + 26;
+    }
+    if (character >= '0' && character <= '9') {
+        return character - '0' + 52;
+    }
+    return character == '+' ? 62 : character == '/' ? 63 : -1;
+}
+
+/* Four characters, of which `padding` are '=', to 3 - padding bytes. */
+static bool base64_decode_group(struct osr_buffer *buffer, const uint8_t *text, size_t padding)
+{
+    uint32_t group = 0;
+    for (size_t i = 0; i < 4; i++) {
+        int value = i < 4 - padding ? base64_value(text[i]) : 0;
+        if (value < 0) {
+            return false;
+        }
+        group = group << 6 | (uint32_t)value;
+    }
+    const uint8_t bytes[] = {(uint8_t)(group >> 16), (uint8_t)(group >> 8), (uint8_t)group};
+    uint32_t unused = group & ((1u << 8 * padding) - 1);
+    osr_buffer_add(buffer, bytes, 3 - padding);
+    return unused == 0;
+}
+
+bool osr_base64_decode(struct osr_buffer *buffer, struct osr_slice text)
+{
+    if (text.size % 4 != 0) {
+        return false;
+    }
+    size_t before = buffer->size;
+    for (size_t i = 0; i < text.size; i += 4) {
+        const uint8_t *group = text.data + i;
+        size_t padding = 0;
+        if (i + 4 == text.size && group[3] == '=') {
+            padding = group[2] == '=' ? 2 : 1;
+        }
+        if (!base64_decode_group(buffer, group, padding)) {
+            buffer->size = before;
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- base32, hex ---- */
+
+void osr_base32_encode(char *text, struct osr_slice bytes)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint32_t pending = 0; /* the lowest `bits` bits wait to be written */
+    unsigned bits = 0;
+    for (size_t i = 0; i < bytes.size; i++) {
+        pending = pending << 8 | bytes.data[i];
+        bits += 8;
+        while (bits >= 5) {
+            bits -= 5;
+            *text++ = alphabet[pending >> bits & 31];
+        }
+    }
+    if (bits > 0) {
+        *text++ = alphabet[pending << (5 - bits) & 31];
+    }
+    *text = '\0';
+}
+
+void osr_hex_encode(char *text, struct osr_slice bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.size; i++) {
+        *text++ = digits[bytes.data[i] >> 4];
+        *text++ = digits[bytes.data[i] & 15];
+    }
+    *text = '\0';
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Optimal string alignment. */
+size_t osr_text_distance(const char *a, const char *b)
+{
+    size_t rows[OSR_TEXT_DISTANCE_BYTES_MAX + 1][OSR_TEXT_DISTANCE_BYTES_MAX + 1];
+    size_t a_size = strlen(a);
+    size_t b_size = strlen(b);
+    if (a_size > OSR_TEXT_DISTANCE_BYTES_MAX || b_size > OSR_TEXT_DISTANCE_BYTES_MAX) {
+        return SIZE_MAX;
+    }
+    for (size_t i = 0; i <= a_size; i++) {
+        rows[i][0] = i;
+    }
+    for (size_t j = 0; j <= b_size; j++) {
+        rows[0][j] = j;
+    }
+    for (size_t i = 1; i <= a_size; i++) {
+        for (size_t j = 1; j <= b_size; j++) {
+            size_t replaced = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+            rows[i][j] = least(replaced, least(rows[i - 1][j], rows[i][j - 1]) + 1);
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                rows[i][j] = least(rows[i][j], rows[i - 2][j - 2] + 1);
+            }
+        }
+    }
+    return rows[a_size][b_size];
+}

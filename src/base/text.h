@@ -1,0 +1,30 @@
+/* text.h -- encodings of bytes as text, and checks of text. */
+#ifndef OSR_BASE_TEXT_H
+#define OSR_BASE_TEXT_H
+
+#include "base/bytes.h"
+
+/* Strict UTF-8 (RFC 3629): no overlong forms, no surrogates, nothing over U+10FFFF. */
+bool osr_utf8_is_valid(struct osr_slice text);
+/* Bytes of the character that begins here, 1 to 4; 0 where none does. */
+size_t osr_utf8_character(const uint8_t *at, size_t left);
+/* Neither NUL nor any other control character (below 0x20, 0x7f). */
+bool osr_text_is_plain(struct osr_slice text);
+
+/* Base64 with padding (RFC 4648, section 4). */
+void osr_base64_encode(struct osr_buffer *buffer, struct osr_slice bytes);
+/* Strict: padded, no white space, unused bits zero. False leaves `buffer` as it was. */
+bool osr_base64_decode(struct osr_buffer *buffer, struct osr_slice text);
+
+/* Lower-case base32 without padding, alphabet a-z2-7: instance ids. `text` gets
+ * (size * 8 + 4) / 5 characters and a NUL. */
+void osr_base32_encode(char *text, struct osr_slice bytes);
+
+void osr_hex_encode(char *text, struct osr_slice bytes); /* 2 * size characters and a NUL */
+
+/* How many characters must be put in, left out, replaced or swapped with their neighbour to make
+ * b from a: for "did you mean". SIZE_MAX where one has over OSR_TEXT_DISTANCE_BYTES_MAX bytes. */
+enum { OSR_TEXT_DISTANCE_BYTES_MAX = 32 };
+size_t osr_text_distance(const char *a, const char *b);
+
+#endif

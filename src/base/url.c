@@ -1,0 +1,277 @@
+#include "base/url.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+enum { TCP_PORT_DEFAULT = 12346, SETTLE_MS_MAX = 60000, INSTANCE_CHARS = 32 };
+
+/* What stands between two places of the text. */
+struct span {
+    const char *begin;
+    const char *end;
+};
+
+static int refuse(struct osr_err *err, const char *text, const char *why)
+{
+    osr_err_set(err, OSR_INVALID_ARGUMENT, "'%s': %s", text, why);
+    osr_err_hint(err, "an address looks like tcp://HOST:PORT or unix:///PATH");
+    return OSR_INVALID_ARGUMENT;
+}
+
+/* Copies a span that must not be empty; false where it is, or where it does not fit. */
+static bool copy(char *target, size_t size, struct span span)
+{
+    size_t length = (size_t)(span.end - span.begin);
+    if (length == 0 || length >= size) {
+        return false;
+    }
+    memcpy(target, span.begin, length);
+    target[length] = '\0';
+    return true;
+}
+
+/* Decimal digits up to `max`; false for anything else. */
+static bool parse_number(struct span span, unsigned long max, unsigned long *ret_number)
+{
+    unsigned long number = 0;
+    for (const char *at = span.begin; at < span.end; at++) {
+        if (*at < '0' || *at > '9') {
+            return false;
+        }
+        number = number * 10 + (unsigned long)(*at - '0');
+        if (number > max) {
+            return false;
+        }
+    }
+    *ret_number = number;
+    return span.begin < span.end;
+}
+
+/* ---- parameters ---- */
+
+static bool is_codec(const char *value)
+{
+    return strcmp(value, "json") == 0 || strcmp(value, "protobuf") == 0;
+}
+
+static bool is_peer_kind(const char *value)
+{
+    return strcmp(value, "seed") == 0;
+}
+
+static bool is_settle_ms(const char *value)
+{
+    unsigned long ms;
+    return parse_number((struct span){value, value + strlen(value)}, SETTLE_MS_MAX, &ms);
+}
+
+/* The form of an instance's id (model/identity.h). */
+static bool is_instance(const char *value)
+{
+    return strlen(value) == INSTANCE_CHARS &&
+           strspn(value, "abcdefghijklmnopqrstuvwxyz234567") == INSTANCE_CHARS;
+}
+
+static bool is_yes_or_no(const char *value)
+{
+    return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0;
+}
+
+static const struct {
+    const char *key;
+    bool (*is_valid)(const char *value);
+    const char *expected;
+} parameters_known[] = {
+    {"arrivals", is_yes_or_no, "arrivals is yes or no"},
+    {"codec", is_codec, "codec is json or protobuf"},
+    {"id", is_instance, "id is an instance's, 32 characters"},
+    {"peer", is_peer_kind, "peer is seed"},
+    {"settle_ms", is_settle_ms, "settle_ms is a number from 0 to 60000"},
+};
+
+static int hex_value(char digit)
+{
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
+}
+
+/* Resolves %XX. False for a broken escape, NUL, or a value that is too long. */
+static bool decode_value(char *target, size_t size, struct span span)
+{
+    size_t length = 0;
+    for (const char *at = span.begin; at < span.end; at++) {
+        char character = *at;
+        if (character == '%') {
+            int high = span.end - at > 2 ? hex_value(at[1]) : -1;
+            int low = high >= 0 ? hex_value(at[2]) : -1;
+            if (low < 0) {
+                return false;
+            }
+            character = (char)(high * 16 + low);
+            at += 2;
+        }
+        if (character == '\0' || length + 1 >= size) {
+            return false;
+        }
+        target[length++] = character;
+    }
+    target[length] = '\0';
+    return true;
+}
+
+static int check_parameter(const struct osr_url *url, const char *key, const char *value,
+                           struct osr_err *err)
+{
+    for (size_t i = 0; i < sizeof(parameters_known) / sizeof(parameters_known[0]); i++) {
+        if (strcmp(parameters_known[i].key, key) == 0) {
+            bool is_valid = parameters_known[i].is_valid(value);
+            return is_valid ? 0 : refuse(err, url->text, parameters_known[i].expected);
+        }
+    }
+    osr_err_set(err, OSR_INVALID_ARGUMENT, "'%s': unknown parameter '%s'", url->text, key);
+    osr_err_hint(err, "known are arrivals, codec, id, peer, settle_ms");
+    return OSR_INVALID_ARGUMENT;
+}
+
+static int add_parameter(struct osr_url *url, struct span span, struct osr_err *err)
+{
+    const char *equals = memchr(span.begin, '=', (size_t)(span.end - span.begin));
+    if (equals == NULL) {
+        return refuse(err, url->text, "a parameter is KEY=VALUE");
+    }
+    char key[sizeof(url->parameters[0].key)];
+    char value[sizeof(url->parameters[0].value)];
+    if (!copy(key, sizeof(key), (struct span){span.begin, equals}) ||
+        !decode_value(value, sizeof(value), (struct span){equals + 1, span.end})) {
+        return refuse(err, url->text, "a parameter is malformed or too long");
+    }
+    if (osr_url_parameter(url, key) != NULL) {
+        return refuse(err, url->text, "a parameter is given twice");
+    }
+    int code = check_parameter(url, key, value, err);
+    if (code != 0) {
+        return code;
+    }
+    if (url->parameter_count == OSR_URL_PARAMETERS_MAX) {
+        return refuse(err, url->text, "too many parameters");
+    }
+    memcpy(url->parameters[url->parameter_count].key, key, sizeof(key));
+    memcpy(url->parameters[url->parameter_count].value, value, sizeof(value));
+    url->parameter_count++;
+    return 0;
+}
+
+static int parse_parameters(struct osr_url *url, const char *at, struct osr_err *err)
+{
+    for (;;) {
+        const char *end = strchrnul(at, '&');
+        int code = add_parameter(url, (struct span){at, end}, err);
+        if (code != 0 || *end == '\0') {
+            return code;
+        }
+        at = end + 1;
+    }
+}
+
+/* ---- address ---- */
+
+/* HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. */
+static int parse_host_and_port(struct osr_url *url, struct span span, struct osr_err *err)
+{
+    struct span host = span;
+    const char *rest; /* what follows the host: nothing, or :PORT */
+    if (*span.begin == '[') {
+        host.begin++;
+        host.end = memchr(span.begin, ']', (size_t)(span.end - span.begin));
+        if (host.end == NULL) {
+            return refuse(err, url->text, "']' is missing behind the IPv6 address");
+        }
+        rest = host.end + 1;
+    } else {
+        const char *colon = memchr(span.begin, ':', (size_t)(span.end - span.begin));
+        host.end = colon != NULL ? colon : span.end;
+        rest = host.end;
+    }
+    if (!copy(url->host, sizeof(url->host), host)) {
+        return refuse(err, url->text, "the host is missing or too long");
+    }
+    struct in6_addr address;
+    if (*span.begin == '[' && inet_pton(AF_INET6, url->host, &address) != 1) {
+        return refuse(err, url->text, "no IPv6 address stands between '[' and ']'");
+    }
+    if (rest == span.end) {
+        url->port = TCP_PORT_DEFAULT;
+        return 0;
+    }
+    unsigned long port;
+    if (*rest != ':' || !parse_number((struct span){rest + 1, span.end}, UINT16_MAX, &port)) {
+        return refuse(err, url->text, "the port is a number from 0 to 65535");
+    }
+    url->port = (uint16_t)port;
+    return 0;
+}
+
+static int parse_address(struct osr_url *url, struct span span, struct osr_err *err)
+{
+    if (strcmp(url->scheme, "tcp") == 0) {
+        return parse_host_and_port(url, span, err);
+    }
+    if (strcmp(url->scheme, "unix") == 0) {
+        bool fits = copy(url->host, sizeof(url->host), span);
+        return fits ? 0 : refuse(err, url->text, "the path is missing or too long");
+    }
+    osr_err_set(err, OSR_UNSUPPORTED_VERSION, "'%s': scheme '%s' is not supported", url->text,
+                url->scheme);
+    osr_err_hint(err, "supported are tcp:// and unix://");
+    return OSR_UNSUPPORTED_VERSION;
+}
+
+int osr_url_parse(const char *text, struct osr_url *ret_url, struct osr_err *err)
+{
+    struct osr_url url = {0};
+    struct span whole = {text, text + strlen(text)};
+    if (!copy(url.text, sizeof(url.text), whole)) {
+        return refuse(err, text, "the address is empty or too long");
+    }
+    const char *colon = strstr(text, "://");
+    if (colon == NULL || !copy(url.scheme, sizeof(url.scheme), (struct span){text, colon})) {
+        return refuse(err, text, "no address");
+    }
+    struct span address = {colon + strlen("://"), strchrnul(colon, '?')};
+    int code = parse_address(&url, address, err);
+    if (code == 0 && *address.end == '?') {
+        code = parse_parameters(&url, address.end + 1, err);
+    }
+    if (code == 0) {
+        *ret_url = url;
+    }
+    return code;
+}
+
+const char *osr_url_parameter(const struct osr_url *url, const char *key)
+{
+    for (size_t i = 0; i < url->parameter_count; i++) {
+        if (strcmp(url->parameters[i].key, key) == 0) {
+            return url->parameters[i].value;
+        }
+    }
+    return NULL;
+}
+
+bool osr_url_is_loopback(const struct osr_url *url)
+{
+    if (strcmp(url->scheme, "unix") == 0 || strcmp(url->host, "localhost") == 0) {
+        return true;
+    }
+    struct in_addr ipv4;
+    if (inet_pton(AF_INET, url->host, &ipv4) == 1) {
+        return ntohl(ipv4.s_addr) >> 24 == 127;
+    }
+    struct in6_addr ipv6;
+    return inet_pton(AF_INET6, url->host, &ipv6) == 1 && IN6_IS_ADDR_LOOPBACK(&ipv6);
+}
