@@ -1,0 +1,84 @@
+#include "model/identity.h"
+
+#include <stdio.h>
+
+#include "base/text.h"
+#include "model/form.h"
+
+enum { INSTANCE_HASH_SIZE = 20 };
+_Static_assert(INSTANCE_HASH_SIZE * 8 / 5 == OSR_INSTANCE_CHARS, "an id is its hash in base32");
+
+static const char *const known_streams[] = {"kb"};
+
+void osr_instance_id(char *id, const struct osr_public_key *key)
+{
+    const struct osr_slice pieces[] = {
+        OSR_FORM_TAG("osiris instance 1"),
+        osr_slice(key->bytes, sizeof(key->bytes)),
+    };
+    struct osr_hash hash = osr_sha256(pieces, sizeof(pieces) / sizeof(pieces[0]));
+    osr_base32_encode(id, osr_slice(hash.bytes, INSTANCE_HASH_SIZE));
+}
+
+bool osr_instance_id_is_valid(const char *id)
+{
+    return strspn(id, "abcdefghijklmnopqrstuvwxyz234567") == OSR_INSTANCE_CHARS &&
+           id[OSR_INSTANCE_CHARS] == '\0';
+}
+
+static bool stream_is_known(const char *stream)
+{
+    for (size_t i = 0; i < sizeof(known_streams) / sizeof(known_streams[0]); i++) {
+        if (strcmp(stream, known_streams[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int osr_feed_id_make(struct osr_feed_id *ret_id, const char *origin, const char *stream,
+                     uint64_t epoch, struct osr_err *err)
+{
+    if (!osr_instance_id_is_valid(origin)) {
+        return osr_err_set(err, OSR_INVALID_ARGUMENT, "origin: not an instance id");
+    }
+    if (!stream_is_known(stream)) {
+        return osr_err_set(err, OSR_INVALID_ARGUMENT, "stream: not known to this build");
+    }
+    if (epoch == 0) {
+        return osr_err_set(err, OSR_INVALID_ARGUMENT, "epoch: is 0, and counts from 1");
+    }
+    *ret_id = (struct osr_feed_id){.epoch = epoch};
+    snprintf(ret_id->origin, sizeof(ret_id->origin), "%s", origin);
+    snprintf(ret_id->stream, sizeof(ret_id->stream), "%s", stream);
+    return 0;
+}
+
+bool osr_feed_id_equal(const struct osr_feed_id *a, const struct osr_feed_id *b)
+{
+    return osr_feed_id_compare(a, b) == 0;
+}
+
+int osr_feed_id_compare(const struct osr_feed_id *a, const struct osr_feed_id *b)
+{
+    int order = strcmp(a->origin, b->origin);
+    if (order == 0) {
+        order = strcmp(a->stream, b->stream);
+    }
+    if (order == 0 && a->epoch != b->epoch) {
+        order = a->epoch < b->epoch ? -1 : 1;
+    }
+    return order;
+}
+
+void osr_proof_message(struct osr_buffer *buffer, const char *signer, const uint8_t *signer_nonce,
+                       const char *other, const uint8_t *other_nonce, struct osr_slice binding)
+{
+    struct osr_slice tag = OSR_FORM_TAG("osiris proof 1");
+    osr_buffer_add(buffer, tag.data, tag.size);
+    osr_form_add_text(buffer, signer);
+    osr_buffer_add(buffer, signer_nonce, OSR_NONCE_SIZE);
+    osr_form_add_text(buffer, other);
+    osr_buffer_add(buffer, other_nonce, OSR_NONCE_SIZE);
+    osr_form_add_slice(buffer, binding);
+}
