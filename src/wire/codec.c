@@ -1,0 +1,137 @@
+#include "wire/encoding.h"
+
+#include <assert.h>
+#include <pthread.h>
+
+size_t osr_field_value_size(const ProtobufCFieldDescriptor *field)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return sizeof(uint64_t);
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    default:
+        return sizeof(uint32_t);
+    }
+}
+
+/* ---- messages ---- */
+
+void osr_message_encode(enum osr_codec codec, const ProtobufCMessage *message,
+                        struct osr_buffer *buffer)
+{
+    if (codec == OSR_CODEC_JSON) {
+        osr_json_encode(message, buffer);
+    } else {
+        osr_protobuf_encode(message, buffer);
+    }
+}
+
+int osr_message_decode(enum osr_codec codec, const ProtobufCMessageDescriptor *descriptor,
+                       struct osr_slice bytes, struct osr_arena *arena,
+                       ProtobufCMessage **ret_message, struct osr_err *err)
+{
+    return codec == OSR_CODEC_JSON
+               ? osr_json_decode(descriptor, bytes, arena, ret_message, err)
+               : osr_protobuf_decode(descriptor, bytes, arena, ret_message, err);
+}
+
+/* ---- frames ---- */
+
+void osr_frame_encode(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer)
+{
+    assert(osr_frame_body(frame) != NULL);
+    if (codec == OSR_CODEC_JSON) {
+        osr_json_encode_frame(frame, buffer);
+    } else {
+        osr_protobuf_encode(&frame->base, buffer);
+    }
+}
+
+static int decode_protobuf_frame(struct osr_slice bytes, struct osr_arena *arena,
+                                 Osr__Frame **ret_frame, struct osr_err *err)
+{
+    ProtobufCMessage *message = NULL;
+    int code = osr_protobuf_decode(&osr__frame__descriptor, bytes, arena, &message, err);
+    if (code != 0) {
+        return code;
+    }
+    Osr__Frame *frame = (Osr__Frame *)message;
+    if (osr_frame_body(frame) == NULL) {
+        return osr_err_set(err, OSR_UNKNOWN_TYPE, "frame has no body that is known here");
+    }
+    *ret_frame = frame;
+    return 0;
+}
+
+int osr_frame_decode(enum osr_codec codec, struct osr_slice bytes, struct osr_arena *arena,
+                     Osr__Frame **ret_frame, uint64_t *ret_request_id, struct osr_err *err)
+{
+    bool is_json = codec == OSR_CODEC_JSON;
+    int code = is_json ? osr_json_decode_frame(bytes, arena, ret_frame, err)
+                       : decode_protobuf_frame(bytes, arena, ret_frame, err);
+    if (code == 0) {
+        *ret_request_id = (*ret_frame)->request_id;
+    } else {
+        *ret_request_id =
+            is_json ? osr_json_find_request_id(bytes) : osr_protobuf_find_request_id(bytes);
+    }
+    return code;
+}
+
+enum { FRAME_FIELDS_MAX = 64, TYPE_CHARS_MAX = 31 };
+
+static char frame_types[FRAME_FIELDS_MAX][TYPE_CHARS_MAX + 1]; /* by index of Frame's field */
+
+static void make_frame_types(void)
+{
+    assert(osr__frame__descriptor.n_fields <= FRAME_FIELDS_MAX);
+    for (size_t i = 0; i < osr__frame__descriptor.n_fields; i++) {
+        const char *name = osr__frame__descriptor.fields[i].name;
+        assert(strlen(name) <= TYPE_CHARS_MAX);
+        for (size_t k = 0; name[k] != '\0'; k++) {
+            bool is_lower = name[k] >= 'a' && name[k] <= 'z';
+            frame_types[i][k] = (char)(is_lower ? name[k] - 'a' + 'A' : name[k]);
+        }
+    }
+}
+
+const char *osr_frame_type(const Osr__Frame *frame)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, make_frame_types);
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(&osr__frame__descriptor, frame->body_case);
+    return field != NULL ? frame_types[field - osr__frame__descriptor.fields] : "";
+}
+
+ProtobufCMessage *osr_frame_body(const Osr__Frame *frame)
+{
+    /* All members of the union are pointers to messages. */
+    return frame->body_case != OSR__FRAME__BODY__NOT_SET ? (ProtobufCMessage *)frame->hello : NULL;
+}
+
+void osr_frame_set_body(Osr__Frame *frame, Osr__Frame__BodyCase body, ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field(&osr__frame__descriptor, body);
+    assert(field != NULL && field->descriptor == message->descriptor);
+    frame->body_case = body;
+    frame->hello = (Osr__Hello *)message;
+}
+
+void osr_error_message(Osr__Error *message, const struct osr_err *err)
+{
+    osr__error__init(message);
+    message->code = (Osr__Code)err->code;
+    message->message = (char *)err->message;
+    message->hint = (char *)err->hint;
+}

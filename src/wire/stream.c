@@ -1,0 +1,156 @@
+#include "wire/stream.h"
+
+#include "model/limits.h"
+
+#include <assert.h>
+
+enum {
+    LENGTH_SIZE = 4,
+    /* Memory kept while no input waits: an idle connection does not hold what its largest frame
+     * once needed. */
+    INPUT_KEEP_BYTES = 512 << 10,
+};
+
+void osr_stream_init(struct osr_stream *stream, enum osr_codec codec, bool codec_known,
+                     size_t frame_bytes_max)
+{
+    assert(frame_bytes_max < 1 << 24); /* so that a length begins with a zero byte */
+    *stream = (struct osr_stream){
+        .codec = codec,
+        .codec_known = codec_known,
+        .frame_bytes_max = frame_bytes_max > 0 ? frame_bytes_max : OSR_FRAME_BYTES_MAX,
+    };
+}
+
+void osr_stream_done(struct osr_stream *stream)
+{
+    osr_buffer_done(&stream->input);
+    stream->consumed = 0;
+}
+
+void osr_stream_add(struct osr_stream *stream, const void *data, size_t size)
+{
+    osr_buffer_add(&stream->input, data, size);
+}
+
+static struct osr_slice unread(const struct osr_stream *stream)
+{
+    if (stream->consumed == stream->input.size) {
+        return osr_slice(NULL, 0);
+    }
+    return osr_slice(stream->input.data + stream->consumed, stream->input.size - stream->consumed);
+}
+
+/* Moves what is left to the front only where at least as much was consumed before it: each byte
+ * is moved at most about once, however small the pieces in which it came. */
+static void drop_consumed(struct osr_stream *stream)
+{
+    size_t left = stream->input.size - stream->consumed;
+    if (left == 0 && stream->input.capacity > INPUT_KEEP_BYTES) {
+        osr_stream_done(stream);
+    } else if (left <= stream->consumed) {
+        osr_buffer_consume(&stream->input, stream->consumed);
+        stream->consumed = 0;
+    }
+}
+
+static int refuse_size(const struct osr_stream *stream, struct osr_err *err)
+{
+    return osr_err_set(err, OSR_TOO_LARGE, "frame is longer than %zu bytes",
+                       stream->frame_bytes_max);
+}
+
+static bool is_white_space(uint8_t byte)
+{
+    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+}
+
+static void pass_white_space(struct osr_stream *stream)
+{
+    struct osr_slice left = unread(stream);
+    size_t spaces = 0;
+    while (spaces < left.size && is_white_space(left.data[spaces])) {
+        spaces++;
+    }
+    stream->consumed += spaces;
+}
+
+/* The length of the JSON text at the front, 0 where it is not yet complete. */
+static int measure_json(struct osr_stream *stream, size_t *ret_length, struct osr_err *err)
+{
+    if (stream->split.at == 0) {
+        pass_white_space(stream);
+    }
+    struct osr_slice left = unread(stream);
+    size_t length = 0;
+    int code = osr_json_split(&stream->split, left, &length, err);
+    if (code != 0) {
+        return code;
+    }
+    if ((length > 0 ? length : left.size) > stream->frame_bytes_max) {
+        return refuse_size(stream, err);
+    }
+    *ret_length = length;
+    return 0;
+}
+
+static int measure_protobuf(struct osr_stream *stream, size_t *ret_length, struct osr_err *err)
+{
+    struct osr_slice left = unread(stream);
+    if (left.size < LENGTH_SIZE) {
+        return 0;
+    }
+    size_t length = osr_get_u32(left.data);
+    if (length > stream->frame_bytes_max) {
+        return refuse_size(stream, err);
+    }
+    if (length == 0) {
+        return osr_err_set(err, OSR_MALFORMED, "frame is empty");
+    }
+    if (left.size - LENGTH_SIZE >= length) {
+        stream->consumed += LENGTH_SIZE;
+        *ret_length = length;
+    }
+    return 0;
+}
+
+int osr_stream_next(struct osr_stream *stream, struct osr_slice *ret_bytes, struct osr_err *err)
+{
+    *ret_bytes = osr_slice(NULL, 0);
+    struct osr_slice left = unread(stream);
+    if (left.size > 0 && !stream->codec_known) {
+        stream->codec = left.data[0] == 0 ? OSR_CODEC_PROTOBUF : OSR_CODEC_JSON;
+        stream->codec_known = true;
+    }
+    size_t length = 0;
+    int code = stream->codec == OSR_CODEC_JSON ? measure_json(stream, &length, err)
+                                               : measure_protobuf(stream, &length, err);
+    if (code != 0) {
+        return code;
+    }
+    if (length == 0) {
+        drop_consumed(stream);
+        return 0;
+    }
+    *ret_bytes = osr_slice(unread(stream).data, length);
+    stream->consumed += length;
+    return 0;
+}
+
+bool osr_stream_is_partial(const struct osr_stream *stream)
+{
+    return unread(stream).size > 0;
+}
+
+void osr_stream_write(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer)
+{
+    if (codec == OSR_CODEC_JSON) {
+        osr_frame_encode(codec, frame, buffer);
+        osr_buffer_add_u8(buffer, '\n');
+        return;
+    }
+    size_t begin = buffer->size;
+    osr_buffer_add_u32(buffer, 0);
+    osr_frame_encode(codec, frame, buffer);
+    osr_put_u32(buffer->data + begin, (uint32_t)(buffer->size - begin - LENGTH_SIZE));
+}
