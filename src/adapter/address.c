@@ -1,0 +1,117 @@
+#include "adapter/address.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+
+int osr_address_unix(const char *path, struct sockaddr_un *ret_address, struct osr_err *err)
+{
+    size_t size = strlen(path);
+    size_t size_max = sizeof ret_address->sun_path - 1;
+
+    if (size > size_max) {
+        osr_err_set(err, OSR_INVALID_ARGUMENT,
+                    "socket path of %zu bytes is over the system's limit of %zu: %s", size,
+                    size_max, path);
+        osr_err_hint(err, "use a shorter path: a data folder nearer to the root, for example "
+                          "--data /var/lib/osiris, or a symbolic link to the long one");
+        return OSR_INVALID_ARGUMENT;
+    }
+    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memcpy(ret_address->sun_path, path, size + 1);
+    return 0;
+}
+
+static bool is_loopback_v4(uint32_t address)
+{
+    return ntohl(address) >> 24 == IN_LOOPBACKNET;
+}
+
+bool osr_address_is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, address, sizeof v4);
+        return is_loopback_v4(v4.sin_addr.s_addr);
+    }
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+            uint32_t inner;
+            memcpy(&inner, v6.sin6_addr.s6_addr + 12, sizeof inner);
+            return is_loopback_v4(inner);
+        }
+        return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
+    }
+    return false;
+}
+
+char *osr_address_url(const struct sockaddr *address)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
+        return osr_format("tcp://[%s]:%u", host, ntohs(v6.sin6_port));
+    }
+    assert(address->sa_family == AF_INET);
+    struct sockaddr_in v4;
+    memcpy(&v4, address, sizeof v4);
+    inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
+    return osr_format("tcp://%s:%u", host, ntohs(v4.sin_port));
+}
+
+enum osr_code osr_address_connect_error(struct osr_err *err, int errno_value, const char *url,
+                                        bool is_unix)
+{
+    const char *start = "is osirisd running? Start it with: osirisd --data DIR";
+
+    switch (errno_value) {
+    case ETIMEDOUT:
+        osr_err_set(err, OSR_TIMEOUT, "no answer from %s in time", url);
+        osr_err_hint(err, "check host, port and firewall");
+        return OSR_TIMEOUT;
+    case EACCES:
+    case EPERM:
+        osr_err_errno(err, OSR_PERMISSION_DENIED, errno_value, "cannot connect to %s", url);
+        if (is_unix)
+            osr_err_hint(err, "only root and the user that runs osirisd may use its socket");
+        return OSR_PERMISSION_DENIED;
+    case ENOENT:
+    case ECONNREFUSED:
+        osr_err_set(err, OSR_UNAVAILABLE, "nobody listens at %s", url);
+        osr_err_hint(err, "%s", start);
+        return OSR_UNAVAILABLE;
+    default:
+        osr_err_errno(err, OSR_UNAVAILABLE, errno_value, "cannot connect to %s", url);
+        return OSR_UNAVAILABLE;
+    }
+}
+
+enum osr_code osr_address_name_error(struct osr_err *err, const char *host, bool unknown,
+                                     const char *reason)
+{
+    /* A resolver that cannot be asked may be asked again; a name that is not there is wrong. */
+    enum osr_code code = unknown ? OSR_INVALID_ARGUMENT : OSR_UNAVAILABLE;
+
+    osr_err_set(err, code, "no address for host %s: %s", host, reason);
+    osr_err_hint(err, "check the name, or give the address itself");
+    return code;
+}
+
+bool osr_address_is_own(int fd)
+{
+    struct sockaddr_storage own = {0};
+    struct sockaddr_storage other = {0};
+    socklen_t own_size = sizeof own;
+    socklen_t other_size = sizeof other;
+
+    return getsockname(fd, (struct sockaddr *)&own, &own_size) == 0 &&
+           getpeername(fd, (struct sockaddr *)&other, &other_size) == 0 &&
+           own.ss_family != AF_UNIX && own_size == other_size &&
+           memcmp(&own, &other, own_size) == 0;
+}

@@ -1,0 +1,269 @@
+#include "adapter/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { ZERO_BYTES = 1 << 20 }; /* written at a time */
+
+struct osr_file {
+    int fd;
+    char *path; /* for messages */
+};
+
+static int fail(struct osr_err *err, const char *what, const char *path)
+{
+    int number = errno;
+    enum osr_code code = OSR_IO;
+
+    switch (number) {
+    case ENOENT:
+        code = OSR_NOT_FOUND;
+        break;
+    case EEXIST:
+        code = OSR_ALREADY_EXISTS;
+        break;
+    case EACCES:
+    case EPERM:
+        code = OSR_PERMISSION_DENIED;
+        break;
+    default:
+        break;
+    }
+    return (int)osr_err_errno(err, code, number, "cannot %s %s", what, path);
+}
+
+static int system_open(struct osr_disk *disk, const char *path, bool create,
+                       struct osr_file **ret_file, struct osr_err *err)
+{
+    int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0);
+    struct osr_file *file;
+    int fd;
+
+    (void)disk;
+    do
+        fd = open(path, flags, 0600);
+    while (fd < 0 && errno == EINTR);
+    if (fd < 0)
+        return fail(err, create ? "create" : "open", path);
+    file = osr_alloc(sizeof(*file));
+    file->fd = fd;
+    file->path = osr_strdup(path);
+    *ret_file = file;
+    return 0;
+}
+
+static void system_close(struct osr_disk *disk, struct osr_file *file)
+{
+    (void)disk;
+    if (file == NULL)
+        return;
+    close(file->fd); /* what had to be safe was synced before; an error here says nothing new */
+    free(file->path);
+    free(file);
+}
+
+static int system_size(struct osr_disk *disk, struct osr_file *file, uint64_t *ret_size,
+                       struct osr_err *err)
+{
+    struct stat status;
+
+    (void)disk;
+    if (fstat(file->fd, &status) != 0)
+        return fail(err, "look at", file->path);
+    *ret_size = (uint64_t)status.st_size;
+    return 0;
+}
+
+static int system_write(struct osr_disk *disk, struct osr_file *file, uint64_t offset,
+                        const void *data, size_t size, struct osr_err *err)
+{
+    const uint8_t *bytes = data;
+
+    (void)disk;
+    while (size > 0) {
+        ssize_t written = pwrite(file->fd, bytes, size, (off_t)offset);
+        if (written < 0) {
+            if (errno == EINTR)
+                continue;
+            return fail(err, "write", file->path);
+        }
+        bytes += written;
+        offset += (uint64_t)written;
+        size -= (size_t)written;
+    }
+    return 0;
+}
+
+static int system_read(struct osr_disk *disk, struct osr_file *file, uint64_t offset, void *data,
+                       size_t size, size_t *ret_size, struct osr_err *err)
+{
+    size_t done = 0;
+
+    (void)disk;
+    while (done < size) {
+        ssize_t count =
+            pread(file->fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
+        if (count < 0) {
+            if (errno == EINTR)
+                continue;
+            return fail(err, "read", file->path);
+        }
+        if (count == 0)
+            break;
+        done += (size_t)count;
+    }
+    *ret_size = done;
+    return 0;
+}
+
+/* Finds out at once whether there is room, instead of filling the disk up to see. Not every file
+ * system can say. */
+static int reserve_room(const struct osr_file *file, uint64_t size, struct osr_err *err)
+{
+    int result;
+
+    do
+        result = fallocate(file->fd, 0, 0, (off_t)size);
+    while (result != 0 && errno == EINTR);
+    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS)
+        return 0;
+    return fail(err, "reserve room for", file->path);
+}
+
+/* Brings a piece to the disk at once: all of them together at the end would hold up the syncs of
+ * other files, behind 64 MiB. A later sync still makes it safe. */
+static int flush_piece(const struct osr_file *file, uint64_t offset, size_t size,
+                       struct osr_err *err)
+{
+    const unsigned int all =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+
+    if (sync_file_range(file->fd, (off_t)offset, (off_t)size, all) == 0 || errno == ENOSYS)
+        return 0;
+    return fail(err, "flush", file->path);
+}
+
+static int system_zero(struct osr_disk *disk, struct osr_file *file, uint64_t size,
+                       struct osr_err *err)
+{
+    static const uint8_t zeros[ZERO_BYTES];
+    int code = reserve_room(file, size, err);
+
+    for (uint64_t offset = 0; code == 0 && offset < size; offset += ZERO_BYTES) {
+        uint64_t rest = size - offset;
+        size_t piece = rest < ZERO_BYTES ? (size_t)rest : ZERO_BYTES;
+        code = system_write(disk, file, offset, zeros, piece, err);
+        if (code == 0)
+            code = flush_piece(file, offset, piece, err);
+    }
+    return code;
+}
+
+static int system_sync(struct osr_disk *disk, struct osr_file *file, struct osr_err *err)
+{
+    int result;
+
+    (void)disk;
+    /* Not again after an error other than EINTR: the kernel forgets what it could not write. */
+    do
+        result = fdatasync(file->fd);
+    while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : fail(err, "sync", file->path);
+}
+
+static int system_rename(struct osr_disk *disk, const char *from, const char *to,
+                         struct osr_err *err)
+{
+    (void)disk;
+    return rename(from, to) == 0 ? 0 : fail(err, "rename", from);
+}
+
+static int system_remove(struct osr_disk *disk, const char *path, struct osr_err *err)
+{
+    (void)disk;
+    return unlink(path) == 0 ? 0 : fail(err, "remove", path);
+}
+
+static int system_make_folder(struct osr_disk *disk, const char *path, struct osr_err *err)
+{
+    struct stat status;
+
+    (void)disk;
+    if (mkdir(path, 0700) == 0)
+        return 0;
+    if (errno != EEXIST)
+        return fail(err, "make folder", path);
+    if (stat(path, &status) != 0)
+        return fail(err, "look at", path);
+    if (!S_ISDIR(status.st_mode))
+        return (int)osr_err_set(err, OSR_ALREADY_EXISTS, "%s is there and is no folder", path);
+    return 0;
+}
+
+static int system_sync_folder(struct osr_disk *disk, const char *path, struct osr_err *err)
+{
+    int code = 0;
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)disk;
+    if (fd < 0)
+        return fail(err, "open folder", path);
+    if (fsync(fd) != 0)
+        code = fail(err, "sync folder", path);
+    close(fd);
+    return code;
+}
+
+static int is_listed(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int system_list(struct osr_disk *disk, const char *path,
+                       void (*visit)(void *context, const char *name), void *context,
+                       struct osr_err *err)
+{
+    struct dirent **entries;
+    int count = scandir(path, &entries, is_listed, by_name);
+
+    (void)disk;
+    if (count < 0)
+        return fail(err, "list", path);
+    for (int i = 0; i < count; i++) {
+        visit(context, entries[i]->d_name);
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
+}
+
+struct osr_disk *osr_disk_system(void)
+{
+    static const struct osr_disk_ops ops = {
+        .open = system_open,
+        .close = system_close,
+        .size = system_size,
+        .write = system_write,
+        .read = system_read,
+        .zero = system_zero,
+        .sync = system_sync,
+        .rename = system_rename,
+        .remove = system_remove,
+        .make_folder = system_make_folder,
+        .sync_folder = system_sync_folder,
+        .list = system_list,
+    };
+    static struct osr_disk disk = {.ops = &ops};
+
+    return &disk;
+}

@@ -1,0 +1,185 @@
+/* Dialling TCP: a name is looked up, its addresses are tried in turn, within one time-out. */
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "adapter/address.h"
+#include "adapter/tcp.h"
+
+/* Happy path: resolve -> connect -> up. A name may have several addresses: each is tried in
+ * turn, on a new socket, until one answers or the time is over. */
+struct osr_tcp_dial {
+    struct resolution *resolution; /* under way, or NULL */
+    struct addrinfo *addresses;
+    const struct addrinfo *next; /* to be tried after the current one; NULL: none left */
+    uv_connect_t connect;
+};
+
+/* Outlives the connection where that goes first: a look-up cannot always be called off. */
+struct resolution {
+    uv_getaddrinfo_t request;
+    struct osr_connection *connection; /* NULL: nobody waits any more */
+};
+
+void osr_tcp_dial_free(struct osr_tcp_dial *dial)
+{
+    if (dial == NULL)
+        return;
+    if (dial->resolution != NULL) {
+        dial->resolution->connection = NULL;
+        uv_cancel((uv_req_t *)&dial->resolution->request);
+    }
+    uv_freeaddrinfo(dial->addresses);
+    free(dial);
+}
+
+static void fail_connect(struct osr_connection *connection, int errno_value)
+{
+    struct osr_err err;
+
+    osr_address_connect_error(&err, errno_value, connection->url, connection->is_unix);
+    osr_tcp_fail(connection, &err);
+}
+
+static void on_dial_timeout(uv_timer_t *timer)
+{
+    fail_connect(timer->data, ETIMEDOUT);
+}
+
+static void finish_dial(struct osr_connection *connection)
+{
+    osr_tcp_dial_free(connection->dial);
+    connection->dial = NULL;
+    osr_tcp_up(connection);
+    connection->handler->on_open(connection->context, connection);
+}
+
+static void connect_next(struct osr_connection *connection);
+
+static void on_attempt_closed(uv_handle_t *handle)
+{
+    struct osr_connection *connection = handle->data;
+
+    if (connection->gone) {
+        osr_tcp_handle_closed(handle);
+        return;
+    }
+    connection->handles_open--;
+    osr_tcp_open_stream(connection);
+    connect_next(connection);
+}
+
+static void attempt_failed(struct osr_connection *connection, int errno_value)
+{
+    if (connection->dial->next == NULL)
+        fail_connect(connection, errno_value);
+    else
+        uv_close(&connection->handle, on_attempt_closed);
+}
+
+static bool is_connected_to_itself(const struct osr_connection *connection)
+{
+    uv_os_fd_t fd;
+    return uv_fileno(&connection->handle, &fd) == 0 && osr_address_is_own(fd);
+}
+
+static void on_connect(uv_connect_t *request, int status)
+{
+    struct osr_connection *connection = request->handle->data;
+
+    if (connection->gone)
+        return;
+    if (status == 0 && is_connected_to_itself(connection))
+        status = UV_ECONNREFUSED;
+    if (status == 0)
+        finish_dial(connection);
+    else
+        attempt_failed(connection, -status);
+}
+
+static void connect_next(struct osr_connection *connection)
+{
+    struct osr_tcp_dial *dial = connection->dial;
+    const struct addrinfo *address = dial->next;
+
+    dial->next = address->ai_next;
+    int result = uv_tcp_connect(&dial->connect, &connection->tcp, address->ai_addr, on_connect);
+    if (result < 0)
+        attempt_failed(connection, -result);
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
+{
+    struct resolution *resolution = request->data;
+    struct osr_connection *connection = resolution->connection;
+
+    free(resolution);
+    if (connection == NULL) {
+        uv_freeaddrinfo(addresses);
+        return;
+    }
+    connection->dial->resolution = NULL;
+    connection->dial->addresses = addresses;
+    connection->dial->next = addresses;
+    if (connection->gone)
+        return;
+    if (status < 0) {
+        struct osr_err err;
+        osr_address_name_error(&err, connection->url, status == UV_EAI_NONAME, uv_strerror(status));
+        osr_tcp_fail(connection, &err);
+        return;
+    }
+    connect_next(connection);
+}
+
+static int dial_tcp(struct osr_connection *connection, const struct osr_url *url,
+                    struct osr_err *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct resolution *resolution = osr_alloc(sizeof *resolution);
+    char port[8];
+
+    snprintf(port, sizeof port, "%u", url->port);
+    resolution->connection = connection;
+    resolution->request.data = resolution;
+    int result = uv_getaddrinfo(connection->loop, &resolution->request, on_resolved, url->host,
+                                port, &hints);
+    if (result < 0) {
+        free(resolution);
+        return (int)osr_address_name_error(err, url->host, true, uv_strerror(result));
+    }
+    connection->dial->resolution = resolution;
+    return 0;
+}
+
+static int dial_unix(struct osr_connection *connection, const struct osr_url *url,
+                     struct osr_err *err)
+{
+    struct sockaddr_un address;
+    int code = osr_address_unix(url->host, &address, err);
+    if (code == 0)
+        uv_pipe_connect(&connection->dial->connect, &connection->pipe, url->host, on_connect);
+    return code;
+}
+
+int osr_transport_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
+                       const struct osr_connection_handler *handler, void *context,
+                       struct osr_connection **ret_connection, struct osr_err *err)
+{
+    bool is_unix = strcmp(url->scheme, "unix") == 0;
+    struct osr_connection *connection = osr_tcp_make(loop, is_unix, url->text);
+
+    connection->is_local = osr_url_is_loopback(url);
+    connection->dial = osr_alloc(sizeof *connection->dial);
+    int code = is_unix ? dial_unix(connection, url, err) : dial_tcp(connection, url, err);
+    if (code != 0) {
+        osr_connection_close(connection, true); /* without a handler yet: nobody is called */
+        return code;
+    }
+    connection->handler = handler;
+    connection->context = context;
+    uv_timer_start(&connection->timer, on_dial_timeout, timeout_ms, 0);
+    *ret_connection = connection;
+    return 0;
+}

@@ -1,0 +1,238 @@
+/* Listening at TCP ports and Unix sockets, and handing new connections over. */
+#include <assert.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "adapter/address.h"
+#include "adapter/tcp.h"
+
+struct osr_listener {
+    union {
+        uv_handle_t handle;
+        uv_stream_t stream;
+        uv_tcp_t tcp;
+        uv_pipe_t pipe;
+    };
+    uv_loop_t *loop;
+    bool is_unix;
+    char *url; /* with the port really bound */
+    void (*on_accept)(void *context, struct osr_connection *connection);
+    void *context;
+};
+
+/* -- accepting -- */
+
+static void identify_unix(struct osr_connection *connection)
+{
+    struct ucred credentials;
+    socklen_t size = sizeof credentials;
+    uv_os_fd_t fd;
+
+    connection->is_local = true;
+    if (uv_fileno(&connection->handle, &fd) == 0 &&
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
+        connection->credentials =
+            (struct osr_credentials){.known = true, .uid = credentials.uid, .pid = credentials.pid};
+}
+
+static void identify_tcp(struct osr_connection *connection)
+{
+    struct sockaddr_storage address = {0};
+    int size = sizeof address;
+
+    /* Fails where the other side is gone already; then the first read says so, too. */
+    if (uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&address, &size) != 0)
+        return;
+    free(connection->url);
+    connection->url = osr_address_url((const struct sockaddr *)&address);
+    connection->is_local = osr_address_is_loopback((const struct sockaddr *)&address);
+}
+
+static void on_connection(uv_stream_t *stream, int status)
+{
+    struct osr_listener *listener = stream->data;
+
+    if (status < 0)
+        return; /* gone before it was accepted, or no descriptor is free: the next may do */
+    struct osr_connection *connection =
+        osr_tcp_make(listener->loop, listener->is_unix, listener->url);
+    if (uv_accept(stream, &connection->stream) != 0) {
+        osr_connection_close(connection, true);
+        return;
+    }
+    if (listener->is_unix)
+        identify_unix(connection);
+    else
+        identify_tcp(connection);
+    listener->on_accept(listener->context, connection);
+    assert(connection->handler != NULL || connection->closing);
+}
+
+/* -- binding -- */
+
+static int bind_error(struct osr_err *err, int status, const struct osr_url *url)
+{
+    enum osr_code code = osr_err_errno(err, OSR_IO, -status, "cannot listen at %s", url->text);
+
+    if (status == UV_EADDRINUSE)
+        osr_err_hint(err, "another program listens there: stop it, or choose another port; "
+                          "`ss -ltnp` shows who it is");
+    else if (status == UV_EADDRNOTAVAIL)
+        osr_err_hint(err,
+                     "this machine does not have that address; `ip address` shows those it has");
+    else if (status == UV_EACCES)
+        osr_err_hint(err, "ports below 1024 need root; choose a higher one");
+    return (int)code;
+}
+
+/* A name may stand for several addresses (localhost: ::1 and 127.0.0.1). One is listened at: an
+ * IPv4 one if there is any, because the oldest peers know no other. */
+static const struct addrinfo *choose_address(const struct addrinfo *addresses)
+{
+    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next)
+        if (at->ai_family == AF_INET)
+            return at;
+    return addresses;
+}
+
+static int bind_tcp(struct osr_listener *listener, const struct osr_url *url, struct osr_err *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
+    uv_getaddrinfo_t lookup;
+    char port[8];
+
+    snprintf(port, sizeof port, "%u", url->port);
+    int result = uv_getaddrinfo(listener->loop, &lookup, NULL, url->host, port, &hints);
+    if (result < 0)
+        return (int)osr_address_name_error(err, url->host, result == UV_EAI_NONAME,
+                                           uv_strerror(result));
+    /* Sets SO_REUSEADDR, so that a restart need not wait for old connections to time out. */
+    result = uv_tcp_bind(&listener->tcp, choose_address(lookup.addrinfo)->ai_addr, 0);
+    uv_freeaddrinfo(lookup.addrinfo);
+    return result < 0 ? bind_error(err, result, url) : 0;
+}
+
+/* True where somebody answers at the socket. */
+static bool is_answered(const struct sockaddr_un *address)
+{
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return true; /* cannot tell: leave it alone */
+    bool refused = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
+                   (errno == ECONNREFUSED || errno == ENOENT);
+    close(fd);
+    return !refused;
+}
+
+/* Removes a socket that a process left behind when it was killed. */
+static int clear_path(const char *path, const struct sockaddr_un *address, struct osr_err *err)
+{
+    struct stat file;
+
+    if (lstat(path, &file) < 0)
+        return errno == ENOENT ? 0 : (int)osr_err_errno(err, OSR_IO, errno, "cannot use %s", path);
+    if (!S_ISSOCK(file.st_mode)) {
+        osr_err_set(err, OSR_FOREIGN_FILE, "%s is in the way of the socket and no socket itself",
+                    path);
+        osr_err_hint(err, "move it away: mv %s %s.foreign", path, path);
+        return OSR_FOREIGN_FILE;
+    }
+    if (is_answered(address)) {
+        osr_err_set(err, OSR_IN_USE, "another process listens at %s", path);
+        osr_err_hint(err, "stop it; `ss -lxp` shows who it is");
+        return OSR_IN_USE;
+    }
+    if (unlink(path) < 0 && errno != ENOENT)
+        return (int)osr_err_errno(err, OSR_IO, errno, "cannot remove the old socket %s", path);
+    return 0;
+}
+
+static int bind_unix(struct osr_listener *listener, const struct osr_url *url, struct osr_err *err)
+{
+    struct sockaddr_un address;
+    int code = osr_address_unix(url->host, &address, err);
+    if (code == 0)
+        code = clear_path(url->host, &address, err);
+    if (code != 0)
+        return code;
+    int result = uv_pipe_bind(&listener->pipe, url->host);
+    if (result < 0)
+        return bind_error(err, result, url);
+    /* Nobody can connect before listen(), so there is no moment when others could. */
+    if (chmod(url->host, 0600) < 0)
+        return (int)osr_err_errno(err, OSR_IO, errno, "cannot protect the socket %s", url->host);
+    return 0;
+}
+
+/* The address as it was bound, with the parameters as they were given. */
+static char *bound_url(const struct osr_listener *listener, const struct osr_url *url)
+{
+    struct sockaddr_storage address = {0};
+    int size = sizeof address;
+    const char *parameters = strchrnul(url->text, '?');
+
+    if (listener->is_unix ||
+        uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &size) != 0)
+        return osr_strdup(url->text);
+    char *bound = osr_address_url((const struct sockaddr *)&address);
+    char *whole = osr_format("%s%s", bound, parameters);
+    free(bound);
+    return whole;
+}
+
+static void on_listener_closed(uv_handle_t *handle)
+{
+    struct osr_listener *listener = handle->data;
+
+    free(listener->url);
+    free(listener);
+}
+
+int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
+                         void (*on_accept)(void *context, struct osr_connection *connection),
+                         void *context, struct osr_listener **ret_listener, struct osr_err *err)
+{
+    struct osr_listener *listener = osr_alloc(sizeof *listener);
+
+    listener->loop = loop;
+    listener->is_unix = strcmp(url->scheme, "unix") == 0;
+    listener->on_accept = on_accept;
+    listener->context = context;
+    int result = listener->is_unix ? uv_pipe_init(loop, &listener->pipe, 0)
+                                   : uv_tcp_init(loop, &listener->tcp);
+    assert(result == 0); /* no socket is made yet */
+    listener->handle.data = listener;
+
+    int code = listener->is_unix ? bind_unix(listener, url, err) : bind_tcp(listener, url, err);
+    if (code != 0)
+        goto fail_close;
+    result = uv_listen(&listener->stream, OSR_TCP_BACKLOG, on_connection);
+    if (result < 0) {
+        code = bind_error(err, result, url);
+        goto fail_close;
+    }
+    listener->url = bound_url(listener, url);
+    *ret_listener = listener;
+    return 0;
+
+fail_close:
+    osr_listener_close(listener);
+    return code;
+}
+
+void osr_listener_close(struct osr_listener *listener)
+{
+    if (listener != NULL)
+        uv_close(&listener->handle, on_listener_closed); /* unlinks a Unix socket */
+}
+
+const char *osr_listener_url(const struct osr_listener *listener)
+{
+    return listener->url;
+}

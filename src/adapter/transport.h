@@ -1,0 +1,73 @@
+/* transport.h -- byte streams between processes, as a port.
+ *
+ * A transport makes connections: by dialling a URL or by listening at one. What comes over a
+ * connection is bytes; frames are wire's business. The real one is adapter/tcp.c (TCP and
+ * Unix sockets on libuv); later carriers stand behind the same port.
+ *
+ * Promises: bytes arrive in order or the connection closes; on_close is the last call for a
+ * connection, and comes exactly once, also after a failed dial or an osr_connection_close; no
+ * callback is called from within a function of this header.
+ *
+ * Threads: the loop's only. */
+#ifndef OSR_ADAPTER_TRANSPORT_H
+#define OSR_ADAPTER_TRANSPORT_H
+
+#include <uv.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/url.h"
+
+struct osr_connection;
+struct osr_listener;
+
+struct osr_connection_handler {
+    /* The connection is up (dialled ones; accepted ones are up when they are handed over). */
+    void (*on_open)(void *context, struct osr_connection *connection);
+    /* Room for bytes, about `suggested`, which then come with on_read; never NULL. Where there
+     * turns out to be nothing to read, no on_read follows. */
+    uint8_t *(*on_room)(void *context, size_t suggested, size_t *ret_size);
+    void (*on_read)(void *context, struct osr_connection *connection, size_t size);
+    /* The other side has ended its direction in good order. May be NULL: then it closes. */
+    void (*on_end)(void *context, struct osr_connection *connection);
+    /* The write queue has become empty. May be NULL. */
+    void (*on_drain)(void *context, struct osr_connection *connection);
+    /* err->code is OK where both sides closed in good order. The connection is gone after. */
+    void (*on_close)(void *context, struct osr_connection *connection, const struct osr_err *err);
+};
+
+/* Who is at the other end of a Unix socket. */
+struct osr_credentials {
+    bool known; /* false for TCP */
+    uint32_t uid;
+    int32_t pid;
+};
+
+/* Begins to dial; at once a connection, not yet up. Fails only on a URL it cannot use. */
+int osr_transport_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
+                       const struct osr_connection_handler *handler, void *context,
+                       struct osr_connection **ret_connection, struct osr_err *err);
+
+/* `on_accept` gives handler and context of each new connection through
+ * osr_connection_accept, or closes it. */
+int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
+                         void (*on_accept)(void *context, struct osr_connection *connection),
+                         void *context, struct osr_listener **ret_listener, struct osr_err *err);
+void osr_listener_close(struct osr_listener *listener); /* NULL is a no-op; unlinks a Unix socket */
+const char *osr_listener_url(const struct osr_listener *listener); /* with the port really bound */
+
+void osr_connection_accept(struct osr_connection *connection,
+                           const struct osr_connection_handler *handler, void *context);
+/* Queues bytes and takes the buffer's memory (it is empty after). Written as one piece. */
+void osr_connection_write(struct osr_connection *connection, struct osr_buffer *buffer);
+size_t osr_connection_queued(const struct osr_connection *connection); /* bytes not yet written */
+/* Stops and resumes reading: back-pressure. */
+void osr_connection_read(struct osr_connection *connection, bool on);
+void osr_connection_end(struct osr_connection *connection); /* half-close after what is queued */
+/* Closes after what is queued (at most a few seconds), or at once with RST if `reset`. */
+void osr_connection_close(struct osr_connection *connection, bool reset);
+const char *osr_connection_url(const struct osr_connection *connection); /* of the other end */
+struct osr_credentials osr_connection_credentials(const struct osr_connection *connection);
+bool osr_connection_is_local(const struct osr_connection *connection); /* loopback or Unix */
+
+#endif

@@ -1,0 +1,325 @@
+/* Writing: append, sync, mark, prepare. */
+#include "adapter/wal.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "adapter/wal_state.h"
+
+/* What an unusually large batch needed is given back after it. */
+enum { BUFFER_BYTES_KEPT = 8 << 20 };
+
+/* The process must end after this, so all that may be wanted is to know why. */
+static int fail_for_good(struct osr_wal *wal, int code)
+{
+    if (code != 0)
+        wal->failure.code = OSR_IO;
+    return code;
+}
+
+int osr_wal_refuse(const struct osr_wal *wal, struct osr_err *err)
+{
+    if (err != NULL)
+        *err = wal->failure;
+    return (int)wal->failure.code;
+}
+
+int osr_wal_write_segment(struct osr_wal *wal, const struct osr_segment *segment, uint64_t offset,
+                          const void *data, size_t size)
+{
+    const struct osr_disk_ops *ops = wal->disk->ops;
+
+    return fail_for_good(wal,
+                         ops->write(wal->disk, segment->file, offset, data, size, &wal->failure));
+}
+
+int osr_wal_sync_segment(struct osr_wal *wal, const struct osr_segment *segment)
+{
+    return fail_for_good(wal, wal->disk->ops->sync(wal->disk, segment->file, &wal->failure));
+}
+
+/* Making segments. */
+
+static uint64_t next_segment_bytes(const struct osr_wal *wal)
+{
+    uint64_t bytes = wal->options.segment_bytes_min;
+
+    if (wal->segment_count > 0 && wal->segments[wal->segment_count - 1]->size * 2 > bytes)
+        bytes = wal->segments[wal->segment_count - 1]->size * 2;
+    return bytes < wal->options.segment_bytes_max ? bytes : wal->options.segment_bytes_max;
+}
+
+/* With make_lock held, so nobody else changes `segments`. */
+static int make_segment(struct osr_wal *wal, struct osr_err *err)
+{
+    struct osr_segment *segment;
+    int code =
+        osr_segment_create(wal->disk, wal->folder, wal->segment_count + 1, next_segment_bytes(wal),
+                           osr_random_u64(&wal->salts), &segment, err);
+
+    if (code != 0)
+        return code;
+    pthread_mutex_lock(&wal->lock);
+    wal->segments =
+        osr_realloc(wal->segments, (wal->segment_count + 1) * sizeof(struct osr_segment *));
+    wal->segments[wal->segment_count++] = segment;
+    pthread_mutex_unlock(&wal->lock);
+    osr_trace(&wal->options.trace, OSR_LEVEL_TRACE, "log: made %s, %" PRIu64 " bytes",
+              segment->path, segment->size);
+    return 0;
+}
+
+/* The segment at a position, made if it is not there. */
+static int need_segment(struct osr_wal *wal, size_t position,
+                        const struct osr_segment **ret_segment, struct osr_err *err)
+{
+    int code = 0;
+
+    pthread_mutex_lock(&wal->make_lock);
+    while (code == 0 && wal->segment_count <= position)
+        code = make_segment(wal, err);
+    if (code == 0)
+        *ret_segment = wal->segments[position];
+    pthread_mutex_unlock(&wal->make_lock);
+    return code;
+}
+
+int osr_wal_prepare(struct osr_wal *wal, struct osr_err *err)
+{
+    const struct osr_segment *segment;
+    bool is_due;
+    size_t next;
+
+    pthread_mutex_lock(&wal->lock);
+    next = wal->current + 1;
+    is_due = wal->segment_count <= next && wal->end >= wal->segments[wal->current]->size / 4;
+    pthread_mutex_unlock(&wal->lock);
+    return is_due ? need_segment(wal, next, &segment, err) : 0;
+}
+
+/* Taking them into use. */
+
+/* A record of the log's own, at the end of the current segment. */
+static int write_own_record(struct osr_wal *wal, const struct osr_segment *segment,
+                            enum osr_wal_type type, uint64_t offset)
+{
+    struct osr_wal_record record = {
+        .type = type,
+        .index = osr_wal_index_last_ordinal(wal->index) + 1,
+    };
+
+    wal->buffer.size = 0;
+    osr_record_encode(&wal->buffer, segment, offset, wal->synced, &record);
+    return osr_wal_write_segment(wal, segment, offset, wal->buffer.data, wal->buffer.size);
+}
+
+int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *err)
+{
+    const struct osr_segment *segment;
+    int code = need_segment(wal, position, &segment, err);
+
+    if (code != 0)
+        return code;
+    wal->synced = OSR_SEGMENT_START_OFFSET;
+    code = write_own_record(wal, segment, OSR_RECORD_START, OSR_SEGMENT_START_OFFSET);
+    if (code == 0)
+        code = osr_wal_sync_segment(wal, segment);
+    if (code != 0)
+        return osr_wal_refuse(wal, err);
+    pthread_mutex_lock(&wal->lock);
+    wal->full += wal->end;
+    wal->current = position;
+    wal->end = OSR_SEGMENT_FIRST_OFFSET;
+    osr_wal_index_begin_segment(wal->index);
+    pthread_mutex_unlock(&wal->lock);
+    wal->segment = segment;
+    wal->synced = OSR_SEGMENT_FIRST_OFFSET;
+    return 0;
+}
+
+static int roll_over(struct osr_wal *wal, struct osr_err *err)
+{
+    int code = osr_wal_sync(wal, err);
+
+    return code != 0 ? code : osr_wal_start_segment(wal, wal->current + 1, err);
+}
+
+/* Appending. */
+
+static uint64_t payload_bytes_max(const struct osr_wal *wal)
+{
+    uint64_t overhead = OSR_SEGMENT_FIRST_OFFSET + osr_record_span(0) + OSR_SEGMENT_UNIT_BYTES;
+    uint64_t fits = wal->options.segment_bytes_min - overhead;
+
+    return fits < OSR_WAL_PAYLOAD_BYTES_MAX ? fits : OSR_WAL_PAYLOAD_BYTES_MAX;
+}
+
+/* Makes the segments that a batch needs, before any of it is written. */
+static int reserve(struct osr_wal *wal, const struct osr_wal_record *records, size_t count,
+                   struct osr_err *err)
+{
+    uint64_t room = wal->segment->size - wal->end;
+    size_t position = wal->current;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t span = osr_record_span(records[i].payload.size);
+        if (records[i].payload.size > payload_bytes_max(wal))
+            return (int)osr_err_set(err, OSR_TOO_LARGE,
+                                    "a record of %zu bytes for the log, at most %" PRIu64,
+                                    records[i].payload.size, payload_bytes_max(wal));
+        while (span > room) {
+            const struct osr_segment *segment;
+            int code = need_segment(wal, ++position, &segment, err);
+            if (code != 0)
+                return code;
+            room = segment->size - OSR_SEGMENT_FIRST_OFFSET;
+        }
+        room -= span;
+    }
+    return 0;
+}
+
+/* How many of the records the current segment takes, and to where they fill it. */
+static size_t count_fitting(const struct osr_wal *wal, const struct osr_wal_record *records,
+                            size_t count, uint64_t *ret_end)
+{
+    uint64_t size = wal->segment->size;
+    size_t fitting = 0;
+
+    *ret_end = wal->end;
+    while (fitting < count) {
+        uint64_t span = osr_record_span(records[fitting].payload.size);
+        if (span > size - *ret_end)
+            break;
+        *ret_end += span;
+        fitting++;
+    }
+    return fitting;
+}
+
+static void encode(struct osr_wal *wal, const struct osr_wal_record *records, size_t count,
+                   uint64_t end)
+{
+    wal->buffer.size = 0;
+    osr_buffer_reserve(&wal->buffer, (size_t)(end - wal->end));
+    for (size_t i = 0; i < count; i++)
+        osr_record_encode(&wal->buffer, wal->segment, wal->end + wal->buffer.size, wal->synced,
+                          &records[i]);
+}
+
+/* Before the write, so that a record which may not come next never gets to the disk. */
+static void add_to_index(struct osr_wal *wal, struct osr_wal_record *records, size_t count)
+{
+    uint64_t offset = wal->end;
+
+    pthread_mutex_lock(&wal->lock);
+    for (size_t i = 0; i < count; i++) {
+        uint64_t next = offset + osr_record_span(records[i].payload.size);
+        assert(osr_wal_index_check(wal->index, &records[i], NULL) == 0);
+        osr_wal_index_add(wal->index, &records[i], offset, next);
+        offset = next;
+    }
+    pthread_mutex_unlock(&wal->lock);
+}
+
+/* Writes records that fit into the current segment and fill it up to `end`. */
+static int append_to_segment(struct osr_wal *wal, struct osr_wal_record *records, size_t count,
+                             uint64_t end, struct osr_err *err)
+{
+    encode(wal, records, count, end);
+    add_to_index(wal, records, count);
+    wal->is_dirty = true;
+    wal->is_marked = false;
+    if (osr_wal_write_segment(wal, wal->segment, wal->end, wal->buffer.data, wal->buffer.size) != 0)
+        return osr_wal_refuse(wal, err);
+    pthread_mutex_lock(&wal->lock);
+    wal->end = end;
+    osr_wal_index_publish(wal->index);
+    pthread_mutex_unlock(&wal->lock);
+    return 0;
+}
+
+int osr_wal_append(struct osr_wal *wal, struct osr_wal_record *records, size_t count,
+                   struct osr_err *err)
+{
+    int code;
+
+    if (wal->failure.code != OSR_OK)
+        return osr_wal_refuse(wal, err);
+    code = reserve(wal, records, count, err);
+    while (code == 0 && count > 0) {
+        uint64_t end;
+        size_t fitting = count_fitting(wal, records, count, &end);
+        if (fitting == 0) {
+            code = roll_over(wal, err);
+            continue;
+        }
+        code = append_to_segment(wal, records, fitting, end, err);
+        records += fitting;
+        count -= fitting;
+    }
+    if (wal->buffer.capacity > BUFFER_BYTES_KEPT)
+        osr_buffer_done(&wal->buffer);
+    return code;
+}
+
+int osr_wal_sync(struct osr_wal *wal, struct osr_err *err)
+{
+    if (wal->failure.code != OSR_OK)
+        return osr_wal_refuse(wal, err);
+    if (!wal->is_dirty)
+        return 0;
+    if (osr_wal_sync_segment(wal, wal->segment) != 0)
+        return osr_wal_refuse(wal, err);
+    wal->synced = wal->end;
+    wal->is_dirty = false;
+    return 0;
+}
+
+int osr_wal_mark(struct osr_wal *wal, struct osr_err *err)
+{
+    uint64_t span = osr_record_span(0);
+
+    if (wal->failure.code != OSR_OK)
+        return osr_wal_refuse(wal, err);
+    if (wal->is_marked || wal->is_dirty || span > wal->segment->size - wal->end)
+        return 0;
+    if (write_own_record(wal, wal->segment, OSR_RECORD_MARK, wal->end) != 0)
+        return osr_wal_refuse(wal, err);
+    pthread_mutex_lock(&wal->lock);
+    wal->end += span;
+    pthread_mutex_unlock(&wal->lock);
+    wal->is_marked = true;
+    return 0;
+}
+
+uint64_t osr_wal_last_index(struct osr_wal *wal, uint32_t log_id)
+{
+    uint64_t index;
+
+    pthread_mutex_lock(&wal->lock);
+    index = osr_wal_index_last_index(wal->index, log_id);
+    pthread_mutex_unlock(&wal->lock);
+    return index;
+}
+
+uint64_t osr_wal_last_ordinal(struct osr_wal *wal)
+{
+    uint64_t ordinal;
+
+    pthread_mutex_lock(&wal->lock);
+    ordinal = osr_wal_index_last_ordinal(wal->index);
+    pthread_mutex_unlock(&wal->lock);
+    return ordinal;
+}
+
+uint64_t osr_wal_bytes(struct osr_wal *wal)
+{
+    uint64_t bytes;
+
+    pthread_mutex_lock(&wal->lock);
+    bytes = wal->full + wal->end;
+    pthread_mutex_unlock(&wal->lock);
+    return bytes;
+}

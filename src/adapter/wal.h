@@ -1,0 +1,130 @@
+/* wal.h -- the write-ahead log: the one place where an instance's data is true.
+ *
+ * One physical log carries many logical ones, told apart by log id. A record's position is
+ * (log id, index), resolved through an index of offsets in memory, so that segments can be
+ * rewritten without moving anything others point at. Every record also has an ordinal: its
+ * place in the physical log, counted from 1.
+ *
+ * Happy path: append (into the segment, batch after batch), sync, acknowledge. Group commit is
+ * the caller's: everything appended before one sync is durable after it.
+ *
+ * On disk: folder/SEQUENCE.seg, counted from 1, zero-filled ahead of use (a write within such a
+ * file needs neither room nor metadata); sizes double from 4 MiB to the maximum, so that a small
+ * instance stays small. A segment is made under a temporary name, synced, renamed, and its
+ * folder synced; it is ready then, but has no records. Integers are big-endian.
+ *     header, a block of 4096 bytes that is never written again: magic "OSIRISWL", CRC32C u32 of
+ *     all behind it, format u32, sequence u64, size u64, salt u64, zeros
+ *     records, each padded with zeros to 8 bytes:
+ *     CRC32C u32, length u32 (of the payload), synced u32, log id u32, index u64, type u8,
+ *     format u8, check u16, payload
+ * The CRC is over all behind itself and begins from the header's CRC and the record's offset, so
+ * that a record checks in one place only; `check` is the same over the fields in front of it,
+ * so that a wrong length costs no time. The salt keeps a peer from forging a record inside a
+ * payload. A segment's first record is START (index: the ordinal of the next record); it is synced
+ * before others follow, and so is the whole segment before it. MARK has no content. These two
+ * are the log's own and have no ordinal.
+ *
+ * Vouching. A write that was not synced may leave any subset of its sectors, so the records behind
+ * a gap may be whole: that is a torn tail, and it is cut. Damage in what was synced may
+ * look just the same and must not be cut. So each record says in `synced` up to where the segment
+ * (in units of 8 bytes) was durable when the record was written, and by being there vouches for all
+ * segments before its own. At open, the first place where the records do not go on is
+ *     the end, if nothing but zeros follows;
+ *     CORRUPT, if a record behind it vouches for it;
+ *     a torn tail, if none does: zeroed, synced, and only then written over, so that nothing of
+ *     it can pass for a record later. What is kept of the un-vouched end is written again, because
+ *     after a failed sync reads may show what the disk never got.
+ * The limit of this: the last group that was synced has nobody behind it to vouch for it, so damage
+ * there is taken for a torn tail. osr_wal_mark, when idle and at close, adds that somebody.
+ * Segments missing at the end cannot be noticed here; the projection's position tells.
+ *
+ * Failures: no room for a new segment is DISK_FULL and leaves the log as it was. A failed
+ * write or sync inside a segment is IO: the process must end, for nobody knows what the
+ * disk holds, and every later append or sync fails alike. At open, CORRUPT names file and offset; a
+ * file that is not ours is FOREIGN_FILE, one of a later format UNSUPPORTED_VERSION; all three leave
+ * every byte where it is.
+ *
+ * Threads: one thread appends, syncs and marks; one at a time, of any thread, prepares; any
+ * thread reads. A lock guards the index, and is never held while the disk works. */
+#ifndef OSR_ADAPTER_WAL_H
+#define OSR_ADAPTER_WAL_H
+
+#include "adapter/file.h"
+#include "base/trace.h"
+
+enum {
+    OSR_WAL_SEGMENT_BYTES_LEAST = 8 << 10, /* that options may ask for */
+    OSR_WAL_SEGMENT_BYTES_MIN = 4 << 20,
+    OSR_WAL_SEGMENT_BYTES_MAX = 64 << 20,
+    OSR_WAL_PAYLOAD_BYTES_MAX = 2 << 20,
+};
+
+/* What a record is. The log itself acts on TRUNCATE and indexes ENTRY and HEAD. */
+enum osr_wal_type {
+    OSR_WAL_FACT = 1,     /* a local fact; log id 0; payload is the caller's */
+    OSR_WAL_LOG = 2,      /* says what a log id stands for; payload is the caller's */
+    OSR_WAL_ENTRY = 3,    /* index follows the one before without a gap */
+    OSR_WAL_HEAD = 4,     /* a signature over entries up to index, which is there, maybe some
+                             way back */
+    OSR_WAL_TRUNCATE = 5, /* entries and heads of this log behind index are void */
+};
+
+struct osr_wal_record {
+    enum osr_wal_type type;
+    uint8_t format; /* of the payload */
+    uint32_t log_id;
+    uint64_t index;
+    uint64_t ordinal; /* set by the log */
+    struct osr_slice payload;
+};
+
+struct osr_wal;
+
+struct osr_wal_options {
+    uint64_t segment_bytes_min; /* 0: OSR_WAL_SEGMENT_BYTES_MIN */
+    uint64_t segment_bytes_max; /* 0: OSR_WAL_SEGMENT_BYTES_MAX */
+    uint64_t seed;              /* of salts: random in a process, fixed in a simulation */
+    struct osr_trace trace;
+};
+
+/* Non-zero stops the walk, which returns it. The record lives until the return. */
+typedef int osr_wal_visit(void *context, const struct osr_wal_record *record, struct osr_err *err);
+
+/* Opens or creates the log in `folder` and walks every record in it in order, TRUNCATE
+ * included (entries that one voids have been visited before it). */
+int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal_options *options,
+                 osr_wal_visit *visit, void *context, struct osr_wal **ret_wal,
+                 struct osr_err *err);
+void osr_wal_close(struct osr_wal *wal); /* NULL is a no-op; does not sync */
+
+/* Appends all or, with DISK_FULL or TOO_LARGE, nothing. Sets each record's ordinal. Visible to
+ * readers at once; durable after sync. */
+int osr_wal_append(struct osr_wal *wal, struct osr_wal_record *records, size_t count,
+                   struct osr_err *err);
+int osr_wal_sync(struct osr_wal *wal, struct osr_err *err);
+/* Lets a small record, not synced, vouch for the last sync (see above): called when idle. Does
+ * nothing where there is nothing new to vouch for. */
+int osr_wal_mark(struct osr_wal *wal, struct osr_err *err);
+/* Makes ready the segment after the current one, once a quarter of that is used, so that a
+ * roll-over costs nothing. Takes as long as the disk needs for a segment: call it where nobody
+ * waits. An append that needs that segment waits for it. DISK_FULL is reported and may be ignored.
+ */
+int osr_wal_prepare(struct osr_wal *wal, struct osr_err *err);
+
+/* Walks ENTRY and HEAD records of one log in their order, from the entry with index `first`
+ * on; NOT_FOUND where there is no such entry. Reads in large pieces; the visitor stops it. A
+ * truncation meanwhile is met by an index that is not above the one before. */
+int osr_wal_read(struct osr_wal *wal, uint32_t log_id, uint64_t first, osr_wal_visit *visit,
+                 void *context, struct osr_err *err);
+/* One entry's payload, appended to buffer. */
+int osr_wal_read_one(struct osr_wal *wal, uint32_t log_id, uint64_t index,
+                     struct osr_buffer *buffer, struct osr_err *err);
+/* Walks every record from an ordinal on, of all logs, as at open. Voided ones are left out. */
+int osr_wal_read_from(struct osr_wal *wal, uint64_t ordinal, osr_wal_visit *visit, void *context,
+                      struct osr_err *err);
+
+uint64_t osr_wal_last_index(struct osr_wal *wal, uint32_t log_id); /* of entries; 0: none */
+uint64_t osr_wal_last_ordinal(struct osr_wal *wal);
+uint64_t osr_wal_bytes(struct osr_wal *wal); /* used, all segments */
+
+#endif

@@ -1,0 +1,49 @@
+/* wal_state.h -- an open log, shared by the files that open it (wal_open.c), write it (wal.c) and
+ * read it (wal_read.c). Private to them. */
+#ifndef OSR_ADAPTER_WAL_STATE_H
+#define OSR_ADAPTER_WAL_STATE_H
+
+#include <pthread.h>
+
+#include "adapter/wal_index.h"
+#include "adapter/wal_segment.h"
+#include "base/random.h"
+
+struct osr_wal {
+    struct osr_disk *disk;
+    char *folder;
+    struct osr_wal_options options; /* defaults filled in */
+
+    /* Held by whoever makes a segment, for as long as that takes. Taken before `lock`. */
+    pthread_mutex_t make_lock;
+    struct osr_random salts;
+
+    /* Guards what follows. What only the appending thread changes, it reads without. */
+    pthread_mutex_t lock;
+    struct osr_segment **segments; /* by sequence - 1; those behind `current` are ready for use */
+    size_t segment_count;
+    struct osr_wal_index *index;
+    size_t current; /* position of the segment that is written to */
+    uint64_t end;   /* offset in it behind the last record */
+    uint64_t full;  /* bytes used in the segments before it */
+
+    /* The appending thread's. */
+    const struct osr_segment *segment; /* the current one */
+    uint64_t synced;                   /* offset in the current segment up to which it is durable */
+    bool is_dirty;                     /* records were appended after the last sync */
+    bool is_marked;                    /* a MARK vouches for all records */
+    struct osr_buffer buffer;
+    struct osr_err failure; /* code is 0 as long as all is well */
+};
+
+/* Writes and syncs in a segment; a failure stays (osr_wal.failure). */
+int osr_wal_write_segment(struct osr_wal *wal, const struct osr_segment *segment, uint64_t offset,
+                          const void *data, size_t size);
+int osr_wal_sync_segment(struct osr_wal *wal, const struct osr_segment *segment);
+/* Fills err with the failure and returns its code. */
+int osr_wal_refuse(const struct osr_wal *wal, struct osr_err *err);
+
+/* Takes segment `position`, which is made if need be, into use. */
+int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *err);
+
+#endif
