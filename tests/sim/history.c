@@ -1,0 +1,114 @@
+#include "sim/history.h"
+
+#include "base/map.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct history {
+    struct osr_buffer chains[SIM_INSTANCES_MAX]; /* of struct osr_hash, from sequence 1 on */
+    struct osr_map *content_by_heads;            /* to a copy of the content's fingerprint */
+};
+
+static uint64_t seed_in_hand;
+static uint64_t events_in_hand;
+static bool violation_is_expected;
+
+void sim_set_seed(uint64_t seed, uint64_t events)
+{
+    seed_in_hand = seed;
+    events_in_hand = events;
+}
+
+void sim_expect_violation(void)
+{
+    violation_is_expected = true;
+}
+
+void sim_violation(const char *format, ...)
+{
+    fflush(stdout);
+    fprintf(stderr, "seed %llu: VIOLATION: ", (unsigned long long)seed_in_hand);
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\n");
+    if (!violation_is_expected) {
+        fprintf(stderr, "replay with: sim_feed --first %llu --seeds 1 --events %llu --trace\n",
+                (unsigned long long)seed_in_hand, (unsigned long long)events_in_hand);
+    }
+    exit(violation_is_expected ? 0 : 1);
+}
+
+struct history *history_create(void)
+{
+    struct history *history = osr_alloc(sizeof(*history));
+    history->content_by_heads = osr_map_create(1);
+    return history;
+}
+
+void history_destroy(struct history *history)
+{
+    size_t cursor = 0;
+    struct osr_slice key;
+    void *content;
+    while (osr_map_next(history->content_by_heads, &cursor, &key, &content)) {
+        free(content);
+    }
+    osr_map_destroy(history->content_by_heads);
+    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+        osr_buffer_done(&history->chains[i]);
+    }
+    free(history);
+}
+
+uint64_t history_length(const struct history *history, size_t origin)
+{
+    return history->chains[origin].size / sizeof(struct osr_hash);
+}
+
+void history_check(const struct history *history, size_t origin, uint64_t sequence,
+                   const struct osr_hash *chain, const char *who)
+{
+    uint64_t length = history_length(history, origin);
+    if (sequence == 0 || sequence > length) {
+        sim_violation("%s holds entry %llu of n%zu, which committed %llu", who,
+                      (unsigned long long)sequence, origin, (unsigned long long)length);
+    }
+    const uint8_t *known = history->chains[origin].data + (sequence - 1) * sizeof(*chain);
+    if (memcmp(known, chain->bytes, sizeof(chain->bytes)) != 0) {
+        sim_violation("%s holds another entry %llu of n%zu than was committed", who,
+                      (unsigned long long)sequence, origin);
+    }
+}
+
+void history_commit(struct history *history, size_t origin, uint64_t sequence,
+                    const struct osr_hash *chain)
+{
+    uint64_t length = history_length(history, origin);
+    if (sequence > length + 1) {
+        sim_violation("n%zu commits its entry %llu after %llu", origin,
+                      (unsigned long long)sequence, (unsigned long long)length);
+    }
+    if (sequence <= length) {
+        history_check(history, origin, sequence, chain, "its origin");
+        return;
+    }
+    osr_buffer_add(&history->chains[origin], chain->bytes, sizeof(chain->bytes));
+}
+
+void history_check_content(struct history *history, uint64_t heads, uint64_t content,
+                           const char *who)
+{
+    struct osr_slice key = osr_slice(&heads, sizeof(heads));
+    uint64_t *known = osr_map_get(history->content_by_heads, key);
+    if (known == NULL) {
+        known = osr_alloc(sizeof(*known));
+        *known = content;
+        osr_map_put(history->content_by_heads, key, known);
+    } else if (*known != content) {
+        sim_violation("%s shows other content than an instance with equal heads", who);
+    }
+}
