@@ -1,0 +1,146 @@
+#include "node/call.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "model/limits.h"
+
+struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
+                                 Osr__Frame__BodyCase reply, size_t bytes)
+{
+    struct osr_call *call = osr_alloc(sizeof(*call));
+    call->session = session;
+    call->request_id = request->request_id;
+    call->reply = reply;
+    call->bytes = bytes;
+    struct osr_call **first = osr_session_calls(session);
+    call->next = *first;
+    if (call->next != NULL)
+        call->next->previous = call;
+    *first = call;
+    osr_session_request_begins(session, bytes);
+    return call;
+}
+
+/* The session no longer knows the call. */
+static void detach(struct osr_call *call)
+{
+    if (call->session == NULL)
+        return;
+    osr_session_request_ends(call->session, call->bytes);
+    if (call->previous != NULL)
+        call->previous->next = call->next;
+    else
+        *osr_session_calls(call->session) = call->next;
+    if (call->next != NULL)
+        call->next->previous = call->previous;
+    call->next = call->previous = NULL;
+    call->session = NULL;
+}
+
+static void destroy(struct osr_call *call)
+{
+    detach(call);
+    osr_arena_destroy(call->arena);
+    free(call->items);
+    free(call->operation);
+    free(call);
+}
+
+static void send_reply(struct osr_call *call, ProtobufCMessage *message, bool end)
+{
+    if (call->session == NULL)
+        return;
+    Osr__Frame frame = OSR__FRAME__INIT;
+    frame.request_id = call->request_id;
+    frame.end = end;
+    osr_frame_set_body(&frame, call->reply, message);
+    osr_session_send(call->session, &frame);
+}
+
+void osr_call_reply(struct osr_call *call, ProtobufCMessage *message)
+{
+    send_reply(call, message, true);
+    destroy(call);
+}
+
+void osr_call_fail(struct osr_call *call, const struct osr_err *err)
+{
+    if (call->session != NULL)
+        osr_session_error(call->session, call->request_id, err);
+    destroy(call);
+}
+
+void osr_call_stream(struct osr_call *call, ProtobufCMessage *message)
+{
+    send_reply(call, message, false);
+    if (call->query != NULL && osr_session_is_full(call->session))
+        osr_query_pause(call->query, true);
+}
+
+static ProtobufCMessage *copy(struct osr_arena *arena, const ProtobufCMessage *message)
+{
+    struct osr_buffer bytes = {0};
+    ProtobufCMessage *copied;
+    struct osr_err err;
+    osr_message_encode(OSR_CODEC_PROTOBUF, message, &bytes);
+    int code = osr_message_decode(OSR_CODEC_PROTOBUF, message->descriptor, osr_buffer_slice(&bytes),
+                                  arena, &copied, &err);
+    assert(code == 0); /* what we have encoded we can decode, within any frame's limits */
+    osr_buffer_done(&bytes);
+    return copied;
+}
+
+bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item)
+{
+    if (call->arena == NULL) {
+        call->arena = osr_arena_create(OSR_REPLY_ITEMS_BYTES, OSR_DECODE_BYTES_MAX);
+        call->items = osr_alloc(OSR_REPLY_ITEMS_MAX * sizeof(call->items[0]));
+    }
+    assert(call->item_count < OSR_REPLY_ITEMS_MAX);
+    call->items[call->item_count++] = copy(call->arena, item);
+    return call->item_count == OSR_REPLY_ITEMS_MAX ||
+           osr_arena_used(call->arena) >= OSR_REPLY_ITEMS_BYTES;
+}
+
+void osr_call_clear_items(struct osr_call *call)
+{
+    call->item_count = 0;
+    if (call->arena != NULL)
+        osr_arena_reset(call->arena);
+}
+
+void osr_calls_resume(struct osr_session *session)
+{
+    struct osr_call *next;
+    for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = next) {
+        next = call->next; /* this one may come to its end */
+        if (call->query != NULL)
+            osr_query_pause(call->query, false);
+    }
+}
+
+void osr_calls_end(struct osr_session *session)
+{
+    struct osr_call *next;
+    for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = next) {
+        next = call->next;
+        if (!call->is_endless)
+            continue;
+        osr_query_cancel(call->query);
+        destroy(call);
+    }
+}
+
+void osr_calls_abandon(struct osr_session *session)
+{
+    struct osr_call *call;
+    while ((call = *osr_session_calls(session)) != NULL) {
+        struct osr_query *query = call->query;
+        detach(call);
+        if (query == NULL)
+            continue; /* its answer finds nobody, and ends it */
+        osr_query_cancel(query);
+        destroy(call);
+    }
+}

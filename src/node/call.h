@@ -1,0 +1,58 @@
+/* call.h -- one request under way, from its frame to its last reply.
+ *
+ * A call is made when a request has passed its checks, and goes with its last reply
+ * (osr_call_reply, osr_call_fail, or osr_call_finish after streamed ones). A caller that goes away
+ * cancels its queries; what is being written is written all the same, and answered to nobody.
+ *
+ * Streamed replies pause their query while the caller does not read. Items of lists are
+ * collected into frames of a good size.
+ *
+ * Threads: the loop's only. */
+#ifndef OSR_NODE_CALL_H
+#define OSR_NODE_CALL_H
+
+#include "node/knowledge.h"
+#include "node/session.h"
+
+enum {
+    /* A frame of list items is sent when it holds so many, or so many bytes of them: few enough
+     * to show at once, enough to cost little each. */
+    OSR_REPLY_ITEMS_MAX = 100,
+    OSR_REPLY_ITEMS_BYTES = 64 << 10,
+};
+
+struct osr_call {
+    struct osr_call *next, *previous;    /* of the same session */
+    struct osr_session *session;         /* NULL: the caller has gone */
+    const struct osr_services *services; /* node/operations.h; set for its handler */
+    uint64_t request_id;
+    Osr__Frame__BodyCase reply; /* what answers it */
+    size_t bytes;               /* of the request on the wire */
+    struct osr_query *query;    /* NULL: none, or it has come to its end */
+    bool is_endless;            /* answers until the caller goes */
+    void *operation;            /* the handler's own memory; freed with the call */
+    /* Items collected for the next frame; each lives in `arena`. */
+    struct osr_arena *arena;
+    ProtobufCMessage **items;
+    size_t item_count;
+};
+
+struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
+                                 Osr__Frame__BodyCase reply, size_t bytes);
+/* The last reply. The message stays the caller's; the call is gone. */
+void osr_call_reply(struct osr_call *call, ProtobufCMessage *message);
+void osr_call_fail(struct osr_call *call, const struct osr_err *err);
+/* One of several replies. */
+void osr_call_stream(struct osr_call *call, ProtobufCMessage *message);
+
+/* Keeps a copy of an item for the next frame; true when that is full and should be
+ * sent: read items and item_count, stream or reply, then osr_call_clear_items. */
+bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item);
+void osr_call_clear_items(struct osr_call *call);
+
+/* What a session's handler does with its calls. */
+void osr_calls_end(struct osr_session *session);     /* on_end: those without an end stop */
+void osr_calls_resume(struct osr_session *session);  /* on_drain */
+void osr_calls_abandon(struct osr_session *session); /* on_closed */
+
+#endif

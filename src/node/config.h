@@ -1,0 +1,57 @@
+/* config.h -- what an instance is told at its start, by flags and by a YAML file.
+ *
+ * A key of the file and a flag have one name and one meaning: one row of the table in
+ * config_option.c. A flag that is given replaces what the file says under that name, lists
+ * included. Nothing is guessed: an unknown, doubled or ill-typed key is refused with file,
+ * line and key.
+ *
+ * Failures: INVALID_ARGUMENT for flags, CONFIG for the file and for what does not go together. */
+#ifndef OSR_NODE_CONFIG_H
+#define OSR_NODE_CONFIG_H
+
+#include "base/trace.h"
+#include "base/url.h"
+
+enum {
+    OSR_CONFIG_FILE_BYTES_MAX = 1 << 20, /* stops a wrong file from being read to its end */
+    OSR_CONFIG_PATH_BYTES_MAX = 1000,    /* paths are part of keys, which have a limit */
+    OSR_CONFIG_LISTENERS_MAX = 16,
+    OSR_CONFIG_FOLLOW_FILES_MAX = 16,
+};
+
+struct osr_config {
+    char *data;             /* folder of all that the instance keeps */
+    char *name;             /* of the instance, for people */
+    char *cluster;          /* instances of different clusters do not talk */
+    struct osr_url *listen; /* beside DIR/osiris.sock; the seed listeners, too */
+    size_t listen_count;
+    struct osr_url *peer; /* the seed peers, too */
+    size_t peer_count;
+    char **follow_file;
+    size_t follow_file_count;
+    char *mirror;  /* NULL: none */
+    bool insecure; /* plaintext listeners may be reached from other machines */
+
+    uint32_t log_segment_mb;  /* of the largest segment */
+    uint32_t heartbeat_ms;    /* of silence on a link before a PING */
+    uint32_t retry_ms;        /* without an acknowledgement before entries are sent again */
+    uint32_t connections_max; /* of all kinds */
+    uint32_t mirror_ms;       /* between two versions of the mirror, at least */
+    enum osr_level log_level; /* of what is written to stderr */
+};
+
+enum osr_config_action { OSR_CONFIG_RUN, OSR_CONFIG_SHOW_HELP, OSR_CONFIG_SHOW_VERSION };
+
+/* Reads flags, then the file that --config names, fills in defaults, checks the whole. On
+ * failure, or where help or version is wanted, *ret_config is untouched. */
+int osr_config_read(int argc, char *const *argv, struct osr_config *ret_config,
+                    enum osr_config_action *ret_action, struct osr_err *err);
+void osr_config_done(struct osr_config *config); /* frees what it holds; zeroed after */
+
+/* The text of --help; to be freed. */
+char *osr_config_help(void);
+
+/* A peer or listener for programs that know UPDATE_KB alone (?peer=seed). */
+bool osr_config_is_seed(const struct osr_url *url);
+
+#endif

@@ -1,0 +1,27 @@
+/* file_worker.h -- a thread for reading and writing whole files beside the data folder, which
+ * may be large or on a slow disk. One for all who have such files. */
+#ifndef OSR_NODE_FILE_WORKER_H
+#define OSR_NODE_FILE_WORKER_H
+
+#include "adapter/worker.h"
+
+struct osr_file_worker;
+
+struct osr_file_job {
+    struct osr_job job;                     /* first; the thread's from submit to done */
+    void (*work)(struct osr_file_job *job); /* on the thread */
+    void (*done)(struct osr_file_job *job); /* on the loop's */
+};
+
+int osr_file_worker_create(uv_loop_t *loop, struct osr_file_worker **ret_worker,
+                           struct osr_err *err);
+void osr_file_worker_submit(struct osr_file_worker *worker, struct osr_file_job *job);
+/* As osr_worker_destroy: finishes what was submitted. NULL is a no-op. */
+void osr_file_worker_destroy(struct osr_file_worker *worker);
+
+/* For `work`. Appends a regular file's bytes; NOT_FOUND where there is none, TOO_LARGE past
+ * size_max, FOREIGN_FILE for what is no file. */
+int osr_file_read_whole(const char *path, size_t size_max, struct osr_buffer *buffer,
+                        struct osr_err *err);
+
+#endif

@@ -1,0 +1,419 @@
+#include "node/instance.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "adapter/descriptors.h"
+#include "adapter/folder.h"
+#include "adapter/keys.h"
+#include "node/engine.h"
+#include "node/operations.h"
+
+enum {
+    /* Files of our own beside connections: the log, SQLite, epoll, ... */
+    DESCRIPTORS_KEPT = 128,
+};
+
+struct osr_instance {
+    uv_loop_t *loop;
+    const struct osr_config *config;
+    const struct osr_trace *trace;
+
+    struct osr_engine *engine;
+    struct osr_sessions *sessions;
+    struct osr_peers *peers;
+    struct osr_neighbours *neighbours;
+    struct osr_services services;
+    struct osr_operations *operations;
+    struct osr_listener *listeners[1 + OSR_CONFIG_LISTENERS_MAX];
+    size_t listener_count;
+
+    uv_prepare_t before_wait; /* a turn ends behind the timers ... */
+    uv_check_t after_wait;    /* ... and behind what the world had to say */
+    bool has_turns;           /* the two are open */
+    bool is_stopped;
+    struct osr_err failure; /* what ends the process */
+};
+
+/* The engine's outputs for links, and its end */
+
+static void on_send(void *context, uint32_t peer, const Osr__Frame *frame)
+{
+    struct osr_instance *instance = context;
+    struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
+    if (session != NULL)
+        osr_session_send(session, frame);
+}
+
+static void on_identified(void *context, uint32_t peer, const char *id, const char *name)
+{
+    struct osr_instance *instance = context;
+    struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
+    if (session == NULL)
+        return;
+    osr_session_identify(session, id, name);
+    struct osr_err err;
+    if (osr_session_user(session) != NULL &&
+        osr_peers_identified(instance->peers, session, id, &err) != 0) {
+        osr_peers_note_error(instance->peers, session, &err);
+        osr_session_refuse(session, 0, &err);
+        return;
+    }
+    osr_trace(instance->trace, OSR_LEVEL_INFO, "%s: is %s (%s)", osr_session_url(session), name,
+              id);
+}
+
+static enum osr_level level_of_close(enum osr_code code)
+{
+    if (code == OSR_CANCELLED)
+        return OSR_LEVEL_INFO; /* another link to the same instance stays */
+    return osr_code_info(code)->class == OSR_CLASS_FATAL ? OSR_LEVEL_ERROR : OSR_LEVEL_WARNING;
+}
+
+static void on_engine_close(void *context, uint32_t peer, const struct osr_err *err)
+{
+    struct osr_instance *instance = context;
+    struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
+    if (session == NULL)
+        return;
+    osr_trace(instance->trace, level_of_close(err->code), "%s: closed: %s (%s)%s%s",
+              osr_session_url(session), err->message, osr_code_info(err->code)->name,
+              err->hint[0] != '\0' ? "; " : "", err->hint);
+    if (osr_session_user(session) != NULL)
+        osr_peers_note_error(instance->peers, session, err);
+    osr_session_close(session);
+}
+
+static void on_failure(void *context, const struct osr_err *err)
+{
+    struct osr_instance *instance = context;
+    if (instance->failure.code == OSR_OK)
+        instance->failure = *err;
+    osr_instance_stop(instance);
+}
+
+/* The sessions' events */
+
+static void on_link(void *context, struct osr_session *session)
+{
+    struct osr_feed_event event = {.type = OSR_FEED_PEER_UP,
+                                   .peer_up = {.peer = osr_session_number(session),
+                                               .dialled = osr_session_user(session) != NULL}};
+    osr_secret_random(event.peer_up.nonce, sizeof(event.peer_up.nonce));
+    osr_engine_post(((struct osr_instance *)context)->engine, &event);
+}
+
+static void on_link_frame(void *context, struct osr_session *session, const Osr__Frame *frame)
+{
+    struct osr_instance *instance = context;
+    if (frame->body_case == OSR__FRAME__BODY_ERROR && osr_session_user(session) != NULL) {
+        struct osr_err err;
+        osr_err_set(&err, (enum osr_code)frame->error->code, "%s", frame->error->message);
+        osr_peers_note_error(instance->peers, session, &err);
+    }
+    struct osr_feed_event event = {.type = OSR_FEED_FRAME,
+                                   .frame = {osr_session_number(session), frame}};
+    osr_engine_post(instance->engine, &event);
+}
+
+static void on_request(void *context, struct osr_session *session, Osr__Frame *frame, size_t size)
+{
+    struct osr_instance *instance = context;
+    osr_operations_request(instance->operations, session, frame, size);
+}
+
+static void on_arrival_written(void *context, const struct osr_write_result *result)
+{
+    struct osr_instance *instance = context;
+    if (result->code != OSR_OK)
+        osr_trace(instance->trace, OSR_LEVEL_ERROR, "a seed program's entry is lost: %s",
+                  osr_code_info(result->code)->text);
+}
+
+static void on_append(void *context, struct osr_session *session, const Osr__UpdateKb *update)
+{
+    struct osr_instance *instance = context;
+    if (update->data == NULL) {
+        struct osr_err err;
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "data is missing");
+        osr_session_refuse(session, 0, &err);
+        return;
+    }
+    osr_knowledge_write_arrival(osr_engine_knowledge(instance->engine),
+                                osr_slice(update->data->text.data, update->data->text.len),
+                                on_arrival_written, instance);
+}
+
+static void on_end(void *context, struct osr_session *session)
+{
+    (void)context;
+    osr_calls_end(session);
+}
+
+static void on_drain(void *context, struct osr_session *session)
+{
+    (void)context;
+    osr_calls_resume(session);
+}
+
+static void on_closed(void *context, struct osr_session *session, const struct osr_err *err)
+{
+    struct osr_instance *instance = context;
+    osr_calls_abandon(session);
+    if (osr_sessions_find_link(instance->sessions, osr_session_number(session)) != NULL) {
+        struct osr_feed_event event = {.type = OSR_FEED_PEER_DOWN,
+                                       .peer_down = {osr_session_number(session)}};
+        osr_engine_post(instance->engine, &event);
+    }
+    if (osr_session_user(session) != NULL)
+        osr_peers_closed(instance->peers, session, err);
+}
+
+static void on_resend(void *context, uint32_t peer, uint64_t from_sequence)
+{
+    struct osr_feed_event event = {.type = OSR_FEED_RESEND, .resend = {peer, from_sequence}};
+    osr_engine_post(((struct osr_instance *)context)->engine, &event);
+}
+
+/* Turns of the loop */
+
+static void end_turn(struct osr_instance *instance)
+{
+    osr_sessions_resume(instance->sessions, osr_engine_refuses_writes(instance->engine),
+                        osr_engine_refuses_updates(instance->engine));
+    osr_engine_end_turn(instance->engine);
+    osr_sessions_flush(instance->sessions);
+}
+
+static void on_before_wait(uv_prepare_t *prepare)
+{
+    end_turn(prepare->data);
+}
+
+static void on_after_wait(uv_check_t *check)
+{
+    end_turn(check->data);
+}
+
+/* Opening, in the order of the struct's fields */
+
+static int open_engine(struct osr_instance *instance, struct osr_err *err)
+{
+    const struct osr_engine_handler handler = {
+        .on_send = on_send,
+        .on_identified = on_identified,
+        .on_close = on_engine_close,
+        .on_failure = on_failure,
+        .context = instance,
+    };
+    return osr_engine_open(instance->loop, instance->config, &handler, instance->trace,
+                           &instance->engine, err);
+}
+
+static uint32_t connections_allowed(const struct osr_instance *instance)
+{
+    uint32_t wanted = instance->config->connections_max;
+    uint32_t given = osr_descriptors_raise(wanted + DESCRIPTORS_KEPT);
+    if (given >= wanted + DESCRIPTORS_KEPT)
+        return wanted;
+    uint32_t allowed = given > 2 * DESCRIPTORS_KEPT ? given - DESCRIPTORS_KEPT : DESCRIPTORS_KEPT;
+    osr_trace(instance->trace, OSR_LEVEL_WARNING,
+              "only %u connections at a time: the system gives %u descriptors (ulimit -n)", allowed,
+              given);
+    return allowed;
+}
+
+static int start_neighbours(struct osr_instance *instance, struct osr_err *err)
+{
+    const struct osr_neighbours_options options = {
+        .loop = instance->loop,
+        .config = instance->config,
+        .knowledge = osr_engine_knowledge(instance->engine),
+        .journal = osr_engine_journal(instance->engine),
+        .trace = instance->trace,
+    };
+    return osr_neighbours_open(&options, &instance->neighbours, err);
+}
+
+static int create_control(struct osr_instance *instance, struct osr_err *err)
+{
+    const struct osr_session_handler handler = {
+        .on_link = on_link,
+        .on_link_frame = on_link_frame,
+        .on_request = on_request,
+        .on_append = on_append,
+        .on_end = on_end,
+        .on_drain = on_drain,
+        .on_closed = on_closed,
+        .context = instance,
+    };
+    int code = osr_sessions_create(instance->loop, &handler, connections_allowed(instance),
+                                   instance->trace, &instance->sessions, err);
+    if (code != 0)
+        return code;
+    instance->peers = osr_peers_create(instance->loop, instance->sessions,
+                                       osr_engine_journal(instance->engine), instance->trace);
+    code = start_neighbours(instance, err);
+    if (code != 0)
+        return code;
+    instance->services = (struct osr_services){
+        .loop = instance->loop,
+        .config = instance->config,
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
+        .knowledge = osr_engine_knowledge(instance->engine),
+        .journal = osr_engine_journal(instance->engine),
+        .feed = osr_engine_feed(instance->engine),
+        .sessions = instance->sessions,
+        .peers = instance->peers,
+        .neighbours = instance->neighbours,
+        .listeners = instance->listeners,
+        .start_ms = uv_now(instance->loop),
+        .storage = osr_engine_storage(instance->engine),
+        .resend = on_resend,
+        .context = instance,
+    };
+    return osr_operations_create(&instance->services, &instance->operations, err);
+}
+
+static void on_accept(void *context, struct osr_connection *connection)
+{
+    struct osr_instance *instance = context;
+    osr_sessions_accept(instance->sessions, connection, false);
+}
+
+static void on_accept_seed(void *context, struct osr_connection *connection)
+{
+    struct osr_instance *instance = context;
+    osr_sessions_accept(instance->sessions, connection, true);
+}
+
+static int listen_at(struct osr_instance *instance, const struct osr_url *url, struct osr_err *err)
+{
+    struct osr_listener **listener = &instance->listeners[instance->listener_count];
+    int code = osr_transport_listen(instance->loop, url,
+                                    osr_config_is_seed(url) ? on_accept_seed : on_accept, instance,
+                                    listener, err);
+    if (code != 0)
+        return code;
+    instance->services.listener_count = ++instance->listener_count;
+    osr_trace(instance->trace, OSR_LEVEL_INFO, "listening at %s", osr_listener_url(*listener));
+    return 0;
+}
+
+static int listen_in_folder(struct osr_instance *instance, struct osr_err *err)
+{
+    struct osr_url url;
+    char *text = osr_format("unix://%s/%s", instance->config->data, OSR_SOCKET_NAME);
+    int code = osr_url_parse(text, &url, err);
+    if (code == 0)
+        code = listen_at(instance, &url, err);
+    free(text);
+    return code;
+}
+
+static int open_doors(struct osr_instance *instance, struct osr_err *err)
+{
+    const struct osr_config *config = instance->config;
+    int code = listen_in_folder(instance, err);
+    for (size_t i = 0; code == 0 && i < config->listen_count; i++)
+        code = listen_at(instance, &config->listen[i], err);
+    for (size_t i = 0; code == 0 && i < config->peer_count; i++) {
+        if (!osr_config_is_seed(&config->peer[i]))
+            code = osr_peers_add(instance->peers, &config->peer[i], err);
+    }
+    return code;
+}
+
+static void start_turns(struct osr_instance *instance)
+{
+    /* These cannot fail: they only fill in their handles. */
+    uv_prepare_init(instance->loop, &instance->before_wait);
+    uv_check_init(instance->loop, &instance->after_wait);
+    instance->before_wait.data = instance->after_wait.data = instance;
+    uv_prepare_start(&instance->before_wait, on_before_wait);
+    uv_check_start(&instance->after_wait, on_after_wait);
+}
+
+int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
+                      const struct osr_trace *trace, struct osr_instance **ret_instance,
+                      struct osr_err *err)
+{
+    struct osr_instance *instance = osr_alloc(sizeof(*instance));
+    instance->loop = loop;
+    instance->config = config;
+    instance->trace = trace;
+    int code = open_engine(instance, err);
+    if (code == 0)
+        code = create_control(instance, err);
+    if (code == 0) {
+        start_turns(instance);
+        instance->has_turns = true;
+        code = open_doors(instance, err);
+    }
+    if (code != 0) {
+        osr_instance_close(instance);
+        return code;
+    }
+    osr_trace(trace, OSR_LEVEL_INFO, "%s (%s) is up, data in %s", config->name,
+              instance->services.instance, config->data);
+    *ret_instance = instance;
+    return 0;
+}
+
+/* Running and closing */
+
+int osr_instance_run(struct osr_instance *instance, struct osr_err *err)
+{
+    while (!instance->is_stopped)
+        uv_run(instance->loop, UV_RUN_DEFAULT);
+    if (instance->failure.code == OSR_OK)
+        return 0;
+    *err = instance->failure;
+    return (int)err->code;
+}
+
+void osr_instance_stop(struct osr_instance *instance)
+{
+    instance->is_stopped = true;
+    uv_stop(instance->loop);
+}
+
+/* Links and clients go before what they stand on: their last words still reach the core. */
+static void close_doors(struct osr_instance *instance)
+{
+    for (size_t i = 0; i < instance->listener_count; i++)
+        osr_listener_close(instance->listeners[i]);
+    instance->services.listener_count = 0;
+    if (instance->peers != NULL)
+        osr_peers_stop(instance->peers);
+    if (instance->sessions == NULL)
+        return;
+    osr_sessions_shut(instance->sessions);
+    while (osr_sessions_count(instance->sessions) > 0)
+        uv_run(instance->loop, UV_RUN_ONCE);
+}
+
+static void stop_turns(struct osr_instance *instance)
+{
+    if (!instance->has_turns)
+        return;
+    uv_close((uv_handle_t *)&instance->before_wait, NULL);
+    uv_close((uv_handle_t *)&instance->after_wait, NULL);
+}
+
+void osr_instance_close(struct osr_instance *instance)
+{
+    if (instance == NULL)
+        return;
+    uv_loop_t *loop = instance->loop;
+    close_doors(instance);
+    osr_neighbours_close(instance->neighbours);
+    stop_turns(instance);
+    osr_operations_destroy(instance->operations);
+    osr_engine_close(instance->engine);
+    osr_peers_destroy(instance->peers);
+    osr_sessions_destroy(instance->sessions);
+    uv_run(loop, UV_RUN_DEFAULT);
+    osr_engine_free(instance->engine);
+    free(instance);
+}

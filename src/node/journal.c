@@ -1,0 +1,535 @@
+#include "node/journal.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "node/log_reader.h"
+#include "node/log_writer.h"
+#include "node/recovery.h"
+#include "node/signer.h"
+#include "node/tail.h"
+
+/* Written since the next segment was last looked after: often enough for the smallest one. */
+enum { PREPARE_EVERY_BYTES = 512 << 10 };
+
+/* A READ that is answered in the loop's next turn, when the core is not in the middle of its
+ * outputs any more. */
+struct pending_read {
+    struct pending_read *next;
+    uint64_t ticket;
+    const struct osr_log *log;
+    struct osr_excerpt_options options;
+};
+
+struct osr_journal {
+    struct osr_journal_handler handler;
+    struct osr_trace trace;
+    struct osr_wal *wal;
+    struct osr_logs *logs;
+    struct osr_facts *facts;
+    struct osr_feed_restored *restored;
+    size_t restored_count;
+    size_t restoring; /* of these, not committed yet */
+    struct osr_tail *tail;
+
+    struct osr_log_writer *writer;
+    struct osr_signer *signer;
+    struct osr_log_reader *reader;
+    struct osr_worker *preparer;
+    struct osr_job prepare_job;
+    bool is_preparing;
+    size_t unprepared_bytes;
+
+    struct pending_read *reads;
+    struct pending_read **reads_end;
+    uv_idle_t *turn; /* runs while there are pending reads */
+
+    uint64_t opened_at; /* last ordinal found at open */
+    uint64_t released;
+    bool is_full;
+    bool is_releasing; /* on_release may lead back here */
+    bool has_failed;
+    bool is_closing;
+};
+
+/* ---- release ---- */
+
+static void release_ordinal(struct osr_journal *journal, uint64_t ordinal)
+{
+    journal->released = ordinal;
+    journal->handler.on_release(journal->handler.context, NULL, 0, ordinal);
+}
+
+static bool has_entries(const struct osr_append *append)
+{
+    return append->kind == OSR_APPEND_BATCH && append->batch.count > 0;
+}
+
+/* Shows what may be shown. What has no entries is shown together with what follows it. */
+static void release_all(struct osr_journal *journal)
+{
+    uint64_t ordinal = 0;
+    const struct osr_append *append;
+    while ((append = osr_tail_release(journal->tail)) != NULL) {
+        if (append->last_ordinal == 0) {
+            continue; /* an empty STORE */
+        }
+        ordinal = append->last_ordinal;
+        if (has_entries(append)) {
+            journal->released = ordinal;
+            journal->handler.on_release(journal->handler.context, &append->batch, append->log->id,
+                                        ordinal);
+        }
+    }
+    if (ordinal > journal->released) {
+        release_ordinal(journal, ordinal);
+    }
+}
+
+static void release(struct osr_journal *journal)
+{
+    if (journal->restoring > 0 || journal->is_releasing || journal->has_failed ||
+        journal->is_closing) {
+        return;
+    }
+    journal->is_releasing = true;
+    release_all(journal);
+    journal->is_releasing = false;
+}
+
+static void settle_restored(struct osr_journal *journal, struct osr_log *log)
+{
+    if (log == NULL || !log->is_restoring) {
+        return;
+    }
+    log->is_restoring = false;
+    if (--journal->restoring == 0) {
+        release_ordinal(journal, journal->opened_at);
+        release(journal);
+    }
+}
+
+/* ---- the log thread's answers ---- */
+
+static void prepare(void *context, struct osr_job *jobs)
+{
+    const struct osr_journal *journal = context;
+    (void)jobs;
+    /* No room is no news here: the append that needs it will say so. */
+    osr_wal_prepare(journal->wal, NULL);
+}
+
+static void prepared(void *context, struct osr_job *job)
+{
+    struct osr_journal *journal = context;
+    (void)job;
+    journal->is_preparing = false;
+}
+
+static void prepare_soon(struct osr_journal *journal)
+{
+    if (!journal->is_preparing && !journal->is_closing) {
+        journal->is_preparing = true;
+        journal->unprepared_bytes = 0;
+        osr_worker_submit(journal->preparer, &journal->prepare_job);
+    }
+}
+
+static void fail(struct osr_journal *journal)
+{
+    if (!journal->has_failed && !journal->is_closing) {
+        journal->handler.on_failure(journal->handler.context,
+                                    osr_log_writer_failure(journal->writer));
+    }
+    journal->has_failed = true;
+}
+
+static void answer(struct osr_journal *journal, const struct osr_append *append)
+{
+    enum osr_code code = append->code;
+    if (append->kind == OSR_APPEND_FACT) {
+        if (code == OSR_OK) {
+            osr_facts_put(journal->facts, osr_slice_text(append->fact_key),
+                          osr_buffer_slice(&append->fact_value));
+        }
+        if (append->done != NULL) {
+            append->done(append->context, code);
+        }
+    } else if (!journal->is_closing) {
+        journal->handler.on_stored(journal->handler.context, append->ticket, code);
+    }
+}
+
+static void on_appended(void *context, struct osr_append *append)
+{
+    struct osr_journal *journal = context;
+    if (append->code != OSR_OK && append->code != OSR_DISK_FULL) {
+        fail(journal);
+        if (append->kind == OSR_APPEND_FACT) {
+            answer(journal, append);
+        }
+        return; /* it stays in the tail, which is never released any more */
+    }
+    bool was_full = journal->is_full;
+    journal->is_full = append->code == OSR_DISK_FULL;
+    if (was_full != journal->is_full) {
+        osr_trace(&journal->trace, OSR_LEVEL_WARNING, "log: %s",
+                  journal->is_full ? "no room: writes are refused" : "there is room again");
+    }
+    journal->unprepared_bytes += append->batch.bytes.size;
+    if (journal->unprepared_bytes >= PREPARE_EVERY_BYTES) {
+        prepare_soon(journal);
+    }
+
+    struct osr_log *cut_log =
+        append->kind == OSR_APPEND_TRUNCATE && append->code == OSR_OK && append->sequence == 0
+            ? append->log
+            : NULL;
+    answer(journal, append);
+    osr_tail_stored(journal->tail, append);
+    settle_restored(journal, cut_log);
+    release(journal);
+}
+
+/* ---- what the core wants ---- */
+
+static void submit(struct osr_journal *journal, struct osr_append *append)
+{
+    assert(!journal->is_closing);
+    osr_tail_add(journal->tail, append);
+    osr_log_writer_submit(journal->writer, append);
+}
+
+static void store(struct osr_journal *journal, struct osr_feed_output *output)
+{
+    struct osr_batch *batch = output->store.batch;
+    struct osr_log *log = osr_logs_find(journal->logs, &batch->feed);
+    if (log == NULL) {
+        log = osr_logs_add(journal->logs, &batch->feed, &output->store.public_key);
+    }
+    struct osr_append *append = osr_alloc(sizeof(*append));
+    append->kind = OSR_APPEND_BATCH;
+    append->log = log;
+    append->ticket = output->store.ticket;
+    append->batch = *batch;
+    *batch = (struct osr_batch){0};
+    append->head_sequence = output->store.head_sequence;
+    append->head_signature = output->store.head_signature;
+    submit(journal, append);
+}
+
+static void truncate_log(struct osr_journal *journal, const struct osr_feed_output *output)
+{
+    struct osr_append *append = osr_alloc(sizeof(*append));
+    append->kind = OSR_APPEND_TRUNCATE;
+    append->log = osr_logs_find(journal->logs, output->truncate.feed);
+    assert(append->log != NULL); /* only what was stored is cut */
+    append->ticket = output->truncate.ticket;
+    append->sequence = output->truncate.sequence;
+    submit(journal, append);
+}
+
+static void commit(struct osr_journal *journal, const struct osr_feed_output *output)
+{
+    struct osr_log *log = osr_logs_find(journal->logs, output->commit.feed);
+    if (output->commit.first == 0) {
+        settle_restored(journal, log);
+        return;
+    }
+    assert(log != NULL);
+    osr_tail_commit(journal->tail, log, output->commit.first, output->commit.last);
+    release(journal);
+}
+
+static void hand_over(void *context, uint64_t ticket, struct osr_excerpt *excerpt)
+{
+    struct osr_journal *journal = context;
+    struct osr_err err;
+    size_t bytes = 0;
+    Osr__Update *update = osr_excerpt_finish(excerpt, &bytes, &err);
+    if (update == NULL) {
+        osr_trace(&journal->trace, OSR_LEVEL_WARNING, "log: nothing read for a follower: %s",
+                  err.message);
+    }
+    if (!journal->is_closing) {
+        journal->handler.on_read(journal->handler.context, ticket, update, bytes);
+    }
+    osr_excerpt_destroy(excerpt);
+}
+
+/* From memory, if it is there. */
+static void read_now(struct osr_journal *journal, const struct pending_read *read)
+{
+    struct osr_excerpt *excerpt = osr_excerpt_create(&read->options);
+    if (osr_tail_read(read->log, read->options.first, excerpt)) {
+        hand_over(journal, read->ticket, excerpt);
+    } else {
+        osr_log_reader_submit(journal->reader, read->ticket, read->log->id, read->options.first,
+                              excerpt);
+    }
+}
+
+static struct pending_read *take_reads(struct osr_journal *journal)
+{
+    struct pending_read *reads = journal->reads;
+    journal->reads = NULL;
+    journal->reads_end = &journal->reads;
+    return reads;
+}
+
+static void on_turn(uv_idle_t *turn)
+{
+    struct osr_journal *journal = turn->data;
+    uv_idle_stop(turn);
+    struct pending_read *read = take_reads(journal);
+    while (read != NULL) {
+        struct pending_read *next = read->next;
+        read_now(journal, read);
+        free(read);
+        read = next;
+    }
+}
+
+static void read_soon(struct osr_journal *journal, const struct osr_feed_output *output)
+{
+    struct pending_read *read = osr_alloc(sizeof(*read));
+    read->ticket = output->read.ticket;
+    read->log = osr_logs_find(journal->logs, output->read.feed);
+    assert(read->log != NULL); /* only what was committed is read */
+    read->options = (struct osr_excerpt_options){
+        .feed = &read->log->feed,
+        .public_key = &read->log->public_key,
+        .first = output->read.first,
+        .last = output->read.last,
+        .bytes_max = output->read.bytes_max,
+        .last_chain = output->read.last_chain,
+        .last_signature = output->read.last_signature,
+    };
+    *journal->reads_end = read;
+    journal->reads_end = &read->next;
+    uv_idle_start(journal->turn, on_turn);
+}
+
+void osr_journal_carry_out(struct osr_journal *journal, struct osr_feed_output *output)
+{
+    switch (output->type) {
+    case OSR_FEED_OUT_STORE:
+        store(journal, output);
+        break;
+    case OSR_FEED_OUT_TRUNCATE:
+        truncate_log(journal, output);
+        break;
+    case OSR_FEED_OUT_SIGN:
+        osr_signer_sign(journal->signer, output->sign.ticket, output->sign.message);
+        break;
+    case OSR_FEED_OUT_VERIFY:
+        osr_signer_verify(journal->signer, output->verify.ticket, output->verify.message,
+                          &output->verify.public_key, &output->verify.signature);
+        break;
+    case OSR_FEED_OUT_READ:
+        read_soon(journal, output);
+        break;
+    case OSR_FEED_OUT_COMMIT:
+        commit(journal, output);
+        break;
+    default:
+        assert(false); /* not the journal's */
+    }
+}
+
+void osr_journal_fact(struct osr_journal *journal, const char *key, struct osr_slice value,
+                      void (*done)(void *context, enum osr_code code), void *context)
+{
+    struct osr_append *append = osr_alloc(sizeof(*append));
+    append->kind = OSR_APPEND_FACT;
+    append->fact_key = osr_strdup(key);
+    osr_buffer_add(&append->fact_value, value.data, value.size);
+    append->done = done;
+    append->context = context;
+    submit(journal, append);
+}
+
+void osr_journal_facts(struct osr_journal *journal, const char *prefix,
+                       void (*visit)(void *context, const char *key, struct osr_slice value),
+                       void *context)
+{
+    osr_facts_walk(journal->facts, prefix, visit, context);
+}
+
+/* ---- for others ---- */
+
+struct osr_wal *osr_journal_wal(struct osr_journal *journal)
+{
+    return journal->wal;
+}
+
+const struct osr_feed_id *osr_journal_feed(struct osr_journal *journal, uint32_t log_id)
+{
+    const struct osr_log *log = osr_logs_get(journal->logs, log_id);
+    return log != NULL ? &log->feed : NULL;
+}
+
+int osr_journal_read_stored(struct osr_journal *journal, uint32_t log_id, uint64_t index,
+                            struct osr_buffer *stored, struct osr_err *err)
+{
+    size_t before = stored->size;
+    int code = osr_wal_read_one(journal->wal, log_id, index, stored, err);
+    if (code != 0) {
+        return code;
+    }
+    if (stored->size - before < OSR_SHA256_SIZE) {
+        stored->size = before;
+        return osr_err_set(err, OSR_CORRUPT, "entry %llu of log %u is too short",
+                           (unsigned long long)index, log_id);
+    }
+    uint8_t *record = stored->data + before;
+    stored->size -= OSR_SHA256_SIZE;
+    memmove(record, record + OSR_SHA256_SIZE, stored->size - before);
+    return 0;
+}
+
+uint64_t osr_journal_released(const struct osr_journal *journal)
+{
+    return journal->released;
+}
+
+bool osr_journal_is_full(const struct osr_journal *journal)
+{
+    return journal->is_full;
+}
+
+/* ---- open and close ---- */
+
+static void on_signed(void *context, uint64_t ticket, const struct osr_signature *signature)
+{
+    struct osr_journal *journal = context;
+    if (!journal->is_closing) {
+        journal->handler.on_signed(journal->handler.context, ticket, signature);
+    }
+}
+
+static void on_verified(void *context, uint64_t ticket, bool valid)
+{
+    struct osr_journal *journal = context;
+    if (!journal->is_closing) {
+        journal->handler.on_verified(journal->handler.context, ticket, valid);
+    }
+}
+
+static int recover(struct osr_journal *journal, const struct osr_journal_options *options,
+                   struct osr_err *err)
+{
+    struct osr_recovery *recovery = osr_recovery_create(journal->logs, journal->facts);
+    struct osr_wal_options wal_options = options->wal;
+    if (wal_options.seed == 0) {
+        osr_secret_random(&wal_options.seed, sizeof(wal_options.seed));
+    }
+    struct osr_disk *disk = options->disk != NULL ? options->disk : osr_disk_system();
+    int code = osr_wal_open(disk, options->folder, &wal_options, osr_recovery_visit, recovery,
+                            &journal->wal, err);
+    if (code == 0) {
+        code = osr_recovery_finish(recovery, journal->wal, &journal->restored,
+                                   &journal->restored_count, err);
+    }
+    osr_recovery_destroy(recovery);
+    if (code != 0) {
+        return code;
+    }
+    journal->restoring = journal->restored_count;
+    journal->opened_at = osr_wal_last_ordinal(journal->wal);
+    journal->released = journal->restoring == 0 ? journal->opened_at : 0;
+    return 0;
+}
+
+static int start_threads(struct osr_journal *journal, uv_loop_t *loop,
+                         const struct osr_journal_options *options, struct osr_err *err)
+{
+    struct osr_signer_handler signer_handler = {
+        .on_signed = on_signed, .on_verified = on_verified, .context = journal};
+    struct osr_worker_options preparer_options = {
+        .name = "segments", .work = prepare, .done = prepared, .context = journal, .batch_max = 1};
+    int code =
+        osr_log_writer_create(loop, journal->wal, on_appended, journal, &journal->writer, err);
+    if (code == 0) {
+        code = osr_signer_create(loop, options->keys, &signer_handler, &journal->signer, err);
+    }
+    if (code == 0) {
+        code = osr_log_reader_create(loop, journal->wal, hand_over, journal, &journal->reader, err);
+    }
+    if (code == 0) {
+        code = osr_worker_create(loop, &preparer_options, &journal->preparer, err);
+    }
+    return code;
+}
+
+int osr_journal_open(uv_loop_t *loop, const struct osr_journal_options *options,
+                     const struct osr_journal_handler *handler, struct osr_journal **ret_journal,
+                     const struct osr_feed_restored **ret_restored, size_t *ret_count,
+                     struct osr_err *err)
+{
+    uint64_t seed;
+    osr_secret_random(&seed, sizeof(seed));
+    struct osr_journal *journal = osr_alloc(sizeof(*journal));
+    journal->handler = *handler;
+    journal->trace = options->trace;
+    journal->logs = osr_logs_create(seed);
+    journal->facts = osr_facts_create(seed);
+    journal->tail = osr_tail_create(OSR_JOURNAL_CACHE_BYTES);
+    journal->reads_end = &journal->reads;
+    journal->turn = osr_alloc(sizeof(*journal->turn));
+    journal->turn->data = journal;
+    uv_idle_init(loop, journal->turn);
+
+    int code = recover(journal, options, err);
+    if (code == 0) {
+        code = start_threads(journal, loop, options, err);
+    }
+    if (code != 0) {
+        osr_journal_close(journal);
+        return code;
+    }
+    prepare_soon(journal);
+    *ret_journal = journal;
+    *ret_restored = journal->restored;
+    *ret_count = journal->restored_count;
+    return 0;
+}
+
+static void free_handle(uv_handle_t *handle)
+{
+    free(handle);
+}
+
+static void drop_reads(struct osr_journal *journal)
+{
+    struct pending_read *read = take_reads(journal);
+    while (read != NULL) {
+        struct pending_read *next = read->next;
+        free(read);
+        read = next;
+    }
+    uv_close((uv_handle_t *)journal->turn, free_handle);
+}
+
+void osr_journal_close(struct osr_journal *journal)
+{
+    if (journal == NULL) {
+        return;
+    }
+    journal->is_closing = true;
+    drop_reads(journal);
+    osr_signer_destroy(journal->signer);
+    osr_log_reader_destroy(journal->reader);
+    osr_worker_destroy(journal->preparer);
+    osr_log_writer_destroy(journal->writer);
+    if (journal->wal != NULL && !journal->has_failed) {
+        /* Only for finding damage at the next open: what was acknowledged is synced. */
+        osr_wal_mark(journal->wal, NULL);
+    }
+    osr_wal_close(journal->wal);
+    osr_tail_destroy(journal->tail);
+    osr_facts_destroy(journal->facts);
+    osr_logs_destroy(journal->logs);
+    free(journal->restored);
+    free(journal);
+}

@@ -1,0 +1,36 @@
+/* operation_handlers.h -- what each operation does; the rows of operations.c. For that file and
+ * those that define them alone. */
+#ifndef OSR_NODE_OPERATION_HANDLERS_H
+#define OSR_NODE_OPERATION_HANDLERS_H
+
+#include "node/operations.h"
+
+/* Answers the call, now or later. The frame lives until the return. */
+typedef void osr_operation_handler(struct osr_operations *operations, struct osr_call *call,
+                                   const Osr__Frame *frame);
+
+struct osr_operations {
+    const struct osr_services *services;
+    /* Calls of `status --wait` that wait, and what looks after them. */
+    struct osr_status_waiter *waiters;
+    uv_timer_t wait_timer;
+};
+
+/* write_operations.c */
+osr_operation_handler osr_operation_kb_put, osr_operation_kb_update, osr_operation_kb_delete,
+    osr_operation_kb_import, osr_operation_update_kb;
+/* read_operations.c */
+osr_operation_handler osr_operation_kb_get, osr_operation_kb_list, osr_operation_kb_search,
+    osr_operation_kb_history, osr_operation_kb_watch, osr_operation_kb_digest,
+    osr_operation_rebuild;
+/* status_operation.c */
+osr_operation_handler osr_operation_status;
+/* feeds_operations.c */
+osr_operation_handler osr_operation_feeds, osr_operation_feeds_resend;
+
+/* How long to wait where a request says so; INVALID_ARGUMENT past OSR_WAIT_MAX_MS. */
+int osr_operation_timeout(uint32_t asked_ms, uint32_t *ret_timeout_ms, struct osr_err *err);
+/* Ends the waiting of all `status --wait` calls; their callers are gone. */
+void osr_status_waiters_drop(struct osr_operations *operations);
+
+#endif

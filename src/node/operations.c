@@ -1,0 +1,142 @@
+#include "node/operations.h"
+
+#include <stdlib.h>
+
+#include "model/limits.h"
+#include "node/operation_handlers.h"
+
+enum {
+    /* A request that names something: nothing in it is longer than a query. */
+    NAMING_BYTES_MAX = 8 << 10,
+    /* A request with one document: its data, and room for escapes in the rest. */
+    DOCUMENT_BYTES_MAX = OSR_DATA_BYTES_MAX + (256 << 10),
+};
+
+struct operation {
+    Osr__Frame__BodyCase request;
+    Osr__Frame__BodyCase reply;
+    enum osr_permission permission;
+    size_t request_bytes_max; /* on the wire */
+    osr_operation_handler *handle;
+};
+
+#define ROW(NAME, REPLY, permission, bytes_max, handler)                                           \
+    {                                                                                              \
+        OSR__FRAME__BODY_##NAME, OSR__FRAME__BODY_##REPLY, OSR_MAY_##permission, bytes_max,        \
+            handler                                                                                \
+    }
+
+/* Names are those of the frame's members: osr_frame_type. */
+static const struct operation operations_table[] = {
+    ROW(UPDATE_KB, KB_PUT_REPLY, WRITE, DOCUMENT_BYTES_MAX, osr_operation_update_kb),
+    ROW(KB_PUT, KB_PUT_REPLY, WRITE, DOCUMENT_BYTES_MAX, osr_operation_kb_put),
+    ROW(KB_UPDATE, KB_UPDATE_REPLY, WRITE, DOCUMENT_BYTES_MAX, osr_operation_kb_update),
+    ROW(KB_DELETE, KB_DELETE_REPLY, WRITE, NAMING_BYTES_MAX, osr_operation_kb_delete),
+    ROW(KB_IMPORT, KB_IMPORT_REPLY, WRITE, OSR_FRAME_BYTES_MAX, osr_operation_kb_import),
+    ROW(KB_GET, KB_GET_REPLY, READ, NAMING_BYTES_MAX, osr_operation_kb_get),
+    ROW(KB_LIST, KB_LIST_REPLY, READ, NAMING_BYTES_MAX, osr_operation_kb_list),
+    ROW(KB_SEARCH, KB_SEARCH_REPLY, READ, NAMING_BYTES_MAX, osr_operation_kb_search),
+    ROW(KB_HISTORY, KB_HISTORY_REPLY, READ, NAMING_BYTES_MAX, osr_operation_kb_history),
+    ROW(KB_WATCH, KB_WATCH_REPLY, READ, NAMING_BYTES_MAX, osr_operation_kb_watch),
+    ROW(KB_DIGEST, KB_DIGEST_REPLY, READ, NAMING_BYTES_MAX, osr_operation_kb_digest),
+    ROW(STATUS, STATUS_REPLY, OBSERVE, NAMING_BYTES_MAX, osr_operation_status),
+    ROW(FEEDS, FEEDS_REPLY, OBSERVE, NAMING_BYTES_MAX, osr_operation_feeds),
+    ROW(FEEDS_RESEND, FEEDS_RESEND_REPLY, OPERATE, NAMING_BYTES_MAX, osr_operation_feeds_resend),
+    ROW(REBUILD, REBUILD_REPLY, OPERATE, NAMING_BYTES_MAX, osr_operation_rebuild),
+};
+
+/* In the contract a request and its reply stand side by side, from KB_PUT to KB_DIGEST and from
+ * STATUS to REBUILD; UPDATE_KB stands alone. */
+enum {
+    OPERATION_COUNT = sizeof(operations_table) / sizeof(operations_table[0]),
+    CONTRACT_COUNT = 1 + (OSR__FRAME__BODY_KB_DIGEST_REPLY - OSR__FRAME__BODY_KB_PUT + 1) / 2 +
+                     (OSR__FRAME__BODY_REBUILD_REPLY - OSR__FRAME__BODY_STATUS + 1) / 2,
+};
+_Static_assert((int)OPERATION_COUNT == (int)CONTRACT_COUNT, "a row for each operation");
+
+static int find_operation(const Osr__Frame *frame, const struct operation **ret_operation,
+                          struct osr_err *err)
+{
+    for (size_t i = 0; i < OPERATION_COUNT; i++) {
+        if (operations_table[i].request == frame->body_case) {
+            *ret_operation = &operations_table[i];
+            return 0;
+        }
+    }
+    const char *type = osr_frame_type(frame);
+    return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "%s is no request",
+                            type[0] != '\0' ? type : "a frame without a message");
+}
+
+static int check_size(const struct operation *operation, const Osr__Frame *frame, size_t size,
+                      struct osr_err *err)
+{
+    if (size <= operation->request_bytes_max)
+        return 0;
+    return (int)osr_err_set(err, OSR_TOO_LARGE, "%s of %zu bytes; at most %zu are taken",
+                            osr_frame_type(frame), size, operation->request_bytes_max);
+}
+
+/* The one place where it is decided whether a request is let in. */
+static int admit(const struct osr_session *session, const Osr__Frame *frame, size_t size,
+                 const struct operation **ret_operation, struct osr_err *err)
+{
+    int code = find_operation(frame, ret_operation, err);
+    if (code == 0)
+        code = osr_access_check(osr_session_role(session), (*ret_operation)->permission,
+                                osr_frame_type(frame), err);
+    if (code == 0)
+        code = check_size(*ret_operation, frame, size, err);
+    return code;
+}
+
+void osr_operations_request(struct osr_operations *operations, struct osr_session *session,
+                            const Osr__Frame *frame, size_t size)
+{
+    const struct operation *operation = NULL;
+    struct osr_err err;
+    if (admit(session, frame, size, &operation, &err) != 0) {
+        osr_session_error(session, frame->request_id, &err);
+        return;
+    }
+    struct osr_call *call = osr_call_create(session, frame, operation->reply, size);
+    call->services = operations->services;
+    operation->handle(operations, call, frame);
+}
+
+int osr_operation_timeout(uint32_t asked_ms, uint32_t *ret_timeout_ms, struct osr_err *err)
+{
+    if (asked_ms > OSR_WAIT_MAX_MS)
+        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "timeout_ms is %u; at most %d is taken",
+                                asked_ms, OSR_WAIT_MAX_MS);
+    *ret_timeout_ms = asked_ms != 0 ? asked_ms : OSR_WAIT_DEFAULT_MS;
+    return 0;
+}
+
+int osr_operations_create(const struct osr_services *services,
+                          struct osr_operations **ret_operations, struct osr_err *err)
+{
+    struct osr_operations *operations = osr_alloc(sizeof(*operations));
+    operations->services = services;
+    int status = uv_timer_init(services->loop, &operations->wait_timer);
+    if (status != 0) {
+        free(operations);
+        return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot make a timer");
+    }
+    operations->wait_timer.data = operations;
+    *ret_operations = operations;
+    return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+void osr_operations_destroy(struct osr_operations *operations)
+{
+    if (operations == NULL)
+        return;
+    osr_status_waiters_drop(operations);
+    uv_close((uv_handle_t *)&operations->wait_timer, on_timer_closed);
+}

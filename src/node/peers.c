@@ -1,0 +1,261 @@
+#include "node/peers.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "adapter/keys.h"
+#include "base/random.h"
+#include "model/limits.h"
+
+struct peer {
+    struct osr_peers *peers;
+    struct osr_url url;
+    enum osr_codec codec;
+    char *pin_key;
+    char pin[OSR_INSTANCE_CHARS + 1]; /* empty: nobody was seen there yet */
+    uv_timer_t timer;                 /* of the next attempt */
+    struct osr_session *session;      /* NULL while waiting */
+    bool is_up;                       /* HELLO_PROOF was right, and the pin */
+    bool is_tried;
+    uint32_t failures; /* since a link that held */
+    uint64_t up_ms;    /* since when it is up */
+    char last_error[OSR_ERR_MESSAGE_MAX];
+};
+
+struct osr_peers {
+    uv_loop_t *loop;
+    struct osr_sessions *sessions;
+    struct osr_journal *journal;
+    const struct osr_trace *trace;
+    struct osr_random random;          /* jitter */
+    struct peer *items[OSR_PEERS_MAX]; /* in the order of the config */
+    size_t count;
+    bool is_stopped;
+};
+
+/* Pins */
+
+static void load_pin(void *context, const char *key, struct osr_slice value)
+{
+    struct peer *peer = context;
+    if (strcmp(key, peer->pin_key) == 0 && value.size < sizeof(peer->pin))
+        snprintf(peer->pin, sizeof(peer->pin), "%.*s", (int)value.size, (const char *)value.data);
+}
+
+static void pin(struct peer *peer, const char *instance)
+{
+    if (strcmp(peer->pin, instance) == 0)
+        return;
+    snprintf(peer->pin, sizeof(peer->pin), "%s", instance);
+    /* A full disk loses the pin, not the link: it is written at the next sight. */
+    osr_journal_fact(peer->peers->journal, peer->pin_key, osr_slice_text(instance), NULL, NULL);
+    osr_trace(peer->peers->trace, OSR_LEVEL_INFO, "%s: is pinned to %s", peer->url.text, instance);
+}
+
+static int check_pin(const struct peer *peer, const char *instance, struct osr_err *err)
+{
+    const char *promised = osr_url_parameter(&peer->url, "id");
+    const char *expected = promised != NULL ? promised : peer->pin;
+    if (expected[0] == '\0' || strcmp(expected, instance) == 0)
+        return 0;
+    osr_err_set(err, OSR_UNAUTHENTICATED, "%s is %s now, and %s was expected there", peer->url.text,
+                instance, expected);
+    osr_err_hint(err, "if that is right, dial it as %s%cid=%s", peer->url.text,
+                 peer->url.parameter_count > 0 ? '&' : '?', instance);
+    return OSR_UNAUTHENTICATED;
+}
+
+/* Dialling */
+
+static void on_timer(uv_timer_t *timer);
+
+static void dial_later(struct peer *peer)
+{
+    struct osr_peers *peers = peer->peers;
+    if (peers->is_stopped)
+        return;
+    uint64_t pause_ms = OSR_RETRY_MS_MAX;
+    if (peer->failures < 7) /* 2^7 * 100 ms is over the maximum */
+        pause_ms = (uint64_t)OSR_RETRY_MS_MIN << peer->failures;
+    peer->failures++;
+    uv_timer_start(&peer->timer, on_timer, osr_random_below(&peers->random, pause_ms) + 1, 0);
+}
+
+static void dial(struct peer *peer)
+{
+    struct osr_err err;
+    if (osr_sessions_dial(peer->peers->sessions, &peer->url, peer->codec, peer, &peer->session,
+                          &err) == 0)
+        return;
+    snprintf(peer->last_error, sizeof(peer->last_error), "%s", err.message);
+    peer->is_tried = true;
+    dial_later(peer);
+}
+
+/* The instance that was seen there has come to us. */
+static bool is_linked_otherwise(const struct peer *peer)
+{
+    const struct osr_sessions *sessions = peer->peers->sessions;
+    for (size_t i = 0; peer->pin[0] != '\0' && i < osr_sessions_link_count(sessions); i++) {
+        const struct osr_session *session = osr_sessions_link(sessions, i);
+        if (session != peer->session && osr_session_is_open(session) &&
+            strcmp(osr_session_instance(session), peer->pin) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct peer *peer = timer->data;
+    if (is_linked_otherwise(peer))
+        uv_timer_start(timer, on_timer, OSR_LINKED_LOOK_MS, 0);
+    else
+        dial(peer);
+}
+
+int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, const char *instance,
+                         struct osr_err *err)
+{
+    struct peer *peer = osr_session_user(session);
+    assert(peer != NULL && peer->session == session);
+    peer->is_tried = true;
+    int code = check_pin(peer, instance, err);
+    if (code != 0)
+        return code;
+    pin(peer, instance);
+    peer->is_up = true;
+    peer->up_ms = uv_now(peers->loop);
+    peer->last_error[0] = '\0';
+    return 0;
+}
+
+void osr_peers_note_error(struct osr_peers *peers, struct osr_session *session,
+                          const struct osr_err *err)
+{
+    (void)peers;
+    struct peer *peer = osr_session_user(session);
+    snprintf(peer->last_error, sizeof(peer->last_error), "%s", err->message);
+}
+
+void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
+                      const struct osr_err *err)
+{
+    struct peer *peer = osr_session_user(session);
+    if (peer->is_up && uv_now(peers->loop) - peer->up_ms >= OSR_LINK_STEADY_MS)
+        peer->failures = 0;
+    if (peer->last_error[0] == '\0')
+        snprintf(peer->last_error, sizeof(peer->last_error), "%s",
+                 err->code == OSR_OK ? "it closed the connection" : err->message);
+    /* The first failure in a row is news, the others are not. */
+    osr_trace(peers->trace, peer->failures == 0 ? OSR_LEVEL_WARNING : OSR_LEVEL_TRACE,
+              "%s: no link: %s", peer->url.text, peer->last_error);
+    peer->session = NULL;
+    peer->is_up = false;
+    peer->is_tried = true;
+    dial_later(peer);
+}
+
+/* All of them */
+
+struct osr_peers *osr_peers_create(uv_loop_t *loop, struct osr_sessions *sessions,
+                                   struct osr_journal *journal, const struct osr_trace *trace)
+{
+    struct osr_peers *peers = osr_alloc(sizeof(*peers));
+    peers->loop = loop;
+    peers->sessions = sessions;
+    peers->journal = journal;
+    peers->trace = trace;
+    uint64_t seed;
+    osr_secret_random(&seed, sizeof(seed));
+    osr_random_init(&peers->random, seed);
+    return peers;
+}
+
+int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr_err *err)
+{
+    if (peers->count == OSR_PEERS_MAX)
+        return (int)osr_err_set(err, OSR_CONFIG, "no more than %d peers can be dialled",
+                                OSR_PEERS_MAX);
+    struct peer *peer = osr_alloc(sizeof(*peer));
+    int status = uv_timer_init(peers->loop, &peer->timer);
+    if (status != 0) {
+        free(peer);
+        return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot make a timer");
+    }
+    const char *codec = osr_url_parameter(url, "codec");
+    peer->timer.data = peer;
+    peer->peers = peers;
+    peer->url = *url;
+    peer->codec = codec != NULL && strcmp(codec, "json") == 0 ? OSR_CODEC_JSON : OSR_CODEC_PROTOBUF;
+    peer->pin_key = osr_format("pin:%s://%s:%u", url->scheme, url->host, url->port);
+    peers->items[peers->count++] = peer;
+    osr_journal_facts(peers->journal, peer->pin_key, load_pin, peer);
+    dial(peer);
+    return 0;
+}
+
+void osr_peers_stop(struct osr_peers *peers)
+{
+    peers->is_stopped = true;
+    for (size_t i = 0; i < peers->count; i++)
+        uv_timer_stop(&peers->items[i]->timer);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct peer *peer = handle->data;
+    free(peer->pin_key);
+    free(peer);
+}
+
+void osr_peers_destroy(struct osr_peers *peers)
+{
+    if (peers == NULL)
+        return;
+    for (size_t i = 0; i < peers->count; i++) {
+        assert(peers->items[i]->session == NULL);
+        uv_close((uv_handle_t *)&peers->items[i]->timer, on_timer_closed);
+    }
+    free(peers);
+}
+
+bool osr_peers_are_tried(const struct osr_peers *peers)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        if (!peers->items[i]->is_tried)
+            return false;
+    }
+    return true;
+}
+
+size_t osr_peers_count(const struct osr_peers *peers)
+{
+    return peers->count;
+}
+
+static const char *state_name(const struct peer *peer)
+{
+    if (peer->is_up || is_linked_otherwise(peer))
+        return "up";
+    if (peer->session == NULL)
+        return "waiting";
+    return osr_session_is_open(peer->session) ? "greeting" : "connecting";
+}
+
+void osr_peers_status(const struct osr_peers *peers, size_t index, Osr__PeerStatus *ret_status)
+{
+    assert(index < peers->count);
+    struct peer *peer = peers->items[index];
+    osr__peer_status__init(ret_status);
+    ret_status->url = peer->url.text;
+    ret_status->dialled = true;
+    ret_status->state = (char *)state_name(peer);
+    ret_status->last_error = peer->last_error;
+    ret_status->instance = peer->pin;
+    if (peer->session != NULL)
+        ret_status->name = (char *)osr_session_peer_name(peer->session);
+    else if (!peers->is_stopped)
+        ret_status->retry_ms = uv_timer_get_due_in(&peer->timer);
+}

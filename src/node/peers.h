@@ -1,0 +1,59 @@
+/* peers.h -- the instances that the config says to dial: keeps a link to each, and remembers who
+ * was found there.
+ *
+ * Happy path: dial -> link up -> HELLO_PROOF: the id found at a URL for the first time is
+ * pinned to it (fact "pin:SCHEME://HOST:PORT").
+ *
+ * Failures: dialled again after a pause that doubles up to OSR_RETRY_MS_MAX, with full
+ * jitter (so that many who lost one peer do not come back at once), and starts small again after
+ * a link that held. Another id at a pinned URL is refused; `?id=ID` in the URL is its owner's
+ * word that this id is right, and pins it anew.
+ *
+ * Where two instances dial each other, the core lets one link stay; the side that lost its own
+ * does not dial again while the other's is there.
+ *
+ * Threads: the loop's only. */
+#ifndef OSR_NODE_PEERS_H
+#define OSR_NODE_PEERS_H
+
+#include "node/journal.h"
+#include "node/session.h"
+
+enum {
+    OSR_RETRY_MS_MIN = 100,
+    OSR_RETRY_MS_MAX = 10 * 1000,
+    /* How often to look whether the link that the other side dialled is still there. */
+    OSR_LINKED_LOOK_MS = 1000,
+    /* A link that was up for so long was a good one. */
+    OSR_LINK_STEADY_MS = 5 * 1000,
+};
+
+struct osr_peers;
+
+struct osr_peers *osr_peers_create(uv_loop_t *loop, struct osr_sessions *sessions,
+                                   struct osr_journal *journal, const struct osr_trace *trace);
+/* Lets nobody be dialled any more. When the sessions are gone: osr_peers_destroy. */
+void osr_peers_stop(struct osr_peers *peers);
+/* Run the loop once more. NULL is a no-op. */
+void osr_peers_destroy(struct osr_peers *peers);
+
+/* Dials, now and whenever the link is lost. The URL is copied. */
+int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr_err *err);
+
+/* Of a dialled session: HELLO_PROOF says who it is. Not 0: it must be refused with err. */
+int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, const char *instance,
+                         struct osr_err *err);
+/* Of a dialled session: why it ends, before it does. */
+void osr_peers_note_error(struct osr_peers *peers, struct osr_session *session,
+                          const struct osr_err *err);
+/* Of a dialled session: it is gone. */
+void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
+                      const struct osr_err *err);
+
+/* Each peer has been reached or found out of reach since the start. */
+bool osr_peers_are_tried(const struct osr_peers *peers);
+size_t osr_peers_count(const struct osr_peers *peers);
+/* Texts point into the peer and live until the loop goes on. */
+void osr_peers_status(const struct osr_peers *peers, size_t index, Osr__PeerStatus *ret_status);
+
+#endif

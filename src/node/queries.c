@@ -1,0 +1,354 @@
+/* What can be asked of the knowledge base: one kind of query each. */
+#include <stdlib.h>
+
+#include "node/query.h"
+
+/* Of the texts that belong to places: ids of one chunk, or snippets of one search. */
+enum { PLACES_KEEP = 64 << 10, PLACES_CAP = 8 << 20 };
+
+/* ---- get ---- */
+
+static int fill_get(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    struct osr_journal *journal = query->knowledge->options.journal;
+    struct osr_slice id = osr_buffer_slice(&query->text);
+    struct osr_version_set set = {0};
+    int code = osr_lookup_versions(&query->lookup, id, reading, journal, &set, err);
+    const struct osr_store_version *winner = code == 0 ? osr_version_set_winner(&set) : NULL;
+    if (code == 0 && !osr_version_is_visible(winner, query->now_ms)) {
+        code = osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
+                           (const char *)id.data);
+    }
+    if (code == 0) {
+        Osr__Entry *entry;
+        struct osr_position position = {winner->log_id, winner->index};
+        code = osr_lookup_entry(journal, position, query->arena, &entry, err);
+        if (code == 0) {
+            osr_query_set_document(query, osr_query_add_row(query), entry, &winner->state.version);
+        }
+    }
+    osr_version_set_done(&set);
+    query->is_at_end = true;
+    return code;
+}
+
+struct osr_query *osr_knowledge_get(struct osr_knowledge *knowledge, const char *id,
+                                    osr_query_reply_fn *on_reply, void *context)
+{
+    static const struct osr_query_kind kind = {.name = "get", .is_lookup = true, .fill = fill_get};
+    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    osr_buffer_add_text(&query->text, id);
+    return osr_query_ask(query);
+}
+
+/* ---- history ---- */
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct osr_place *first = a;
+    const struct osr_place *second = b;
+    return osr_version_compare(&second->version, &first->version);
+}
+
+static int find_versions(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    struct osr_slice id = osr_buffer_slice(&query->text);
+    struct osr_version_set set = {0};
+    int code = osr_lookup_versions(&query->lookup, id, reading, query->knowledge->options.journal,
+                                   &set, err);
+    const struct osr_store_version *winner = code == 0 ? osr_version_set_winner(&set) : NULL;
+    if (code == 0 && winner == NULL) {
+        code = osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
+                           (const char *)id.data);
+    }
+    for (size_t i = 0; i < set.count && code == 0; i++) {
+        const struct osr_store_version *version = &set.items[i];
+        if (version->state.known) {
+            struct osr_place *place = osr_query_add_place(query);
+            place->position = (struct osr_position){version->log_id, version->index};
+            place->version = version->state.version;
+            place->is_winner = version == winner;
+            place->is_superseded = version->state.superseded;
+        }
+    }
+    osr_version_set_done(&set);
+    if (query->place_count > 0) {
+        qsort(query->places, query->place_count, sizeof(query->places[0]), newest_first);
+    }
+    if (query->place_count > OSR_HISTORY_MAX) {
+        query->place_count = OSR_HISTORY_MAX;
+    }
+    return code;
+}
+
+static int fill_history(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    int code = query->has_places ? 0 : find_versions(query, reading, err);
+    query->has_places = true;
+    if (code == 0) {
+        code = osr_query_fill_from_places(query, err);
+    }
+    query->is_at_end = query->place_next == query->place_count;
+    return code;
+}
+
+struct osr_query *osr_knowledge_history(struct osr_knowledge *knowledge, const char *id,
+                                        osr_query_reply_fn *on_reply, void *context)
+{
+    static const struct osr_query_kind kind = {
+        .name = "history", .is_stream = true, .may_lag = true, .fill = fill_history};
+    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    osr_buffer_add_text(&query->text, id);
+    return osr_query_ask(query);
+}
+
+/* ---- list ---- */
+
+static int note_row(void *context, const struct osr_store_row *row)
+{
+    struct osr_query *query = context;
+    struct osr_place *place = osr_query_add_place(query);
+    place->position = (struct osr_position){row->log_id, row->index};
+    place->version = row->version;
+    place->id = osr_arena_text(query->place_arena, row->id);
+    return 0;
+}
+
+/* Reads a few rows more than may fit into a chunk of bytes; those that did not fit are read again
+ * with the next one, for no read transaction may stay open while a reader takes its time. */
+static int fill_list(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    uint64_t wanted = query->limit < OSR_CHUNK_ROWS ? query->limit : OSR_CHUNK_ROWS;
+    struct osr_store_reader *store;
+    int code = osr_reading_store(reading, &store, err);
+    if (query->place_arena == NULL) {
+        query->place_arena = osr_arena_create(PLACES_KEEP, PLACES_CAP);
+    }
+    osr_arena_reset(query->place_arena);
+    query->place_count = 0;
+    query->place_next = 0;
+    if (code == 0) {
+        code =
+            osr_store_list(store, osr_buffer_slice(&query->text), osr_slice_text(query->collection),
+                           query->now_ms, wanted, note_row, query, err);
+    }
+    if (code == 0) {
+        code = osr_query_fill_from_places(query, err);
+    }
+    if (code != 0) {
+        return code;
+    }
+    query->limit -= query->limit == UINT64_MAX ? 0 : query->place_next;
+    query->is_at_end = query->limit == 0 ||
+                       (query->place_count < wanted && query->place_next == query->place_count);
+    if (query->place_next > 0) {
+        query->text.size = 0;
+        osr_buffer_add_text(&query->text, query->places[query->place_next - 1].id);
+    }
+    return 0;
+}
+
+struct osr_query *osr_knowledge_list(struct osr_knowledge *knowledge, const char *after_id,
+                                     const char *collection, uint64_t limit,
+                                     osr_query_reply_fn *on_reply, void *context)
+{
+    static const struct osr_query_kind kind = {
+        .name = "list", .is_stream = true, .may_lag = true, .fill = fill_list};
+    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    osr_buffer_add_text(&query->text, after_id);
+    query->collection = osr_strdup(collection);
+    query->limit = limit > 0 ? limit : UINT64_MAX;
+    return osr_query_ask(query);
+}
+
+/* ---- search ---- */
+
+static int note_hit(void *context, const struct osr_store_row *row, double rank,
+                    struct osr_slice snippet)
+{
+    struct osr_query *query = context;
+    struct osr_place *place = osr_query_add_place(query);
+    place->position = (struct osr_position){row->log_id, row->index};
+    place->version = row->version;
+    place->rank = rank;
+    place->snippet = osr_arena_text(query->place_arena, snippet);
+    return 0;
+}
+
+static int find_hits(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    struct osr_store_reader *store;
+    int code = osr_reading_store(reading, &store, err);
+    query->place_arena = osr_arena_create(PLACES_KEEP, PLACES_CAP);
+    if (code == 0) {
+        code = osr_store_search(store, osr_buffer_slice(&query->text), query->now_ms,
+                                (uint32_t)query->limit, note_hit, query, err);
+    }
+    return code;
+}
+
+static int fill_search(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    int code = query->has_places ? 0 : find_hits(query, reading, err);
+    query->has_places = true;
+    if (code == 0) {
+        code = osr_query_fill_from_places(query, err);
+    }
+    query->is_at_end = query->place_next == query->place_count;
+    return code;
+}
+
+struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, const char *text,
+                                       uint32_t limit, osr_query_reply_fn *on_reply, void *context)
+{
+    static const struct osr_query_kind kind = {.name = "search",
+                                               .is_stream = true,
+                                               .is_search = true,
+                                               .may_lag = true,
+                                               .fill = fill_search};
+    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    osr_buffer_add_text(&query->text, text);
+    query->limit = limit < OSR_SEARCH_HITS_MAX ? limit : OSR_SEARCH_HITS_MAX;
+    return osr_query_ask(query);
+}
+
+/* ---- watch ---- */
+
+/* Records looked at for one chunk: stops a watcher of a rare collection from holding the thread. */
+enum { WATCH_RECORDS_MAX = 8192 };
+
+struct watch_walk {
+    struct osr_query *query;
+    size_t record_count;
+};
+
+enum { ENOUGH = -1 };
+
+static int watch_entry(struct osr_query *query, const struct osr_wal_record *record,
+                       struct osr_err *err)
+{
+    const struct osr_feed_id *feed =
+        osr_journal_feed(query->knowledge->options.journal, record->log_id);
+    struct osr_slice stored = osr_record_stored(record->payload);
+    Osr__Entry *entry;
+    uint8_t *copy = osr_arena_take(query->arena, stored.size);
+    if (feed == NULL || copy == NULL) {
+        return osr_err_set(err, OSR_CORRUPT, "record %llu of the log cannot be shown",
+                           (unsigned long long)record->ordinal);
+    }
+    memcpy(copy, stored.data, stored.size);
+    int code =
+        osr_entry_decode(osr_slice(copy, stored.size), record->index, query->arena, &entry, err);
+    if (code != 0) {
+        return code;
+    }
+    if (query->collection[0] != '\0' &&
+        strcmp(query->collection, entry->document->collection) != 0) {
+        return 0;
+    }
+    struct osr_query_reply *row = osr_query_add_row(query);
+    struct osr_version version = {.time = {entry->time_ms, entry->time_logical}};
+    memcpy(version.origin, feed->origin, sizeof(version.origin));
+    osr_query_set_document(query, row, entry, &version);
+    row->position = record->ordinal;
+    row->origin = feed->origin;
+    row->sequence = record->index;
+    return 0;
+}
+
+static int watch_record(void *context, const struct osr_wal_record *record, struct osr_err *err)
+{
+    struct watch_walk *walk = context;
+    struct osr_query *query = walk->query;
+    if (record->ordinal > query->released || !osr_query_has_room(query) ||
+        walk->record_count == WATCH_RECORDS_MAX) {
+        return ENOUGH;
+    }
+    walk->record_count++;
+    query->from = record->ordinal + 1;
+    return record->type == OSR_WAL_ENTRY ? watch_entry(query, record, err) : 0;
+}
+
+static int fill_watch(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    struct watch_walk walk = {.query = query};
+    struct osr_wal *wal = osr_journal_wal(query->knowledge->options.journal);
+    (void)reading;
+    int code = osr_wal_read_from(wal, query->from, watch_record, &walk, err);
+    if (code == 0) {
+        query->from = query->released + 1; /* what is left out was cut off */
+    }
+    return code == ENOUGH ? 0 : code;
+}
+
+struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, uint64_t from_position,
+                                      const char *collection, osr_query_reply_fn *on_reply,
+                                      void *context)
+{
+    static const struct osr_query_kind kind = {
+        .name = "watch", .is_stream = true, .is_of_log = true, .fill = fill_watch};
+    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    query->from = from_position > 0 ? from_position : query->asked_at + 1;
+    query->collection = osr_strdup(collection);
+    return osr_query_ask(query);
+}
+
+/* ---- count and digest ---- */
+
+static int count_documents(struct osr_query *query, struct osr_reading *reading,
+                           struct osr_err *err)
+{
+    struct osr_store_reader *store;
+    int code = osr_reading_store(reading, &store, err);
+    uint64_t count = 0;
+    if (code == 0) {
+        code = osr_store_count(store, query->now_ms, &count, err);
+    }
+    if (code == 0) {
+        osr_query_add_row(query)->count = count;
+    }
+    query->is_at_end = true;
+    return code;
+}
+
+struct osr_query *osr_knowledge_count(struct osr_knowledge *knowledge, osr_query_reply_fn *on_reply,
+                                      void *context)
+{
+    static const struct osr_query_kind kind = {
+        .name = "count", .may_lag = true, .fill = count_documents};
+    return osr_query_ask(osr_query_create(knowledge, &kind, on_reply, context));
+}
+
+static int fill_digest(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    int code = count_documents(query, reading, err);
+    struct osr_store_reader *store;
+    if (code == 0) {
+        code = osr_reading_store(reading, &store, err);
+    }
+    if (code != 0) {
+        return code;
+    }
+    struct osr_digest *digest = osr_digest_create(query->feeds, query->feed_count);
+    code = osr_store_digest(store, digest, err);
+    if (code == 0) {
+        query->digest = osr_digest_finish(digest);
+        query->rows[0].digest = &query->digest;
+    }
+    osr_digest_destroy(digest);
+    return code;
+}
+
+struct osr_query *osr_knowledge_digest(struct osr_knowledge *knowledge,
+                                       struct osr_digest_feed *feeds, size_t count,
+                                       osr_query_reply_fn *on_reply, void *context)
+{
+    static const struct osr_query_kind kind = {.name = "digest", .fill = fill_digest};
+    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    if (count > 0) {
+        query->feeds = osr_alloc(count * sizeof(feeds[0]));
+        memcpy(query->feeds, feeds, count * sizeof(feeds[0]));
+        query->feed_count = count;
+    }
+    return osr_query_ask(query);
+}

@@ -1,0 +1,20 @@
+/* recovery.h -- walks the log at open and says how each feed stands. */
+#ifndef OSR_NODE_RECOVERY_H
+#define OSR_NODE_RECOVERY_H
+
+#include "core/feed.h"
+#include "node/facts.h"
+#include "node/logs.h"
+
+struct osr_recovery;
+
+/* Fills `logs` and `facts`, which stay the caller's. */
+struct osr_recovery *osr_recovery_create(struct osr_logs *logs, struct osr_facts *facts);
+void osr_recovery_destroy(struct osr_recovery *recovery); /* NULL is a no-op */
+osr_wal_visit osr_recovery_visit;                         /* context: the recovery */
+/* After the walk: feeds that have entries; to be freed. Marks their logs as restoring. */
+int osr_recovery_finish(struct osr_recovery *recovery, struct osr_wal *wal,
+                        struct osr_feed_restored **ret_restored, size_t *ret_count,
+                        struct osr_err *err);
+
+#endif

@@ -1,0 +1,419 @@
+#include "node/session_internal.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 256 << 10 };
+
+/* Output */
+
+static size_t queued(const struct osr_session *session)
+{
+    return session->output.size + osr_connection_queued(session->connection);
+}
+
+void osr_session_drop(struct osr_session *session, bool reset)
+{
+    if (session->state == SESSION_CLOSED)
+        return;
+    session->state = SESSION_CLOSED;
+    osr_connection_close(session->connection, reset);
+}
+
+void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
+{
+    if (session->state == SESSION_CLOSED)
+        return;
+    osr_stream_write(session->stream.codec, frame, &session->output);
+    osr_session_mark_dirty(session);
+    if (session->state == SESSION_LINK && queued(session) > OSR_LINK_OUTPUT_BYTES_MAX) {
+        osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
+                  "%s: closed: it does not read what it asks for", session->url);
+        osr_session_drop(session, true);
+    }
+}
+
+void osr_session_error(struct osr_session *session, uint64_t request_id,
+                       const struct osr_err *error)
+{
+    Osr__Frame frame = OSR__FRAME__INIT;
+    Osr__Error message = OSR__ERROR__INIT;
+    osr_error_message(&message, error);
+    frame.request_id = request_id;
+    frame.end = true;
+    osr_frame_set_body(&frame, OSR__FRAME__BODY_ERROR, &message.base);
+    osr_session_send(session, &frame);
+}
+
+void osr_session_flush(struct osr_session *session)
+{
+    if (session->output.size == 0 || session->state == SESSION_CLOSED)
+        return;
+    session->handed_over += session->output.size;
+    osr_connection_write(session->connection, &session->output);
+}
+
+void osr_session_close(struct osr_session *session)
+{
+    osr_session_flush(session);
+    osr_session_drop(session, false);
+}
+
+void osr_session_refuse(struct osr_session *session, uint64_t request_id,
+                        const struct osr_err *error)
+{
+    if (session->state == SESSION_CLOSED)
+        return;
+    osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: refused: %s (%s)", session->url,
+              error->message, osr_code_info(error->code)->name);
+    if (session->state != SESSION_SEED) /* which has no ear for it */
+        osr_session_error(session, request_id, error);
+    osr_session_close(session);
+}
+
+bool osr_session_is_full(const struct osr_session *session)
+{
+    return queued(session) > OSR_CLIENT_OUTPUT_BYTES;
+}
+
+/* Input */
+
+static bool is_held(const struct osr_session *session)
+{
+    const struct osr_sessions *sessions = session->sessions;
+    switch (session->state) {
+    case SESSION_LINK:
+        return sessions->hold_links;
+    case SESSION_FRESH:
+    case SESSION_CLIENT:
+    case SESSION_SEED:
+        return sessions->hold_clients || session->requests >= OSR_SESSION_REQUESTS_MAX ||
+               sessions->request_bytes >= OSR_REQUEST_BYTES_MAX || osr_session_is_full(session);
+    case SESSION_DIALLING:
+    case SESSION_CLOSED:
+        break;
+    }
+    return false;
+}
+
+static void become_link(struct osr_session *session)
+{
+    struct osr_sessions *sessions = session->sessions;
+    if (sessions->link_count == OSR_PEERS_MAX) {
+        struct osr_err err;
+        osr_err_set(&err, OSR_BUSY, "no more than %d links to other instances", OSR_PEERS_MAX);
+        osr_err_hint(&err, "link to another instance of the cluster, or try again later");
+        osr_session_refuse(session, 0, &err);
+        return;
+    }
+    session->state = SESSION_LINK;
+    session->role = OSR_ROLE_PEER;
+    sessions->links[sessions->link_count++] = session;
+    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: is a link", session->url);
+    sessions->handler.on_link(sessions->handler.context, session);
+}
+
+static bool is_replication(const Osr__Frame *frame)
+{
+    return frame->body_case >= OSR__FRAME__BODY_HELLO && frame->body_case <= OSR__FRAME__BODY_ERROR;
+}
+
+static bool is_append(const Osr__Frame *frame)
+{
+    return frame->body_case == OSR__FRAME__BODY_UPDATE_KB && frame->request_id == 0;
+}
+
+/* The first frame decides what an accepted connection is. False where it is refused. */
+static bool settle_state(struct osr_session *session, const Osr__Frame *frame)
+{
+    struct osr_err err;
+    if (frame->body_case == OSR__FRAME__BODY_HELLO) {
+        if (osr_access_check(session->role, OSR_MAY_LINK, "HELLO", &err) != 0) {
+            osr_session_refuse(session, frame->request_id, &err);
+            return false;
+        }
+        become_link(session);
+        return session->state == SESSION_LINK;
+    }
+    session->state = SESSION_CLIENT;
+    if (is_append(frame) && session->seeds_allowed) {
+        session->state = SESSION_SEED;
+        session->role = OSR_ROLE_SEED;
+    }
+    return true;
+}
+
+static void handle_append(struct osr_session *session, const Osr__Frame *frame)
+{
+    struct osr_sessions *sessions = session->sessions;
+    struct osr_err err;
+    if (osr_access_check(session->role, OSR_MAY_APPEND, "UPDATE_KB without request_id", &err) != 0)
+        osr_session_error(session, 0, &err);
+    else
+        sessions->handler.on_append(sessions->handler.context, session, frame->update_kb);
+}
+
+static void handle_replication(struct osr_session *session, const Osr__Frame *frame)
+{
+    struct osr_sessions *sessions = session->sessions;
+    if (session->state == SESSION_LINK) {
+        sessions->handler.on_link_frame(sessions->handler.context, session, frame);
+        return;
+    }
+    struct osr_err err;
+    osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s outside a link between instances",
+                osr_frame_type(frame));
+    osr_err_hint(&err, "a link begins with HELLO as the first frame of the connection");
+    osr_session_refuse(session, frame->request_id, &err);
+}
+
+static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t size)
+{
+    struct osr_sessions *sessions = session->sessions;
+    if (session->state == SESSION_FRESH && !settle_state(session, frame))
+        return;
+    if (is_replication(frame))
+        handle_replication(session, frame);
+    else if (is_append(frame))
+        handle_append(session, frame);
+    else
+        sessions->handler.on_request(sessions->handler.context, session, frame, size);
+}
+
+/* A request that cannot be read is that request's failure, where it is known which one it is
+ * and where the next frame begins; on a link nothing may be passed over. */
+static bool is_survivable(const struct osr_session *session, int code)
+{
+    if (code == OSR_UNKNOWN_TYPE)
+        return session->state == SESSION_CLIENT || session->state == SESSION_LINK;
+    return code == OSR_INVALID_ARGUMENT && session->state == SESSION_CLIENT;
+}
+
+static void handle_bytes(struct osr_session *session, struct osr_slice bytes)
+{
+    struct osr_sessions *sessions = session->sessions;
+    Osr__Frame *frame;
+    uint64_t request_id = 0;
+    struct osr_err err;
+    osr_arena_reset(sessions->arena);
+    int code =
+        osr_frame_decode(session->stream.codec, bytes, sessions->arena, &frame, &request_id, &err);
+    if (code == 0) {
+        handle_frame(session, frame, bytes.size);
+        return;
+    }
+    if (session->state == SESSION_FRESH && code != OSR_MALFORMED)
+        session->state = SESSION_CLIENT; /* speaks our language, if with an accent */
+    if (is_survivable(session, code))
+        osr_session_error(session, request_id, &err);
+    else
+        osr_session_refuse(session, request_id, &err);
+}
+
+/* The other end has ended its direction: answer what is under way, then go too. */
+static void finish_if_ended(struct osr_session *session)
+{
+    if (!session->is_ended || session->state == SESSION_CLOSED)
+        return;
+    if (session->requests > 0 || is_held(session))
+        return;
+    if (osr_stream_is_partial(&session->stream)) {
+        struct osr_err err;
+        osr_err_set(&err, OSR_MALFORMED, "the connection ended inside a frame");
+        osr_session_refuse(session, 0, &err);
+        return;
+    }
+    osr_session_close(session);
+}
+
+static void update_reading(struct osr_session *session)
+{
+    bool reading = session->state != SESSION_CLOSED && !session->is_ended && !is_held(session);
+    if (reading == session->is_reading)
+        return;
+    session->is_reading = reading;
+    osr_connection_read(session->connection, reading);
+}
+
+static void count_input(struct osr_session *session)
+{
+    struct osr_sessions *sessions = session->sessions;
+    size_t input = session->stream.input.size - session->stream.consumed;
+    sessions->input = sessions->input - session->input + input;
+    session->input = input;
+}
+
+void osr_session_release_input(struct osr_session *session)
+{
+    osr_buffer_done(&session->stream.input);
+    session->stream.consumed = 0;
+    count_input(session);
+}
+
+/* Until when the next frame must be there. */
+static void set_deadline(struct osr_session *session, bool frame_came)
+{
+    if (session->state == SESSION_FRESH)
+        return; /* set once, when it connected */
+    if (is_held(session) || !osr_stream_is_partial(&session->stream))
+        session->deadline_ms = UINT64_MAX;
+    else if (frame_came || session->deadline_ms == UINT64_MAX)
+        session->deadline_ms = uv_now(session->sessions->loop) + OSR_FRAME_REST_MS;
+}
+
+void osr_session_process(struct osr_session *session)
+{
+    bool frame_came = false;
+    while (session->state != SESSION_CLOSED && !is_held(session)) {
+        struct osr_slice bytes;
+        struct osr_err err;
+        if (osr_stream_next(&session->stream, &bytes, &err) != 0) {
+            osr_session_refuse(session, 0, &err);
+            break;
+        }
+        if (bytes.size == 0)
+            break;
+        frame_came = true;
+        handle_bytes(session, bytes);
+    }
+    finish_if_ended(session);
+    if (session->state == SESSION_CLOSED) {
+        osr_session_release_input(session);
+        return;
+    }
+    count_input(session);
+    set_deadline(session, frame_came);
+    update_reading(session);
+}
+
+void osr_session_request_begins(struct osr_session *session, size_t bytes)
+{
+    session->requests++;
+    session->request_bytes += bytes;
+    session->sessions->request_bytes += bytes;
+}
+
+void osr_session_request_ends(struct osr_session *session, size_t bytes)
+{
+    struct osr_sessions *sessions = session->sessions;
+    assert(session->requests > 0 && session->request_bytes >= bytes);
+    if (!session->is_reading || sessions->request_bytes >= OSR_REQUEST_BYTES_MAX)
+        sessions->resume_wanted = true;
+    session->requests--;
+    session->request_bytes -= bytes;
+    sessions->request_bytes -= bytes;
+}
+
+struct osr_call **osr_session_calls(struct osr_session *session)
+{
+    return &session->calls;
+}
+
+/* The connection's events */
+
+static void on_open(void *context, struct osr_connection *connection)
+{
+    struct osr_session *session = context;
+    (void)connection;
+    session->is_reading = true;
+    become_link(session);
+}
+
+static uint8_t *on_room(void *context, size_t suggested, size_t *ret_size)
+{
+    struct osr_session *session = context;
+    (void)suggested;
+    *ret_size = READ_BYTES;
+    return osr_buffer_reserve(&session->stream.input, READ_BYTES);
+}
+
+static void on_read(void *context, struct osr_connection *connection, size_t size)
+{
+    struct osr_session *session = context;
+    (void)connection;
+    session->stream.input.size += size;
+    osr_session_process(session);
+    osr_sessions_spare_memory(session->sessions);
+}
+
+static void on_end(void *context, struct osr_connection *connection)
+{
+    struct osr_session *session = context;
+    (void)connection;
+    session->is_ended = true;
+    session->is_reading = false;
+    session->sessions->handler.on_end(session->sessions->handler.context, session);
+    osr_session_process(session);
+}
+
+static void on_drain(void *context, struct osr_connection *connection)
+{
+    struct osr_session *session = context;
+    (void)connection;
+    session->sessions->handler.on_drain(session->sessions->handler.context, session);
+    osr_session_process(session);
+}
+
+static void on_close(void *context, struct osr_connection *connection, const struct osr_err *err)
+{
+    struct osr_session *session = context;
+    struct osr_sessions *sessions = session->sessions;
+    (void)connection;
+    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: gone: %s", session->url,
+              err->code == OSR_OK ? "in good order" : err->message);
+    session->state = SESSION_CLOSED;
+    sessions->handler.on_closed(sessions->handler.context, session, err);
+    osr_session_destroy(session);
+}
+
+const struct osr_connection_handler osr_session_connection_handler = {
+    .on_open = on_open,
+    .on_room = on_room,
+    .on_read = on_read,
+    .on_end = on_end,
+    .on_drain = on_drain,
+    .on_close = on_close,
+};
+
+uint32_t osr_session_number(const struct osr_session *session)
+{
+    return session->number;
+}
+
+bool osr_session_is_open(const struct osr_session *session)
+{
+    return session->state != SESSION_DIALLING && session->state != SESSION_CLOSED;
+}
+
+enum osr_role osr_session_role(const struct osr_session *session)
+{
+    return session->role;
+}
+
+const char *osr_session_url(const struct osr_session *session)
+{
+    return session->url;
+}
+
+void *osr_session_user(const struct osr_session *session)
+{
+    return session->user;
+}
+
+void osr_session_identify(struct osr_session *session, const char *instance, const char *name)
+{
+    snprintf(session->instance, sizeof(session->instance), "%s", instance);
+    snprintf(session->name, sizeof(session->name), "%s", name);
+}
+
+const char *osr_session_instance(const struct osr_session *session)
+{
+    return session->instance;
+}
+
+const char *osr_session_peer_name(const struct osr_session *session)
+{
+    return session->name;
+}

@@ -1,0 +1,123 @@
+/* session.h -- connections as the rest of the node sees them: frames in, frames out, a role,
+ * and limits on everything the other end can drive.
+ *
+ * Happy path: accepted (or dialled and open) -> bytes -> wire/stream.h -> frame. The first frame
+ * of an accepted connection decides what it is: HELLO a link between instances, a bare
+ * UPDATE_KB on a listener with ?peer=seed a seed program, anything else a client. What is
+ * sent is collected and written once a turn of the loop.
+ *
+ * Back-pressure: a client with many requests under way, with much unread, or while the
+ * instance is behind, is not read any further. A link is held back only while the
+ * knowledge base is behind: two sides that wait for each other to read would wait for ever.
+ *
+ * Failures: bytes that make no frame are answered with an ERROR that says why, and the
+ * connection is closed.
+ *
+ * Threads: the loop's only. No handler is called from within a function of this header,
+ * except by osr_sessions_resume. */
+#ifndef OSR_NODE_SESSION_H
+#define OSR_NODE_SESSION_H
+
+#include "adapter/transport.h"
+#include "base/trace.h"
+#include "node/access.h"
+#include "wire/codec.h"
+
+enum {
+    /* Until the first frame: stops silent connections from using up the table. */
+    OSR_FIRST_FRAME_MS = 10 * 1000,
+    /* For the rest of a frame once it has begun: stops a frame that comes byte by byte. */
+    OSR_FRAME_REST_MS = 30 * 1000,
+    /* Without a byte taken by the other end: stops one that reads nothing. */
+    OSR_WRITE_STALL_MS = 30 * 1000,
+    /* Queued to one client: past it its queries pause and its requests wait. */
+    OSR_CLIENT_OUTPUT_BYTES = 1 << 20,
+    /* Queued to one link, beyond what the core's windows allow: stops a flood of PINGs from a
+     * peer that reads nothing. */
+    OSR_LINK_OUTPUT_BYTES_MAX = 256 << 20,
+    /* Requests of one client under way: the next ones wait unread. */
+    OSR_SESSION_REQUESTS_MAX = 4096,
+    /* Bytes of all clients' requests under way: stops many large writes from piling up. */
+    OSR_REQUEST_BYTES_MAX = 64 << 20,
+    /* Incomplete frames of all connections: past it the largest goes with BUSY. */
+    OSR_INPUT_BYTES_MAX = 256 << 20,
+};
+
+struct osr_session;
+struct osr_sessions; /* all of one instance */
+struct osr_call;
+
+struct osr_session_handler {
+    /* A link is up; the core may speak. */
+    void (*on_link)(void *context, struct osr_session *session);
+    /* Replication messages of a link, HELLO to ERROR. Frames live until the return. */
+    void (*on_link_frame)(void *context, struct osr_session *session, const Osr__Frame *frame);
+    /* Everything else; `size` is what it took on the wire. Access is not yet checked. */
+    void (*on_request)(void *context, struct osr_session *session, Osr__Frame *frame, size_t size);
+    /* An UPDATE_KB of a seed program. */
+    void (*on_append)(void *context, struct osr_session *session, const Osr__UpdateKb *update);
+    /* The other end will ask nothing more; it may still read. */
+    void (*on_end)(void *context, struct osr_session *session);
+    /* There is room again for what queries have to say. */
+    void (*on_drain)(void *context, struct osr_session *session);
+    /* The connection is gone (or was never made); the session too after the return. */
+    void (*on_closed)(void *context, struct osr_session *session, const struct osr_err *err);
+    void *context;
+};
+
+int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handler,
+                        uint32_t connections_max, const struct osr_trace *trace,
+                        struct osr_sessions **ret_sessions, struct osr_err *err);
+/* Lets everybody go; run the loop until osr_sessions_count is 0. */
+void osr_sessions_shut(struct osr_sessions *sessions);
+size_t osr_sessions_count(const struct osr_sessions *sessions);
+/* Only when the count is 0. Run the loop once more. NULL is a no-op. */
+void osr_sessions_destroy(struct osr_sessions *sessions);
+
+/* For a listener's on_accept. */
+void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
+                         bool seeds_allowed);
+/* A link to another instance; `user` is given back by osr_session_user. */
+int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
+                      enum osr_codec codec, void *user, struct osr_session **ret_session,
+                      struct osr_err *err);
+/* Writes what was collected. At the end of each turn of the loop. */
+void osr_sessions_flush(struct osr_sessions *sessions);
+/* Goes on with whatever waited and need not any more; clients, or links, are not read while
+ * they are held. At the end of each turn of the loop, before the flush. */
+void osr_sessions_resume(struct osr_sessions *sessions, bool hold_clients, bool hold_links);
+/* Links, dialled and accepted, in no order; at most OSR_PEERS_MAX. */
+size_t osr_sessions_link_count(const struct osr_sessions *sessions);
+struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_t index);
+/* The link with this number; NULL where it is gone. */
+struct osr_session *osr_sessions_find_link(const struct osr_sessions *sessions, uint32_t number);
+
+uint32_t osr_session_number(const struct osr_session *session); /* never given twice; the core's
+                                                                   number of the peer */
+bool osr_session_is_open(const struct osr_session *session);    /* false while it is dialled */
+enum osr_role osr_session_role(const struct osr_session *session);
+const char *osr_session_url(const struct osr_session *session); /* of the other end */
+void *osr_session_user(const struct osr_session *session);      /* NULL where accepted */
+/* Who HELLO_PROOF has shown it to be; empty texts before. */
+void osr_session_identify(struct osr_session *session, const char *instance, const char *name);
+const char *osr_session_instance(const struct osr_session *session);
+const char *osr_session_peer_name(const struct osr_session *session);
+
+void osr_session_send(struct osr_session *session, const Osr__Frame *frame);
+/* An ERROR for one request (0: none in particular); the connection goes on. */
+void osr_session_error(struct osr_session *session, uint64_t request_id,
+                       const struct osr_err *error);
+/* An ERROR, then the end. */
+void osr_session_refuse(struct osr_session *session, uint64_t request_id,
+                        const struct osr_err *error);
+/* The end, after what is collected and queued. */
+void osr_session_close(struct osr_session *session);
+/* So much is queued that queries should pause. */
+bool osr_session_is_full(const struct osr_session *session);
+
+/* Requests under way: counted here, listed by node/call.h. */
+void osr_session_request_begins(struct osr_session *session, size_t bytes);
+void osr_session_request_ends(struct osr_session *session, size_t bytes);
+struct osr_call **osr_session_calls(struct osr_session *session);
+
+#endif

@@ -1,0 +1,341 @@
+/* All sessions of an instance: their number, their time-outs, what is written at the end of a
+ * round of the loop. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "node/session_internal.h"
+
+enum {
+    SWEEP_MS = 250,
+    DIAL_TIMEOUT_MS = 10 * 1000,
+    ARENA_BYTES_KEPT = 256 << 10, /* of the frame last decoded */
+};
+
+/* Registry */
+
+/* Registry */
+
+static struct osr_session *session_create(struct osr_sessions *sessions,
+                                          enum osr_session_state state, enum osr_role role,
+                                          enum osr_codec codec)
+{
+    struct osr_session *session = osr_alloc(sizeof(*session));
+    session->sessions = sessions;
+    session->state = state;
+    session->role = role;
+    session->number = ++sessions->last_number;
+    session->deadline_ms = UINT64_MAX;
+    session->taken_ms = uv_now(sessions->loop);
+    osr_stream_init(&session->stream, codec, state == SESSION_DIALLING, 0);
+    session->next = sessions->first;
+    if (session->next != NULL)
+        session->next->previous = session;
+    sessions->first = session;
+    sessions->count++;
+    return session;
+}
+
+static void forget_link(struct osr_sessions *sessions, const struct osr_session *session)
+{
+    for (size_t i = 0; i < sessions->link_count; i++) {
+        if (sessions->links[i] == session) {
+            sessions->links[i] = sessions->links[--sessions->link_count];
+            return;
+        }
+    }
+}
+
+static void forget_dirty(struct osr_sessions *sessions, const struct osr_session *session)
+{
+    struct osr_session **link = &sessions->first_dirty;
+    while (*link != NULL && *link != session)
+        link = &(*link)->next_dirty;
+    if (*link != NULL)
+        *link = session->next_dirty;
+}
+
+void osr_session_destroy(struct osr_session *session)
+{
+    struct osr_sessions *sessions = session->sessions;
+    assert(session->calls == NULL);
+    forget_link(sessions, session);
+    if (session->is_dirty)
+        forget_dirty(sessions, session);
+    if (session->previous != NULL)
+        session->previous->next = session->next;
+    else
+        sessions->first = session->next;
+    if (session->next != NULL)
+        session->next->previous = session->previous;
+    sessions->count--;
+    sessions->input -= session->input;
+    sessions->request_bytes -= session->request_bytes;
+    osr_stream_done(&session->stream);
+    osr_buffer_done(&session->output);
+    free(session);
+}
+
+/* Turns of the loop */
+
+void osr_session_mark_dirty(struct osr_session *session)
+{
+    if (session->is_dirty)
+        return;
+    session->is_dirty = true;
+    session->next_dirty = session->sessions->first_dirty;
+    session->sessions->first_dirty = session;
+}
+
+void osr_sessions_flush(struct osr_sessions *sessions)
+{
+    while (sessions->first_dirty != NULL) {
+        struct osr_session *session = sessions->first_dirty;
+        sessions->first_dirty = session->next_dirty;
+        session->is_dirty = false;
+        osr_session_flush(session);
+    }
+}
+
+static struct osr_session *largest_input(const struct osr_sessions *sessions)
+{
+    struct osr_session *largest = sessions->first;
+    for (struct osr_session *session = largest; session != NULL; session = session->next) {
+        if (session->input > largest->input)
+            largest = session;
+    }
+    return largest;
+}
+
+void osr_sessions_spare_memory(struct osr_sessions *sessions)
+{
+    if (sessions->input <= OSR_INPUT_BYTES_MAX)
+        return;
+    struct osr_session *largest = largest_input(sessions);
+    struct osr_err err;
+    osr_err_set(&err, OSR_BUSY, "too many incomplete frames at once");
+    osr_err_hint(&err, "try again later");
+    osr_session_refuse(largest, 0, &err);
+    osr_session_release_input(largest);
+}
+
+void osr_sessions_resume(struct osr_sessions *sessions, bool hold_clients, bool hold_links)
+{
+    bool unchanged = hold_clients == sessions->hold_clients && hold_links == sessions->hold_links;
+    if (unchanged && !sessions->resume_wanted)
+        return;
+    sessions->hold_clients = hold_clients;
+    sessions->hold_links = hold_links;
+    sessions->resume_wanted = false;
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        if (session->state != SESSION_DIALLING && session->state != SESSION_CLOSED)
+            osr_session_process(session);
+    }
+}
+
+/* A connection over the limit gets its answer and no session. */
+
+static void forget(void *context, struct osr_connection *connection, const struct osr_err *err)
+{
+    (void)context;
+    (void)connection;
+    (void)err;
+}
+
+static void turn_away(struct osr_sessions *sessions, struct osr_connection *connection)
+{
+    static const struct osr_connection_handler handler = {.on_close = forget};
+    struct osr_err err;
+    osr_err_set(&err, OSR_BUSY, "no more than %u connections at a time", sessions->connections_max);
+    osr_err_hint(&err, "try again later");
+    Osr__Frame frame = OSR__FRAME__INIT;
+    Osr__Error message = OSR__ERROR__INIT;
+    osr_error_message(&message, &err);
+    frame.end = true;
+    osr_frame_set_body(&frame, OSR__FRAME__BODY_ERROR, &message.base);
+    struct osr_buffer bytes = {0};
+    osr_stream_write(OSR_CODEC_JSON, &frame, &bytes);
+    osr_connection_accept(connection, &handler, sessions); /* read from only while it closes */
+    osr_connection_write(connection, &bytes);
+    osr_connection_close(connection, false);
+    sessions->turned_away++;
+}
+
+static enum osr_role role_of(const struct osr_connection *connection)
+{
+    struct osr_credentials credentials = osr_connection_credentials(connection);
+    if (credentials.known)
+        return credentials.uid == 0 || credentials.uid == geteuid() ? OSR_ROLE_ADMIN
+                                                                    : OSR_ROLE_STRANGER;
+    return osr_connection_is_local(connection) ? OSR_ROLE_LOCAL : OSR_ROLE_REMOTE;
+}
+
+void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
+                         bool seeds_allowed)
+{
+    if (sessions->count >= sessions->connections_max) {
+        turn_away(sessions, connection);
+        return;
+    }
+    struct osr_session *session =
+        session_create(sessions, SESSION_FRESH, role_of(connection), OSR_CODEC_JSON);
+    session->connection = connection;
+    session->seeds_allowed = seeds_allowed;
+    session->deadline_ms = uv_now(sessions->loop) + OSR_FIRST_FRAME_MS;
+    session->is_reading = true;
+    snprintf(session->url, sizeof(session->url), "%s", osr_connection_url(connection));
+    osr_connection_accept(connection, &osr_session_connection_handler, session);
+    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: connected, as %s", session->url,
+              osr_role_name(session->role));
+}
+
+int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
+                      enum osr_codec codec, void *user, struct osr_session **ret_session,
+                      struct osr_err *err)
+{
+    struct osr_session *session = session_create(sessions, SESSION_DIALLING, OSR_ROLE_PEER, codec);
+    session->user = user;
+    snprintf(session->url, sizeof(session->url), "%s", url->text);
+    int code =
+        osr_transport_dial(sessions->loop, url, DIAL_TIMEOUT_MS, &osr_session_connection_handler,
+                           session, &session->connection, err);
+    if (code != 0) {
+        osr_session_destroy(session);
+        return code;
+    }
+    *ret_session = session;
+    return 0;
+}
+
+/* Time */
+
+/* Time */
+
+static void check_stall(struct osr_session *session, uint64_t now_ms)
+{
+    size_t waiting = osr_connection_queued(session->connection);
+    uint64_t taken = session->handed_over - waiting;
+    if (waiting == 0 || taken != session->taken) {
+        session->taken = taken;
+        session->taken_ms = now_ms;
+        return;
+    }
+    if (now_ms - session->taken_ms < OSR_WRITE_STALL_MS)
+        return;
+    osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
+              "%s: closed: it has read nothing for %d s", session->url, OSR_WRITE_STALL_MS / 1000);
+    osr_session_drop(session, true);
+}
+
+static void check_deadline(struct osr_session *session, uint64_t now_ms)
+{
+    if (now_ms < session->deadline_ms)
+        return;
+    struct osr_err err;
+    if (session->state == SESSION_FRESH)
+        osr_err_set(&err, OSR_TIMEOUT, "no frame within %d s", OSR_FIRST_FRAME_MS / 1000);
+    else
+        osr_err_set(&err, OSR_TIMEOUT, "a frame was not complete within %d s",
+                    OSR_FRAME_REST_MS / 1000);
+    osr_session_refuse(session, 0, &err);
+}
+
+/* Connections that wait for nothing need no read buffer. */
+static void release_idle_input(struct osr_session *session)
+{
+    if (session->stream.input.size == session->stream.consumed)
+        osr_session_release_input(session);
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct osr_sessions *sessions = timer->data;
+    uint64_t now_ms = uv_now(sessions->loop);
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        if (session->state == SESSION_DIALLING || session->state == SESSION_CLOSED)
+            continue;
+        check_deadline(session, now_ms);
+        check_stall(session, now_ms);
+        release_idle_input(session);
+    }
+    if (sessions->turned_away > 0)
+        osr_trace(sessions->trace, OSR_LEVEL_WARNING,
+                  "%u connections turned away: there are %u already", sessions->turned_away,
+                  sessions->connections_max);
+    sessions->turned_away = 0;
+}
+
+/* All of them */
+
+/* All sessions */
+
+int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handler,
+                        uint32_t connections_max, const struct osr_trace *trace,
+                        struct osr_sessions **ret_sessions, struct osr_err *err)
+{
+    struct osr_sessions *sessions = osr_alloc(sizeof(*sessions));
+    sessions->loop = loop;
+    sessions->handler = *handler;
+    sessions->trace = trace;
+    sessions->connections_max = connections_max;
+    sessions->arena = osr_arena_create(ARENA_BYTES_KEPT, OSR_DECODE_BYTES_MAX);
+    int status = uv_timer_init(loop, &sessions->sweep);
+    if (status == 0)
+        status = uv_timer_start(&sessions->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    if (status != 0) {
+        osr_arena_destroy(sessions->arena);
+        free(sessions);
+        return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot start a timer");
+    }
+    sessions->sweep.data = sessions;
+    *ret_sessions = sessions;
+    return 0;
+}
+
+void osr_sessions_shut(struct osr_sessions *sessions)
+{
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        osr_session_close(session);
+    }
+}
+
+size_t osr_sessions_count(const struct osr_sessions *sessions)
+{
+    return sessions->count;
+}
+
+static void on_sweep_closed(uv_handle_t *handle)
+{
+    struct osr_sessions *sessions = handle->data;
+    osr_arena_destroy(sessions->arena);
+    free(sessions);
+}
+
+void osr_sessions_destroy(struct osr_sessions *sessions)
+{
+    if (sessions == NULL)
+        return;
+    assert(sessions->count == 0);
+    uv_close((uv_handle_t *)&sessions->sweep, on_sweep_closed);
+}
+
+size_t osr_sessions_link_count(const struct osr_sessions *sessions)
+{
+    return sessions->link_count;
+}
+
+struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_t index)
+{
+    assert(index < sessions->link_count);
+    return sessions->links[index];
+}
+
+struct osr_session *osr_sessions_find_link(const struct osr_sessions *sessions, uint32_t number)
+{
+    for (size_t i = 0; i < sessions->link_count; i++) {
+        if (sessions->links[i]->number == number)
+            return sessions->links[i];
+    }
+    return NULL;
+}

@@ -1,0 +1,172 @@
+/* Operations that write to the knowledge base. */
+#include "model/limits.h"
+#include "node/operation_handlers.h"
+
+/* How many followers must hold a write, and how long that may take. */
+struct wait {
+    uint32_t acks;
+    uint32_t timeout_ms;
+};
+
+static int read_wait(uint32_t acks, uint32_t timeout_ms, struct wait *ret_wait, struct osr_err *err)
+{
+    ret_wait->acks = acks;
+    if (acks <= OSR_ACKS_MAX)
+        return osr_operation_timeout(timeout_ms, &ret_wait->timeout_ms, err);
+    return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "acks is %u; at most %d can be waited for",
+                            acks, OSR_ACKS_MAX);
+}
+
+static int check_document(const Osr__Document *document, Osr__Operation operation, bool needs_id,
+                          struct osr_err *err)
+{
+    if (document == NULL)
+        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "document is missing");
+    return osr_document_check(document, operation, needs_id, err);
+}
+
+/* Says what became of a write that did not simply succeed. */
+static void describe_failure(const struct osr_write_result *result, struct osr_err *err)
+{
+    switch (result->code) {
+    case OSR_TIMEOUT:
+        osr_err_set(err, OSR_TIMEOUT,
+                    "written as %s (sequence %llu), but too few followers hold it yet", result->id,
+                    (unsigned long long)result->sequence);
+        osr_err_hint(err, "it will reach them all the same; see `osiris feeds`");
+        break;
+    case OSR_NOT_FOUND:
+        osr_err_set(err, OSR_NOT_FOUND, "no document has this id");
+        break;
+    case OSR_DISK_FULL:
+        osr_err_set(err, OSR_DISK_FULL, "nothing was written: the disk is full");
+        osr_err_hint(err, "make room where the data folder is; no restart is needed");
+        break;
+    case OSR_BUSY:
+        osr_err_set(err, OSR_BUSY, "nothing was written: too many writes at once");
+        osr_err_hint(err, "try again");
+        break;
+    default:
+        osr_err_set(err, result->code, "nothing was written: %s",
+                    osr_code_info(result->code)->text);
+    }
+}
+
+static void on_written(void *context, const struct osr_write_result *result)
+{
+    struct osr_call *call = context;
+    if (result->code != OSR_OK) {
+        struct osr_err err;
+        describe_failure(result, &err);
+        osr_call_fail(call, &err);
+        return;
+    }
+    Osr__Version version = OSR__VERSION__INIT;
+    version.time_ms = result->version.time.ms;
+    version.time_logical = result->version.time.logical;
+    version.origin = (char *)result->version.origin;
+    Osr__PutResponse response = OSR__PUT_RESPONSE__INIT;
+    response.id = (char *)result->id;
+    response.version = &version;
+    response.sequence = result->sequence;
+    response.existed = result->existed > 0;
+    osr_call_reply(call, &response.base);
+}
+
+static void write_one(struct osr_operations *operations, struct osr_call *call,
+                      enum osr_write_mode mode, Osr__Document *document, uint32_t acks,
+                      uint32_t timeout_ms)
+{
+    struct osr_err err;
+    Osr__Operation operation =
+        mode == OSR_WRITE_DELETE ? OSR__OPERATION__DELETE : OSR__OPERATION__PUT;
+    struct wait wait;
+    if (check_document(document, operation, mode != OSR_WRITE_PUT, &err) != 0 ||
+        read_wait(acks, timeout_ms, &wait, &err) != 0) {
+        osr_call_fail(call, &err);
+        return;
+    }
+    osr_knowledge_write(operations->services->knowledge, mode, &document, 1, wait.acks,
+                        wait.timeout_ms, on_written, call);
+}
+
+void osr_operation_kb_put(struct osr_operations *operations, struct osr_call *call,
+                          const Osr__Frame *frame)
+{
+    const Osr__PutRequest *request = frame->kb_put;
+    write_one(operations, call, OSR_WRITE_PUT, request->document, request->acks,
+              request->timeout_ms);
+}
+
+void osr_operation_kb_update(struct osr_operations *operations, struct osr_call *call,
+                             const Osr__Frame *frame)
+{
+    const Osr__UpdateRequest *request = frame->kb_update;
+    write_one(operations, call, OSR_WRITE_UPDATE, request->document, request->acks,
+              request->timeout_ms);
+}
+
+void osr_operation_kb_delete(struct osr_operations *operations, struct osr_call *call,
+                             const Osr__Frame *frame)
+{
+    const Osr__DeleteRequest *request = frame->kb_delete;
+    Osr__Document document = OSR__DOCUMENT__INIT;
+    document.id = request->id;
+    write_one(operations, call, OSR_WRITE_DELETE, &document, request->acks, request->timeout_ms);
+}
+
+void osr_operation_update_kb(struct osr_operations *operations, struct osr_call *call,
+                             const Osr__Frame *frame)
+{
+    const Osr__UpdateKb *request = frame->update_kb;
+    Osr__Document document = OSR__DOCUMENT__INIT;
+    document.data = request->data;
+    document.collection = request->collection;
+    document.kind = request->kind;
+    document.tags = request->tags;
+    document.n_tags = request->n_tags;
+    write_one(operations, call, OSR_WRITE_PUT, &document, 0, 0);
+}
+
+static void on_imported(void *context, const struct osr_write_result *result)
+{
+    struct osr_call *call = context;
+    if (result->code != OSR_OK) {
+        struct osr_err err;
+        describe_failure(result, &err);
+        osr_call_fail(call, &err);
+        return;
+    }
+    Osr__ImportResponse response = OSR__IMPORT_RESPONSE__INIT;
+    response.imported = result->written;
+    response.existed = result->existed;
+    response.sequence = result->sequence;
+    osr_call_reply(call, &response.base);
+}
+
+static int check_import(const Osr__ImportRequest *request, struct osr_err *err)
+{
+    if (request->n_documents == 0 || request->n_documents > OSR_IMPORT_DOCUMENTS_MAX)
+        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "%zu documents; 1 to %d are taken",
+                                request->n_documents, OSR_IMPORT_DOCUMENTS_MAX);
+    for (size_t i = 0; i < request->n_documents; i++) {
+        if (check_document(request->documents[i], OSR__OPERATION__PUT, false, err) != 0)
+            return (int)osr_err_prefix(err, "documents[%zu]", i);
+    }
+    return 0;
+}
+
+void osr_operation_kb_import(struct osr_operations *operations, struct osr_call *call,
+                             const Osr__Frame *frame)
+{
+    const Osr__ImportRequest *request = frame->kb_import;
+    struct osr_err err;
+    struct wait wait;
+    if (check_import(request, &err) != 0 ||
+        read_wait(request->acks, request->timeout_ms, &wait, &err) != 0) {
+        osr_call_fail(call, &err);
+        return;
+    }
+    osr_knowledge_write(operations->services->knowledge, OSR_WRITE_IMPORT, request->documents,
+                        request->n_documents, wait.acks, wait.timeout_ms, on_imported, call);
+}

@@ -1,0 +1,358 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "adapter/dial.h"
+#include "node/session.h"
+
+/* Sessions behind a real listener at a Unix socket, and what they report. */
+struct fixture {
+    uv_loop_t loop;
+    struct osr_trace trace;
+    char folder[64];
+    struct osr_url url;
+    struct osr_listener *listener;
+    struct osr_sessions *sessions;
+    bool seeds_allowed;
+    bool answers_later; /* requests stay under way */
+    bool hold;
+    struct osr_session *last;
+    int links, link_frames, requests, appends, ended, closed;
+};
+
+enum { CONNECTIONS_MAX = 3 };
+
+static void on_link(void *context, struct osr_session *session)
+{
+    struct fixture *fixture = context;
+    fixture->links++;
+    fixture->last = session;
+}
+
+static void on_link_frame(void *context, struct osr_session *session, const Osr__Frame *frame)
+{
+    struct fixture *fixture = context;
+    (void)session;
+    (void)frame;
+    fixture->link_frames++;
+}
+
+static void answer(struct osr_session *session, uint64_t request_id)
+{
+    Osr__Frame frame = OSR__FRAME__INIT;
+    Osr__StatusResponse response = OSR__STATUS_RESPONSE__INIT;
+    frame.request_id = request_id;
+    frame.end = true;
+    osr_frame_set_body(&frame, OSR__FRAME__BODY_STATUS_REPLY, &response.base);
+    osr_session_send(session, &frame);
+}
+
+static void on_request(void *context, struct osr_session *session, Osr__Frame *frame, size_t size)
+{
+    struct fixture *fixture = context;
+    fixture->requests++;
+    fixture->last = session;
+    if (fixture->answers_later)
+        osr_session_request_begins(session, size);
+    else
+        answer(session, frame->request_id);
+}
+
+static void on_append(void *context, struct osr_session *session, const Osr__UpdateKb *update)
+{
+    struct fixture *fixture = context;
+    (void)session;
+    assert_int_equal(update->data->text.len, 3);
+    fixture->appends++;
+}
+
+static void on_end(void *context, struct osr_session *session)
+{
+    struct fixture *fixture = context;
+    (void)session;
+    fixture->ended++;
+}
+
+static void on_drain(void *context, struct osr_session *session)
+{
+    (void)context;
+    (void)session;
+}
+
+static void on_closed(void *context, struct osr_session *session, const struct osr_err *err)
+{
+    struct fixture *fixture = context;
+    (void)session;
+    (void)err;
+    fixture->closed++;
+}
+
+static void on_accept(void *context, struct osr_connection *connection)
+{
+    struct fixture *fixture = context;
+    osr_sessions_accept(fixture->sessions, connection, fixture->seeds_allowed);
+}
+
+static int set_up(void **state)
+{
+    struct fixture *fixture = osr_alloc(sizeof(*fixture));
+    const struct osr_session_handler handler = {
+        .on_link = on_link,
+        .on_link_frame = on_link_frame,
+        .on_request = on_request,
+        .on_append = on_append,
+        .on_end = on_end,
+        .on_drain = on_drain,
+        .on_closed = on_closed,
+        .context = fixture,
+    };
+    struct osr_err err;
+    char text[96];
+    snprintf(fixture->folder, sizeof(fixture->folder), "/tmp/osiris-session-XXXXXX");
+    assert_non_null(mkdtemp(fixture->folder));
+    snprintf(text, sizeof(text), "unix://%s/socket", fixture->folder);
+    assert_int_equal(osr_url_parse(text, &fixture->url, &err), 0);
+    assert_int_equal(uv_loop_init(&fixture->loop), 0);
+    assert_int_equal(osr_sessions_create(&fixture->loop, &handler, CONNECTIONS_MAX, &fixture->trace,
+                                         &fixture->sessions, &err),
+                     0);
+    assert_int_equal(osr_transport_listen(&fixture->loop, &fixture->url, on_accept, fixture,
+                                          &fixture->listener, &err),
+                     0);
+    *state = fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    osr_listener_close(fixture->listener);
+    osr_sessions_shut(fixture->sessions);
+    while (osr_sessions_count(fixture->sessions) > 0)
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    osr_sessions_destroy(fixture->sessions);
+    uv_run(&fixture->loop, UV_RUN_DEFAULT);
+    assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    assert_int_equal(rmdir(fixture->folder), 0);
+    free(fixture);
+    return 0;
+}
+
+/* Lets the sessions do all that they can do now. */
+static void turn(struct fixture *fixture)
+{
+    for (int i = 0; i < 10; i++) {
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+        osr_sessions_resume(fixture->sessions, fixture->hold, false);
+        osr_sessions_flush(fixture->sessions);
+    }
+}
+
+static int connect_to(struct fixture *fixture)
+{
+    struct osr_err err;
+    int fd = -1;
+    assert_int_equal(osr_dial_blocking(&fixture->url, 1000, &fd, &err), 0);
+    turn(fixture);
+    return fd;
+}
+
+static void say(struct fixture *fixture, int fd, const char *text)
+{
+    assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+    turn(fixture);
+}
+
+/* What is there to read, as text; *ret_ended where the other end has closed behind it. */
+static const char *hear(int fd, bool *ret_ended)
+{
+    static char text[65536];
+    size_t size = 0;
+    ssize_t more;
+    while ((more = recv(fd, text + size, sizeof(text) - 1 - size, MSG_DONTWAIT)) > 0)
+        size += (size_t)more;
+    text[size] = '\0';
+    *ret_ended = more == 0;
+    return text;
+}
+
+/* The first frame decides what a connection is: a link, a client or a seed program. */
+static void session_first_frame_decides(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int link = connect_to(fixture);
+    say(fixture, link, "{\"type\":\"HELLO\"}");
+    assert_int_equal(fixture->links, 1);
+    assert_int_equal(fixture->link_frames, 1);
+    assert_int_equal(osr_session_role(fixture->last), OSR_ROLE_PEER);
+    assert_int_equal(osr_sessions_link_count(fixture->sessions), 1);
+
+    int client = connect_to(fixture);
+    say(fixture, client, "{\"type\":\"STATUS\",\"request_id\":7}\n");
+    assert_int_equal(fixture->requests, 1);
+    assert_int_equal(osr_session_role(fixture->last), OSR_ROLE_ADMIN);
+    assert_non_null(strstr(hear(client, &ended), "\"request_id\":7"));
+    assert_false(ended);
+
+    fixture->seeds_allowed = true;
+    int seed = connect_to(fixture);
+    say(fixture, seed, "{\"type\":\"UPDATE_KB\",\"data\":\"x\"}");
+    assert_int_equal(fixture->appends, 1);
+    assert_string_equal(hear(seed, &ended), "");
+    close(seed);
+    close(client);
+    close(link);
+    turn(fixture);
+    assert_int_equal(fixture->closed, 3);
+}
+
+/* An UPDATE_KB without a request_id is refused where seed programs are not let in. */
+static void session_refuses_append_elsewhere(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"UPDATE_KB\",\"data\":\"x\"}");
+    assert_int_equal(fixture->appends, 0);
+    assert_non_null(strstr(hear(fd, &ended), "PERMISSION_DENIED"));
+    assert_false(ended);
+    close(fd);
+}
+
+/* Bytes that are no frame are answered with an ERROR, behind which the connection ends. */
+static void session_malformed_bytes_end_it(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"STATUS\"}{\"type\" \"STATUS\"}");
+    const char *heard = hear(fd, &ended);
+    assert_non_null(strstr(heard, "STATUS_REPLY"));
+    assert_non_null(strstr(heard, "MALFORMED"));
+    assert_true(ended);
+    close(fd);
+}
+
+/* A type nobody knows fails alone, under its id. */
+static void session_unknown_type_fails_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"DANCE\",\"request_id\":3}{\"type\":\"STATUS\",\"request_id\":4}");
+    const char *heard = hear(fd, &ended);
+    assert_non_null(strstr(heard, "UNKNOWN_TYPE"));
+    assert_non_null(strstr(heard, "\"request_id\":3"));
+    assert_non_null(strstr(heard, "STATUS_REPLY"));
+    assert_false(ended);
+    close(fd);
+}
+
+/* A client that is held back is not lost: its requests are handled when it goes on. */
+static void session_waits_while_held(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    fixture->hold = true;
+    turn(fixture);
+    say(fixture, fd, "{\"type\":\"STATUS\"}{\"type\":\"STATUS\"}");
+    assert_int_equal(fixture->requests, 0);
+    fixture->hold = false;
+    turn(fixture);
+    assert_int_equal(fixture->requests, 2);
+    hear(fd, &ended);
+    close(fd);
+}
+
+/* No more than so many requests of one client are under way; an answer lets in the next. */
+static void session_limits_requests_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->answers_later = true;
+    int fd = connect_to(fixture);
+    for (int i = 0; i < OSR_SESSION_REQUESTS_MAX + 10; i++)
+        say(fixture, fd, "{\"type\":\"STATUS\"}");
+    assert_int_equal(fixture->requests, OSR_SESSION_REQUESTS_MAX);
+    osr_session_request_ends(fixture->last, strlen("{\"type\":\"STATUS\"}"));
+    turn(fixture);
+    assert_int_equal(fixture->requests, OSR_SESSION_REQUESTS_MAX + 1);
+    close(fd);
+}
+
+/* Who ends its direction still gets its answer, and then the end of ours. */
+static void session_answers_after_half_close(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    fixture->answers_later = true;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"STATUS\",\"request_id\":9}");
+    shutdown(fd, SHUT_WR);
+    turn(fixture);
+    assert_string_equal(hear(fd, &ended), "");
+    assert_false(ended);
+    assert_int_equal(fixture->ended, 1);
+    answer(fixture->last, 9);
+    osr_session_request_ends(fixture->last, strlen("{\"type\":\"STATUS\",\"request_id\":9}"));
+    turn(fixture);
+    assert_non_null(strstr(hear(fd, &ended), "\"request_id\":9"));
+    assert_true(ended);
+    close(fd);
+}
+
+/* Half a frame and then the end is no request, and is said so. */
+static void session_half_a_frame_is_malformed(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"STA");
+    shutdown(fd, SHUT_WR);
+    turn(fixture);
+    assert_non_null(strstr(hear(fd, &ended), "MALFORMED"));
+    assert_true(ended);
+    close(fd);
+}
+
+/* One connection more than allowed is told so and closed; the others stay. */
+static void sessions_turn_away_the_next(void **state)
+{
+    struct fixture *fixture = *state;
+    int fds[CONNECTIONS_MAX + 1];
+    bool ended;
+    for (int i = 0; i <= CONNECTIONS_MAX; i++)
+        fds[i] = connect_to(fixture);
+    assert_non_null(strstr(hear(fds[CONNECTIONS_MAX], &ended), "BUSY"));
+    assert_true(ended);
+    say(fixture, fds[0], "{\"type\":\"STATUS\"}");
+    assert_int_equal(fixture->requests, 1);
+    for (int i = 0; i <= CONNECTIONS_MAX; i++)
+        close(fds[i]);
+}
+
+#define SESSION_TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SESSION_TEST(session_first_frame_decides),
+        SESSION_TEST(session_refuses_append_elsewhere),
+        SESSION_TEST(session_malformed_bytes_end_it),
+        SESSION_TEST(session_unknown_type_fails_alone),
+        SESSION_TEST(session_waits_while_held),
+        SESSION_TEST(session_limits_requests_under_way),
+        SESSION_TEST(session_answers_after_half_close),
+        SESSION_TEST(session_half_a_frame_is_malformed),
+        SESSION_TEST(sessions_turn_away_the_next),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
