@@ -1,0 +1,71 @@
+/* command.h -- what the command line can do: one row a command, and what it is given to run. */
+#ifndef OSR_BIN_COMMAND_H
+#define OSR_BIN_COMMAND_H
+
+#include "bin/arguments.h"
+#include "bin/output.h"
+#include "client/client.h"
+
+/* One run of the command line. */
+struct osr_context {
+    bool json;                 /* JSON lines instead of tables */
+    char *folder;              /* data folder; NULL where --to names an address */
+    struct osr_url url;        /* of the instance */
+    uint32_t timeout_ms;       /* for an answer; 0: for ever */
+    uint32_t acks_timeout_ms;  /* for the followers of a write; 0: the instance's default */
+    struct osr_client *client; /* NULL until osr_context_connect */
+    struct osr_output out;     /* standard output */
+};
+
+/* Fills what the global options say. */
+int osr_context_init(struct osr_context *context, const struct osr_arguments *arguments,
+                     struct osr_err *err);
+void osr_context_done(struct osr_context *context);
+/* Connects. From then on Ctrl-C interrupts the client instead of ending the process. */
+int osr_context_connect(struct osr_context *context, struct osr_err *err);
+void osr_context_disconnect(struct osr_context *context);
+/* Connects where that is not done yet, and calls (osr_client_call). */
+int osr_context_call(struct osr_context *context, Osr__Frame *request, osr_client_reply *on_reply,
+                     void *on_reply_context, struct osr_err *err);
+/* For a write that waits for followers: they have their own time first. */
+uint32_t osr_context_write_timeout_ms(const struct osr_context *context);
+
+typedef int osr_command_run(struct osr_context *context, const struct osr_arguments *arguments,
+                            struct osr_err *err);
+
+struct osr_command {
+    const char *name;        /* "kb add" */
+    const char *operands;    /* for the usage line */
+    const char *summary;     /* one line */
+    const char *description; /* more, and examples */
+    int operands_min, operands_max;
+    const struct osr_flag_help *flags; /* besides the global ones */
+    osr_command_run *run;
+};
+extern const struct osr_command osr_commands[];
+extern const size_t osr_command_count;
+
+/* The command with this name; NULL where there is none. */
+const struct osr_command *osr_command_find(const char *name);
+/* True where commands with more words begin with this one ("kb"). */
+bool osr_command_is_group(const char *word);
+/* The name that was probably meant; NULL where none comes near. */
+const char *osr_command_suggest(const char *name);
+
+/* Help as text: of everything (NULL), of a group ("kb"), of one command. */
+void osr_help_write(struct osr_buffer *buffer, const char *group);
+void osr_help_write_command(struct osr_buffer *buffer, const struct osr_command *command);
+
+/* kb_write.c */
+osr_command_run osr_run_kb_add, osr_run_kb_update, osr_run_kb_delete;
+/* kb_read.c */
+osr_command_run osr_run_kb_get, osr_run_kb_history, osr_run_kb_list, osr_run_kb_search;
+osr_command_run osr_run_kb_digest;
+/* kb_stream.c */
+osr_command_run osr_run_kb_export, osr_run_kb_watch;
+/* import.c */
+osr_command_run osr_run_kb_import;
+/* instance.c */
+osr_command_run osr_run_status, osr_run_feeds, osr_run_feeds_resend, osr_run_rebuild;
+
+#endif

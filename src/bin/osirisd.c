@@ -1,0 +1,181 @@
+/* osirisd.c -- the daemon: one instance in the foreground, logging to stderr.
+ *
+ * Happy path: read the config, make the process safe, open the instance, run it until SIGTERM
+ * or SIGINT, close it. Every failure ends with one line "osirisd: CODE: message", one with what to
+ * do about it, and the code's exit status (base/error.h). */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "node/config.h"
+#include "node/instance.h"
+
+/* -- logging -- */
+
+struct log {
+    bool to_journal; /* journald adds the time and reads the level from "<6>" */
+};
+
+/* systemd tells by device and inode which file is its journal: a redirected stderr is not. */
+static bool stderr_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat file;
+
+    return stream != NULL && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &file) == 0 && file.st_dev == device && file.st_ino == inode;
+}
+
+static void format_now(char *text, size_t size)
+{
+    struct timespec now;
+    struct tm utc;
+    char seconds[32];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text, size, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000));
+}
+
+/* From any thread: one call of stdio a line, which locks the stream. */
+static void write_line(void *context, enum osr_level level, const char *line)
+{
+    static const struct {
+        const char *name;
+        int syslog; /* severity */
+    } levels[] = {[OSR_LEVEL_ERROR] = {"error", 3},
+                  [OSR_LEVEL_WARNING] = {"warning", 4},
+                  [OSR_LEVEL_INFO] = {"info", 6},
+                  [OSR_LEVEL_TRACE] = {"trace", 7}};
+    const struct log *log = context;
+    char now[64];
+
+    if (log->to_journal) {
+        fprintf(stderr, "<%d>%s\n", levels[level].syslog, line);
+        return;
+    }
+    format_now(now, sizeof now);
+    fprintf(stderr, "%s %s %s\n", now, levels[level].name, line);
+}
+
+static int report(const struct osr_err *err)
+{
+    const struct osr_code_info *info = osr_code_info(err->code);
+
+    fprintf(stderr, "osirisd: %s: %s\n", info->name, err->message);
+    if (err->hint[0] != '\0')
+        fprintf(stderr, "hint: %s\n", err->hint);
+    return info->exit_status;
+}
+
+/* -- the process -- */
+
+static void make_process_safe(void)
+{
+    const struct rlimit none = {0, 0};
+
+    umask(077);                    /* whatever is made in here is for its owner alone */
+    setrlimit(RLIMIT_CORE, &none); /* a core would hold the identity key */
+    signal(SIGPIPE, SIG_IGN);      /* a connection that went away is an error of its write */
+}
+
+/* -- signals that end the run -- */
+
+struct signals {
+    uv_signal_t terminate;
+    uv_signal_t interrupt;
+    struct osr_instance *instance; /* NULL: not running, yet or any more */
+    bool stop_asked;
+    const struct osr_trace *trace;
+};
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct signals *signals = handle->data;
+
+    osr_trace(signals->trace, OSR_LEVEL_INFO, "stopping on %s",
+              number == SIGTERM ? "SIGTERM" : "SIGINT");
+    /* One asks; a second one of the same kind ends the process at once, as without us. */
+    uv_signal_stop(handle);
+    signals->stop_asked = true;
+    if (signals->instance != NULL)
+        osr_instance_stop(signals->instance);
+}
+
+static void watch_signal(struct signals *signals, uv_loop_t *loop, uv_signal_t *handle, int number)
+{
+    uv_signal_init(loop, handle);
+    handle->data = signals;
+    uv_signal_start(handle, on_signal, number);
+    uv_unref((uv_handle_t *)handle); /* does not keep the loop from coming to its end */
+}
+
+/* -- the run -- */
+
+static int serve(uv_loop_t *loop, const struct osr_config *config, const struct osr_trace *trace,
+                 struct signals *signals, struct osr_err *err)
+{
+    struct osr_instance *instance;
+    int code = osr_instance_open(loop, config, trace, &instance, err);
+    if (code != 0)
+        return code;
+    signals->instance = instance;
+    if (!signals->stop_asked)
+        code = osr_instance_run(instance, err);
+    signals->instance = NULL; /* closing it runs the loop: what comes now comes too late */
+    osr_instance_close(instance);
+    return code;
+}
+
+static int run(const struct osr_config *config, struct osr_err *err)
+{
+    struct log log = {.to_journal = stderr_is_journal()};
+    const struct osr_trace trace = {
+        .write = write_line, .context = &log, .level = config->log_level};
+    struct signals signals = {.trace = &trace};
+    uv_loop_t loop;
+
+    int result = uv_loop_init(&loop);
+    if (result != 0)
+        return (int)osr_err_set(err, OSR_INTERNAL, "cannot make an event loop: %s",
+                                uv_strerror(result));
+    watch_signal(&signals, &loop, &signals.terminate, SIGTERM);
+    watch_signal(&signals, &loop, &signals.interrupt, SIGINT);
+    int code = serve(&loop, config, &trace, &signals, err);
+    uv_close((uv_handle_t *)&signals.terminate, NULL);
+    uv_close((uv_handle_t *)&signals.interrupt, NULL);
+    uv_run(&loop, UV_RUN_DEFAULT); /* what is closing still needs its turn */
+    uv_loop_close(&loop);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct osr_config config;
+    enum osr_config_action action;
+    struct osr_err err;
+
+    if (osr_config_read(argc, argv, &config, &action, &err) != 0)
+        return report(&err);
+    if (action == OSR_CONFIG_SHOW_HELP) {
+        char *help = osr_config_help();
+        fputs(help, stdout);
+        free(help);
+        return 0;
+    }
+    if (action == OSR_CONFIG_SHOW_VERSION) {
+        printf("osirisd %s\n", OSR_VERSION);
+        return 0;
+    }
+    make_process_safe();
+    int code = run(&config, &err);
+    osr_config_done(&config);
+    return code != 0 ? report(&err) : 0;
+}
