@@ -22,11 +22,19 @@ struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *
     return call;
 }
 
+void osr_call_set_lookup(struct osr_call *call)
+{
+    call->is_lookup = true;
+    osr_session_lookup_begins(call->session);
+}
+
 /* The session no longer knows the call. */
 static void detach(struct osr_call *call)
 {
     if (call->session == NULL)
         return;
+    if (call->is_lookup)
+        osr_session_lookup_ends(call->session);
     osr_session_request_ends(call->session, call->bytes);
     if (call->previous != NULL)
         call->previous->next = call->next;

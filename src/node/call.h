@@ -30,6 +30,7 @@ struct osr_call {
     size_t bytes;               /* of the request on the wire */
     struct osr_query *query;    /* NULL: none, or it has come to its end */
     bool is_endless;            /* answers until the caller goes */
+    bool is_lookup;             /* osr_call_set_lookup was called */
     void *operation;            /* the handler's own memory; freed with the call */
     /* Items collected for the next frame; each lives in `arena`. */
     struct osr_arena *arena;
@@ -39,6 +40,8 @@ struct osr_call {
 
 struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
                                  Osr__Frame__BodyCase reply, size_t bytes);
+/* Its answer may be large and comes in one piece: the session has few of these at a time. */
+void osr_call_set_lookup(struct osr_call *call);
 /* The last reply. The message stays the caller's; the call is gone. */
 void osr_call_reply(struct osr_call *call, ProtobufCMessage *message);
 void osr_call_fail(struct osr_call *call, const struct osr_err *err);

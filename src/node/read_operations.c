@@ -44,11 +44,13 @@ void osr_operation_kb_get(struct osr_operations *operations, struct osr_call *ca
                           const Osr__Frame *frame)
 {
     struct osr_err err;
-    if (check_id(frame->kb_get->id, &err) != 0)
+    if (check_id(frame->kb_get->id, &err) != 0) {
         osr_call_fail(call, &err);
-    else
-        call->query =
-            osr_knowledge_get(operations->services->knowledge, frame->kb_get->id, on_get, call);
+        return;
+    }
+    osr_call_set_lookup(call);
+    call->query =
+        osr_knowledge_get(operations->services->knowledge, frame->kb_get->id, on_get, call);
 }
 
 /* Lists: items are collected; `wrap` makes a reply of them. */
@@ -269,6 +271,7 @@ void osr_operation_kb_digest(struct osr_operations *operations, struct osr_call 
 {
     (void)frame;
     struct digest_feeds *feeds = heads_held(operations->services->feed);
+    osr_call_set_lookup(call);
     call->operation = feeds;
     call->query = osr_knowledge_digest(operations->services->knowledge, feeds->items, feeds->count,
                                        on_digest, call);

@@ -52,6 +52,7 @@ void osr_session_flush(struct osr_session *session)
     if (session->output.size == 0 || session->state == SESSION_CLOSED)
         return;
     session->handed_over += session->output.size;
+    session->sessions->output += session->output.size;
     osr_connection_write(session->connection, &session->output);
 }
 
@@ -90,6 +91,7 @@ static bool is_held(const struct osr_session *session)
     case SESSION_CLIENT:
     case SESSION_SEED:
         return sessions->hold_clients || session->requests >= OSR_SESSION_REQUESTS_MAX ||
+               session->lookups >= OSR_SESSION_LOOKUPS_MAX ||
                sessions->request_bytes >= OSR_REQUEST_BYTES_MAX || osr_session_is_full(session);
     case SESSION_DIALLING:
     case SESSION_CLOSED:
@@ -304,6 +306,17 @@ void osr_session_request_ends(struct osr_session *session, size_t bytes)
     session->requests--;
     session->request_bytes -= bytes;
     sessions->request_bytes -= bytes;
+}
+
+void osr_session_lookup_begins(struct osr_session *session)
+{
+    session->lookups++;
+}
+
+void osr_session_lookup_ends(struct osr_session *session)
+{
+    assert(session->lookups > 0);
+    session->lookups--;
 }
 
 struct osr_call **osr_session_calls(struct osr_session *session)

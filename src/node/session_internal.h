@@ -41,6 +41,7 @@ struct osr_session {
     uint64_t taken_ms;    /* when that grew, or nothing was queued */
     uint64_t deadline_ms; /* for the frame that is awaited; UINT64_MAX: none */
     uint32_t requests;
+    uint32_t lookups; /* of these */
     size_t request_bytes;
     struct osr_call *calls;
 };
@@ -61,6 +62,7 @@ struct osr_sessions {
     uint32_t turned_away; /* connections over the limit since the last sweep */
     size_t input;         /* bytes of incomplete frames */
     size_t request_bytes; /* of requests under way */
+    size_t output;        /* bytes handed over since the last look at who holds how much */
     bool hold_clients, hold_links;
     bool resume_wanted; /* somebody may be read again, or has been answered and may go */
 };

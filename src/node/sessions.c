@@ -11,6 +11,7 @@ enum {
     SWEEP_MS = 250,
     DIAL_TIMEOUT_MS = 10 * 1000,
     ARENA_BYTES_KEPT = 256 << 10, /* of the frame last decoded */
+    OUTPUT_LOOK_BYTES = 16 << 20, /* after so many it is looked who holds how much of them */
 };
 
 /* Registry */
@@ -88,6 +89,40 @@ void osr_session_mark_dirty(struct osr_session *session)
     session->sessions->first_dirty = session;
 }
 
+static size_t output_of_all(const struct osr_sessions *sessions)
+{
+    size_t total = 0;
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next)
+        total += osr_connection_queued(session->connection);
+    return total;
+}
+
+static struct osr_session *largest_output(const struct osr_sessions *sessions)
+{
+    struct osr_session *largest = sessions->first;
+    for (struct osr_session *session = largest; session != NULL; session = session->next) {
+        if (osr_connection_queued(session->connection) > osr_connection_queued(largest->connection))
+            largest = session;
+    }
+    return largest;
+}
+
+/* Where what waits to be read takes too much memory, the one that has most of it goes, though
+ * it may be closing already. */
+static void spare_output(struct osr_sessions *sessions)
+{
+    if (sessions->output < OUTPUT_LOOK_BYTES)
+        return;
+    sessions->output = 0;
+    if (output_of_all(sessions) <= OSR_OUTPUT_BYTES_MAX)
+        return;
+    struct osr_session *largest = largest_output(sessions);
+    osr_trace(sessions->trace, OSR_LEVEL_WARNING,
+              "%s: closed: too much waits to be read, most of it there", largest->url);
+    largest->state = SESSION_CLOSED;
+    osr_connection_close(largest->connection, true);
+}
+
 void osr_sessions_flush(struct osr_sessions *sessions)
 {
     while (sessions->first_dirty != NULL) {
@@ -96,6 +131,7 @@ void osr_sessions_flush(struct osr_sessions *sessions)
         session->is_dirty = false;
         osr_session_flush(session);
     }
+    spare_output(sessions);
 }
 
 static struct osr_session *largest_input(const struct osr_sessions *sessions)
