@@ -15,7 +15,12 @@ static const char *const sql[OSR_STORE_QUESTION_COUNT] = {
                                 " expires_ms, many FROM documents WHERE id = ?1",
     [OSR_STORE_LIST_VERSIONS] = "SELECT log_id, log_index, time_ms, time_logical, operation,"
                                 " expires_ms, origin, known, superseded FROM versions"
-                                " WHERE id = ?1",
+                                " WHERE id = ?1 AND superseded = ?2 AND known = 1"
+                                " ORDER BY time_ms DESC, time_logical DESC, origin DESC LIMIT ?3",
+    [OSR_STORE_FIND_VERSION] = "SELECT log_id, log_index, time_ms, time_logical, operation,"
+                               " expires_ms, origin, known, superseded FROM versions"
+                               " WHERE id = ?1 AND superseded IN (0, 1) AND time_ms = ?2"
+                               " AND time_logical = ?3 AND origin = ?4",
     [OSR_STORE_FIND_FACT] = "SELECT value FROM facts WHERE key = ?1",
     [OSR_STORE_LIST_DOCUMENTS] = "SELECT log_id, log_index, time_ms, time_logical, operation,"
                                  " expires_ms, id, collection FROM documents WHERE id > ?1"
@@ -164,37 +169,81 @@ int osr_store_reader_find(struct osr_store_reader *reader, struct osr_slice id,
     return code;
 }
 
-static int list_versions(struct osr_store_reader *reader, struct osr_slice id,
-                         struct osr_store_version **versions, size_t *count, struct osr_err *err)
+struct version_list {
+    struct osr_store_version *items;
+    size_t count;
+    size_t capacity;
+};
+
+static struct osr_store_version *add_version(struct version_list *list)
 {
-    sqlite3_stmt *list = reader->questions[OSR_STORE_LIST_VERSIONS];
-    osr_sqlite_bind_text(list, 1, id);
-    size_t capacity = 0;
+    if (list->count == list->capacity) {
+        list->capacity = list->capacity > 0 ? 2 * list->capacity : 4;
+        list->items = osr_realloc(list->items, list->capacity * sizeof(list->items[0]));
+    }
+    return &list->items[list->count++];
+}
+
+/* Adds all rows of a question about versions, which is bound. */
+static int add_rows(sqlite3_stmt *question, struct version_list *list, struct osr_err *err)
+{
     bool row;
-    int code = osr_sqlite_next(list, &row, err);
+    int code = osr_sqlite_next(question, &row, err);
     while (code == 0 && row) {
-        if (*count == capacity) {
-            capacity = capacity > 0 ? 2 * capacity : 4;
-            *versions = osr_realloc(*versions, capacity * sizeof(**versions));
-        }
-        struct osr_store_version *version = &(*versions)[(*count)++];
-        *version = version_of_columns(list);
-        set_origin(version, (const char *)sqlite3_column_text(list, 6));
-        version->state.known = osr_sqlite_integer(list, 7) != 0;
-        version->state.superseded = osr_sqlite_integer(list, 8) != 0;
-        code = osr_sqlite_next(list, &row, err);
+        struct osr_store_version *version = add_version(list);
+        *version = version_of_columns(question);
+        set_origin(version, (const char *)sqlite3_column_text(question, 6));
+        version->state.known = osr_sqlite_integer(question, 7) != 0;
+        version->state.superseded = osr_sqlite_integer(question, 8) != 0;
+        code = osr_sqlite_next(question, &row, err);
+    }
+    return code;
+}
+
+static int add_newest(struct osr_store_reader *reader, struct osr_slice id, bool superseded,
+                      size_t max, struct version_list *list, struct osr_err *err)
+{
+    sqlite3_stmt *question = reader->questions[OSR_STORE_LIST_VERSIONS];
+    osr_sqlite_bind_text(question, 1, id);
+    osr_sqlite_bind_integer(question, 2, superseded);
+    osr_sqlite_bind_integer(question, 3, max);
+    return add_rows(question, list, err);
+}
+
+static int add_named(struct osr_store_reader *reader, struct osr_slice id,
+                     const struct osr_version *version, struct version_list *list,
+                     struct osr_err *err)
+{
+    sqlite3_stmt *question = reader->questions[OSR_STORE_FIND_VERSION];
+    osr_sqlite_bind_text(question, 1, id);
+    osr_sqlite_bind_integer(question, 2, version->time.ms);
+    osr_sqlite_bind_integer(question, 3, version->time.logical);
+    osr_sqlite_bind_text(question, 4, osr_slice_text(version->origin));
+    return add_rows(question, list, err);
+}
+
+static int add_wanted(struct osr_store_reader *reader, struct osr_slice id,
+                      const struct osr_store_wanted *wanted, struct version_list *list,
+                      struct osr_err *err)
+{
+    int code = add_newest(reader, id, false, wanted->heads_max, list, err);
+    if (code == 0) {
+        code = add_newest(reader, id, true, wanted->superseded_max, list, err);
+    }
+    for (size_t i = 0; code == 0 && i < wanted->also_count; i++) {
+        code = add_named(reader, id, &wanted->also[i], list, err);
     }
     return code;
 }
 
 /* Its row and its versions are read in one transaction, so that they belong together. */
 int osr_store_versions(struct osr_store_reader *reader, struct osr_slice id,
+                       const struct osr_store_wanted *wanted,
                        struct osr_store_version **ret_versions, size_t *ret_count,
                        struct osr_err *err)
 {
     struct osr_store_document document;
-    struct osr_store_version *versions = NULL;
-    size_t count = 0;
+    struct version_list list = {0};
     bool found = false;
     int code = osr_store_reader_refresh(reader, err);
     if (code != 0) {
@@ -205,18 +254,17 @@ int osr_store_versions(struct osr_store_reader *reader, struct osr_slice id,
         code = osr_store_reader_find(reader, id, &document, &found, err);
     }
     if (code == 0 && found && document.many) {
-        code = list_versions(reader, id, &versions, &count, err);
+        code = add_wanted(reader, id, wanted, &list, err);
     } else if (code == 0 && found) {
-        versions = osr_alloc(sizeof(*versions));
-        versions[count++] = document.winner;
+        *add_version(&list) = document.winner;
     }
     sqlite3_exec(reader->documents, "COMMIT", NULL, NULL, NULL);
     if (code != 0) {
-        free(versions);
+        free(list.items);
         return code;
     }
-    *ret_versions = versions;
-    *ret_count = count;
+    *ret_versions = list.items;
+    *ret_count = list.count;
     return 0;
 }
 

@@ -91,9 +91,19 @@ int osr_store_reader_open(const char *folder, const struct osr_bodies *bodies,
                           struct osr_store_reader **ret_reader, struct osr_err *err);
 void osr_store_reader_close(struct osr_store_reader *reader); /* NULL is a no-op */
 
-/* All versions of one document, known or only named, in no order; *ret_versions (to be freed)
- * is NULL and *ret_count 0 where the id is unknown. */
+/* Which versions of a document are wanted: a question costs what it asks for, however many
+ * there are. One head is enough to know the winner, and where there is none one of the others. */
+struct osr_store_wanted {
+    size_t heads_max;               /* of those that none supersedes, the newest */
+    size_t superseded_max;          /* of the others that are known, the newest */
+    const struct osr_version *also; /* and these, if there are any, known or only named */
+    size_t also_count;
+};
+
+/* In no order, perhaps twice where it is in `also`; the only version of a document is given
+ * whatever is wanted. *ret_versions (to be freed) is NULL and *ret_count 0 where there is none. */
 int osr_store_versions(struct osr_store_reader *reader, struct osr_slice id,
+                       const struct osr_store_wanted *wanted,
                        struct osr_store_version **ret_versions, size_t *ret_count,
                        struct osr_err *err);
 int osr_store_fact(struct osr_store_reader *reader, struct osr_slice key, struct osr_buffer *value,

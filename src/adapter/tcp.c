@@ -307,7 +307,7 @@ void osr_connection_write(struct osr_connection *connection, struct osr_buffer *
 
 size_t osr_connection_queued(const struct osr_connection *connection)
 {
-    return connection->queued;
+    return connection->gone ? 0 : connection->queued;
 }
 
 void osr_connection_end(struct osr_connection *connection)

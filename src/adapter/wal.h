@@ -95,7 +95,7 @@ typedef int osr_wal_visit(void *context, const struct osr_wal_record *record, st
 int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal_options *options,
                  osr_wal_visit *visit, void *context, struct osr_wal **ret_wal,
                  struct osr_err *err);
-void osr_wal_close(struct osr_wal *wal); /* NULL is a no-op; does not sync */
+void osr_wal_close(struct osr_wal *wal); /* NULL is a no-op; marks, and does not sync */
 
 /* Appends all or, with DISK_FULL or TOO_LARGE, nothing. Sets each record's ordinal. Visible to
  * readers at once; durable after sync. */

@@ -64,7 +64,10 @@ static void run_batch(struct osr_worker *worker)
 
     list_append(&worker->finished, jobs);
     uv_cond_signal(&worker->to_destroy);
+    /* Not under the lock: the loop wakes on the other core at once and takes it. */
+    uv_mutex_unlock(&worker->lock);
     uv_async_send(&worker->finished_some);
+    uv_mutex_lock(&worker->lock);
 }
 
 static void run_idle(struct osr_worker *worker)
@@ -184,8 +187,8 @@ void osr_worker_submit(struct osr_worker *worker, struct osr_job *job)
     uv_mutex_lock(&worker->lock);
     assert(!worker->stopping);
     list_append(&worker->submitted, job);
-    uv_cond_signal(&worker->to_thread);
     uv_mutex_unlock(&worker->lock);
+    uv_cond_signal(&worker->to_thread); /* not under the lock, which the thread takes first */
 }
 
 uint32_t osr_worker_waiting(const struct osr_worker *worker)

@@ -3,6 +3,8 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
+#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+
 enum { TCP_PORT_DEFAULT = 12346, SETTLE_MS_MAX = 60000, INSTANCE_CHARS = 32 };
 
 /* What stands between two places of the text. */
@@ -85,7 +87,7 @@ static const struct {
     {"arrivals", is_yes_or_no, "arrivals is yes or no"},
     {"codec", is_codec, "codec is json or protobuf"},
     {"id", is_instance, "id is an instance's, 32 characters"},
-    {"peer", is_peer_kind, "peer is seed"},
+    {"peer", is_peer_kind, "peer is seed, or not given"},
     {"settle_ms", is_settle_ms, "settle_ms is a number from 0 to 60000"},
 };
 
@@ -203,6 +205,9 @@ static int parse_host_and_port(struct osr_url *url, struct span span, struct osr
     struct in6_addr address;
     if (*span.begin == '[' && inet_pton(AF_INET6, url->host, &address) != 1) {
         return refuse(err, url->text, "no IPv6 address stands between '[' and ']'");
+    }
+    if (*span.begin != '[' && strspn(url->host, HOST_CHARACTERS) != strlen(url->host)) {
+        return refuse(err, url->text, "the host is no name and no IPv4 address");
     }
     if (rest == span.end) {
         url->port = TCP_PORT_DEFAULT;

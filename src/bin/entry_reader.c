@@ -323,6 +323,11 @@ static int next_value(struct osr_entry_reader *reader, struct osr_slice *ret_dat
     return unread(reader).size == 0 ? OSR_OK : take_value(reader, ret_data, err);
 }
 
+static bool is_gzip(struct osr_slice line)
+{
+    return line.size >= 2 && line.data[0] == 0x1f && line.data[1] == 0x8b;
+}
+
 static int take_line_as_string(struct osr_entry_reader *reader, struct osr_slice line,
                                size_t raw_size, struct osr_slice *ret_data, struct osr_err *err)
 {
@@ -332,7 +337,9 @@ static int take_line_as_string(struct osr_entry_reader *reader, struct osr_slice
         return refuse_long(err);
     if (!osr_utf8_is_valid(line)) {
         osr_err_set(err, OSR_MALFORMED, "the text is not UTF-8");
-        osr_err_hint(err, "convert it, for example with iconv -f latin1 -t utf-8");
+        osr_err_hint(err, is_gzip(line)
+                              ? "the file is compressed: unpack it first, for example with gunzip"
+                              : "convert it, for example with iconv -f latin1 -t utf-8");
         return OSR_MALFORMED;
     }
     reader->entry.size = 0;
@@ -367,6 +374,8 @@ static void explain(const struct osr_entry_reader *reader, struct osr_err *err)
 {
     if (reader->detected && reader->form != OSR_ENTRY_LINES && err->code == OSR_MALFORMED)
         osr_err_hint(err, "mend it; or, if it is no JSON at all, --format text takes each line");
+    if (err->code == OSR_TOO_LARGE)
+        osr_err_hint(err, "make several smaller entries of it, or take it out");
     osr_err_prefix(err, "entry %" PRIu64 ", line %" PRIu64, reader->count + 1, reader->line);
 }
 

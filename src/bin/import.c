@@ -20,12 +20,12 @@
 #include <unistd.h>
 
 #include "adapter/clock.h"
+#include "base/occurrences.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/document.h"
 #include "bin/entry_reader.h"
 #include "bin/interrupt.h"
-#include "bin/occurrences.h"
 #include "bin/progress.h"
 
 enum {

@@ -81,7 +81,7 @@ int osr_feed_create(const struct osr_feed_options *options, struct osr_feed **re
 
     struct osr_feed_id own_id = {.stream = "kb", .epoch = 1};
     snprintf(own_id.origin, sizeof(own_id.origin), "%s", core->instance);
-    core->own.replica = osr_feed_replica_need(core, &own_id);
+    core->own.replica = osr_feed_replica_need(core, &own_id, NULL);
     core->own.replica->public_key = options->public_key;
     *ret_feed = core;
     return 0;

@@ -85,7 +85,7 @@ static void take_own_claim(struct osr_feed *core, struct peer *peer, uint64_t se
 
 void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struct claim *claim)
 {
-    struct replica *replica = osr_feed_replica_need(core, &claim->feed);
+    struct replica *replica = osr_feed_replica_need(core, &claim->feed, peer);
     if (replica == NULL) {
         return;
     }

@@ -364,8 +364,12 @@ static inline ProtobufCBinaryData osr_feed_binary(const void *data, size_t size)
 /* ---- feed_replica.c ---- */
 
 struct replica *osr_feed_replica_find(const struct osr_feed *core, const struct osr_feed_id *id);
-/* The feed's, made if need be; NULL where OSR_FEEDS_MAX is reached. */
-struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_feed_id *id);
+/* The feed's, made if need be; NULL where there is no room for what `peer` (NULL: we) tells of. */
+struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_feed_id *id,
+                                      const struct peer *peer);
+/* Forgets feeds that are known by name only, of instances never seen, which no link tells of any
+ * more. Nothing put out in this step may point to one. */
+void osr_feed_replica_forget_rumours(struct osr_feed *core);
 void osr_feed_replica_destroy(struct osr_feed *core, struct replica *replica);
 static inline struct channel *osr_feed_channel(const struct replica *replica,
                                                const struct peer *peer)

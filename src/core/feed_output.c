@@ -68,7 +68,7 @@ bool osr_feed_operation_end(struct osr_feed *core, uint64_t ticket, struct opera
     }
     *ret_operation = *operation;
     operation->kind = OPERATION_FREE;
-    operation->generation++;
+    operation->generation += operation->generation < UINT32_MAX ? 1 : 2; /* no ticket is 0 */
     operation->next_free = core->operation_free;
     core->operation_free = index;
     return true;

@@ -239,7 +239,7 @@ void osr_feed_receive_update(struct osr_feed *core, struct peer *peer, const Osr
         osr_feed_session_close(core, peer, &err);
         return;
     }
-    struct replica *replica = osr_feed_replica_need(core, &id);
+    struct replica *replica = osr_feed_replica_need(core, &id, peer);
     if (replica == NULL || !may_receive(core, replica)) {
         return;
     }

@@ -42,15 +42,23 @@ static struct replica *replica_create(struct osr_feed *core, const struct osr_fe
     return replica;
 }
 
-struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_feed_id *id)
+/* The first feed of whoever speaks, and our own, have places that others cannot take. */
+static size_t places_for(const struct osr_feed_id *id, const struct peer *peer)
+{
+    bool is_first = peer == NULL || (id->epoch == 1 && strcmp(id->origin, peer->instance) == 0);
+    return is_first ? OSR_FEEDS_MAX : OSR_FEEDS_TOLD_MAX;
+}
+
+struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_feed_id *id,
+                                      const struct peer *peer)
 {
     struct replica *replica = osr_feed_replica_find(core, id);
     if (replica != NULL) {
         return replica;
     }
-    if (core->replica_count == OSR_FEEDS_MAX) {
-        osr_feed_say(core, OSR_LEVEL_WARNING, "already holding %d feeds: ignoring %s/%s",
-                     OSR_FEEDS_MAX, id->stream, id->origin);
+    if (core->replica_count >= places_for(id, peer)) {
+        osr_feed_say(core, OSR_LEVEL_WARNING, "already holding %zu feeds: ignoring %s/%s",
+                     core->replica_count, id->stream, id->origin);
         return NULL;
     }
     if (core->replica_count == core->replica_capacity) {
@@ -75,6 +83,40 @@ void osr_feed_replica_destroy(struct osr_feed *core, struct replica *replica)
     free(replica->channels);
     free(replica->holdings);
     free(replica);
+}
+
+static bool is_told_of(const struct osr_feed *core, const struct replica *replica)
+{
+    for (size_t i = 0; i < core->party_count; i++) {
+        const struct party *party = &core->parties[i];
+        bool is_its_own = strcmp(party->instance, replica->id.origin) == 0;
+        if (is_its_own || (party->peer != NULL && replica->holdings[i].stated)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Nothing of it was ever received, so neither the log nor an operation knows it. */
+static bool is_rumour(const struct replica *replica)
+{
+    return !replica->own && replica->received == 0 && replica->era == 0;
+}
+
+void osr_feed_replica_forget_rumours(struct osr_feed *core)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < core->replica_count; i++) {
+        struct replica *replica = core->replicas[i];
+        if (is_rumour(replica) && !is_told_of(core, replica)) {
+            uint8_t key[KEY_BYTES_MAX];
+            osr_map_remove(core->replica_by_id, make_key(key, &replica->id));
+            osr_feed_replica_destroy(core, replica);
+        } else {
+            core->replicas[kept++] = replica;
+        }
+    }
+    core->replica_count = kept;
 }
 
 struct holding *osr_feed_holding(const struct osr_feed *core, const struct replica *replica,

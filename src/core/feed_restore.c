@@ -82,7 +82,7 @@ void osr_feed_restore(struct osr_feed *core, const struct osr_feed_restored *fee
     const struct osr_feed_restored empty = {.id = own->id};
     const struct osr_feed_restored *own_restored = &empty;
     for (size_t i = 0; i < count; i++) {
-        struct replica *replica = osr_feed_replica_need(core, &feeds[i].id);
+        struct replica *replica = osr_feed_replica_need(core, &feeds[i].id, NULL);
         assert(replica != NULL); /* the log was filled under the same limit */
         if (replica->own) {
             own_restored = &feeds[i];

@@ -486,6 +486,7 @@ void osr_feed_session_down(struct osr_feed *core, struct peer *peer)
         osr_feed_channel_reset(osr_feed_channel(core->replicas[i], peer));
         osr_feed_follow_peer_down(core, core->replicas[i], peer);
     }
+    osr_feed_replica_forget_rumours(core);
     osr_feed_session_destroy(peer);
 }
 

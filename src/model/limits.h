@@ -34,8 +34,10 @@ enum {
     OSR_SEARCH_HITS_MAX = 1000,
     OSR_HISTORY_MAX = 1000,
 
-    OSR_FEEDS_MAX = 1024,       /* held by one instance: stops made-up origins */
-    OSR_PEERS_MAX = 64,         /* links between instances */
+    OSR_FEEDS_MAX = 1024, /* held by one instance: stops made-up origins */
+    OSR_PEERS_MAX = 64,   /* links between instances */
+    /* Feeds of others than who speaks of them: made-up ones leave room for each peer's own. */
+    OSR_FEEDS_TOLD_MAX = OSR_FEEDS_MAX - OSR_PEERS_MAX,
     OSR_CONNECTIONS_MAX = 4096, /* of all kinds; the next one is closed with BUSY */
     OSR_ACKS_MAX = 64,          /* that a write may wait for */
 };

@@ -2,11 +2,17 @@
  *
  * The nth arrival of equal data is the document whose source is OSR_SEED_SOURCE, with that
  * digest and n as occurrence: the one that a followed file brings as its nth entry of equal
- * data. How often data has arrived is a fact, "seen:" and the digest in hex. It is written after
- * the document: a crash in between loses nothing, for seed peers never send again.
+ * data. How often data has arrived is a fact, "seen:" and the digest in hex.
  *
- * Arrivals go in groups, one at a time: look up how often each has been seen, write the
- * documents, write the facts, answer. Facts too new for the projection are kept in memory. */
+ * Arrivals go in groups, one at a time: look up how often each has been seen, write the facts,
+ * and once these are durable the documents, and answer. Facts too new for the projection are kept
+ * in memory.
+ *
+ * The fact comes first because a number that was given to a document must never be given again:
+ * the next arrival of equal data would be taken for the one stored already, and be lost. A
+ * number without a document, after a crash in between or a write that failed, does no harm. That
+ * arrival was lost with the crash, as it would have been a moment sooner, for seed peers never send
+ * again; a followed file still brings it, as the entry with that very number. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,14 +22,13 @@
 #include "node/facts.h"
 #include "node/knowledge_internal.h"
 
-/* That wait: stops a peer that sends faster than the disk writes. */
+/* That wait: stops a peer that sends faster than the disk writes. Past half of it no further
+ * requests are read, for what is refused here is lost: seed peers never send again. */
 enum { WAITING_BYTES_MAX = 16 << 20 };
 
 /* How often one piece of data has been seen. */
 struct count {
-    uint64_t count;   /* handed out */
-    uint64_t written; /* of these, those that are documents */
-    uint64_t noted;   /* in a fact */
+    uint64_t count;   /* 0: not looked up yet */
     uint64_t ordinal; /* the projection has the fact from here on; UINT64_MAX: not known yet */
     char key[sizeof(OSR_FACT_SEEN_PREFIX) + 2 * (size_t)OSR_SHA256_SIZE];
 };
@@ -35,8 +40,8 @@ struct arrival {
     void *context;
     struct osr_buffer data;
     struct osr_hash digest;
-    struct count *count;
-    uint64_t occurrence;
+    struct count *count; /* NULL: it cannot be counted, or is already */
+    uint64_t occurrence; /* 0: it cannot be counted */
     enum osr_code code;
     struct osr_version version;
     uint64_t sequence;
@@ -93,20 +98,74 @@ static void answer_all(struct arrival *arrival, enum osr_code code)
     }
 }
 
+static void finish_group(struct osr_arrivals *arrivals, enum osr_code code)
+{
+    struct arrival *group = arrivals->group;
+    arrivals->group = NULL;
+    answer_all(group, code);
+    start_group(arrivals);
+}
+
+/* ---- documents ---- */
+
+static void end_one(struct osr_arrivals *arrivals)
+{
+    if (--arrivals->open == 0 && !arrivals->knowledge->is_closing) {
+        finish_group(arrivals, OSR_OK);
+    }
+}
+
+static void on_written(void *context, const struct osr_write_result *result)
+{
+    struct arrival *arrival = context;
+    arrival->code = result->code;
+    arrival->version = result->version;
+    arrival->sequence = result->sequence;
+    arrival->written = result->written;
+    arrival->existed = result->existed;
+    snprintf(arrival->id, sizeof(arrival->id), "%s", result->id);
+    end_one(arrival->arrivals);
+}
+
+static void write_document(struct arrival *arrival)
+{
+    Osr__Json data = OSR__JSON__INIT;
+    Osr__Source source = OSR__SOURCE__INIT;
+    Osr__Document document = OSR__DOCUMENT__INIT;
+    Osr__Document *documents[] = {&document};
+    data.text = (ProtobufCBinaryData){arrival->data.size, arrival->data.data};
+    document.data = &data;
+    if (arrival->occurrence > 0) {
+        source.name = (char *)(uintptr_t)OSR_SEED_SOURCE;
+        source.digest = (ProtobufCBinaryData){OSR_SHA256_SIZE, arrival->digest.bytes};
+        source.occurrence = arrival->occurrence;
+        document.source = &source;
+    }
+    osr_knowledge_write(arrival->arrivals->knowledge, OSR_WRITE_IMPORT, documents, 1, 0, 0,
+                        on_written, arrival);
+}
+
+static void write_documents(struct osr_arrivals *arrivals)
+{
+    arrivals->open = 1; /* until all are submitted */
+    for (struct arrival *arrival = arrivals->group; arrival != NULL; arrival = arrival->next) {
+        arrivals->open++;
+        write_document(arrival);
+    }
+    end_one(arrivals);
+}
+
 /* ---- facts ---- */
 
-/* Counts whose facts are in the log can be forgotten once these are projected. Those that found
- * no room stay, and are noted when the data comes again. */
-static void release_counts(struct osr_arrivals *arrivals, enum osr_code code)
+/* Counts can be forgotten once the log is projected up to here: their facts then say the same, or
+ * have found no room, and no document bears a number behind them. */
+static void release_counts(struct osr_arrivals *arrivals)
 {
     uint64_t last = osr_wal_last_ordinal(osr_journal_wal(arrivals->knowledge->options.journal));
-    for (const struct arrival *arrival = arrivals->group; arrival != NULL;
-         arrival = arrival->next) {
-        struct count *count = arrival->count;
-        if (count != NULL && code == OSR_OK) {
-            count->ordinal = last;
-        } else if (count != NULL) {
-            count->noted = 0;
+    for (struct arrival *arrival = arrivals->group; arrival != NULL; arrival = arrival->next) {
+        if (arrival->count != NULL) {
+            arrival->count->ordinal = last;
+            arrival->count = NULL;
         }
     }
 }
@@ -125,21 +184,30 @@ static void on_noted(void *context, enum osr_code code)
         return;
     }
     arrivals->noting = NULL;
-    release_counts(arrivals, code);
-    struct arrival *group = arrivals->group;
-    arrivals->group = NULL;
-    answer_all(group, OSR_OK);
-    start_group(arrivals);
+    release_counts(arrivals);
+    if (code == OSR_OK) {
+        write_documents(arrivals);
+    } else {
+        finish_group(arrivals, code);
+    }
 }
 
-static void note(struct noting *noting, struct osr_journal *journal, struct count *count)
+static void note(struct noting *noting, struct osr_journal *journal, const struct count *count)
 {
     char value[24];
-    snprintf(value, sizeof(value), "%llu", (unsigned long long)count->written);
-    count->noted = count->written;
-    count->ordinal = UINT64_MAX;
+    snprintf(value, sizeof(value), "%llu", (unsigned long long)count->count);
     noting->open++;
     osr_journal_fact(journal, count->key, osr_slice_text(value), on_noted, noting);
+}
+
+/* Gives the arrivals their numbers; of equal ones the last has the count's. */
+static void number_all(struct osr_arrivals *arrivals)
+{
+    for (struct arrival *arrival = arrivals->group; arrival != NULL; arrival = arrival->next) {
+        if (arrival->count != NULL) {
+            arrival->occurrence = ++arrival->count->count;
+        }
+    }
 }
 
 static void note_all(struct osr_arrivals *arrivals)
@@ -148,71 +216,15 @@ static void note_all(struct osr_arrivals *arrivals)
     noting->arrivals = arrivals;
     noting->open = 1; /* until all are submitted */
     arrivals->noting = noting;
+    number_all(arrivals);
     for (const struct arrival *arrival = arrivals->group; arrival != NULL;
          arrival = arrival->next) {
-        struct count *count = arrival->count;
-        if (count != NULL) {
-            count->count = count->written;
-            if (count->noted < count->written) {
-                note(noting, arrivals->knowledge->options.journal, count);
-            }
+        const struct count *count = arrival->count;
+        if (count != NULL && count->count == arrival->occurrence) {
+            note(noting, arrivals->knowledge->options.journal, count);
         }
     }
     on_noted(noting, OSR_OK);
-}
-
-/* ---- documents ---- */
-
-static void on_written(void *context, const struct osr_write_result *result)
-{
-    struct arrival *arrival = context;
-    struct osr_arrivals *arrivals = arrival->arrivals;
-    arrival->code = result->code;
-    arrival->version = result->version;
-    arrival->sequence = result->sequence;
-    arrival->written = result->written;
-    arrival->existed = result->existed;
-    snprintf(arrival->id, sizeof(arrival->id), "%s", result->id);
-    if (result->code == OSR_OK && arrival->count != NULL &&
-        arrival->occurrence > arrival->count->written) {
-        arrival->count->written = arrival->occurrence;
-    }
-    if (--arrivals->open == 0 && !arrivals->knowledge->is_closing) {
-        note_all(arrivals);
-    }
-}
-
-static void write_document(struct arrival *arrival)
-{
-    Osr__Json data = OSR__JSON__INIT;
-    Osr__Source source = OSR__SOURCE__INIT;
-    Osr__Document document = OSR__DOCUMENT__INIT;
-    Osr__Document *documents[] = {&document};
-    data.text = (ProtobufCBinaryData){arrival->data.size, arrival->data.data};
-    document.data = &data;
-    if (arrival->count != NULL) {
-        source.name = (char *)(uintptr_t)OSR_SEED_SOURCE;
-        source.digest = (ProtobufCBinaryData){OSR_SHA256_SIZE, arrival->digest.bytes};
-        source.occurrence = arrival->occurrence;
-        document.source = &source;
-    }
-    osr_knowledge_write(arrival->arrivals->knowledge, OSR_WRITE_IMPORT, documents, 1, 0, 0,
-                        on_written, arrival);
-}
-
-static void write_all(struct osr_arrivals *arrivals)
-{
-    arrivals->open = 1; /* until all are submitted */
-    for (struct arrival *arrival = arrivals->group; arrival != NULL; arrival = arrival->next) {
-        if (arrival->count != NULL) {
-            arrival->occurrence = ++arrival->count->count;
-        }
-        arrivals->open++;
-        write_document(arrival);
-    }
-    if (--arrivals->open == 0) {
-        note_all(arrivals);
-    }
 }
 
 /* ---- counts ---- */
@@ -224,7 +236,7 @@ static int look_up(struct osr_store_reader *store, struct count *count, struct o
     int code = osr_store_fact(store, key_of(count), &value, &is_found, err);
     if (code == 0 && is_found) {
         osr_buffer_add_u8(&value, '\0');
-        count->noted = strtoull((const char *)value.data, NULL, 10);
+        count->count = strtoull((const char *)value.data, NULL, 10);
     }
     osr_buffer_done(&value);
     return code;
@@ -263,7 +275,7 @@ static void write_uncounted(struct osr_arrivals *arrivals, const struct osr_err 
             free(osr_map_remove(arrivals->counts, key_of(count)));
         }
     }
-    write_all(arrivals);
+    note_all(arrivals);
 }
 
 static void looked_up(struct osr_reading_job *job)
@@ -274,17 +286,9 @@ static void looked_up(struct osr_reading_job *job)
     }
     if (arrivals->lookup_err.code != OSR_OK) {
         write_uncounted(arrivals, &arrivals->lookup_err);
-        return;
+    } else {
+        note_all(arrivals);
     }
-    for (const struct arrival *arrival = arrivals->group; arrival != NULL;
-         arrival = arrival->next) {
-        struct count *count = arrival->count;
-        if (count->count == 0) {
-            count->count = count->noted;
-            count->written = count->noted;
-        }
-    }
-    write_all(arrivals);
 }
 
 static void on_ready(struct osr_projection_wait *wait, const struct osr_err *err)
@@ -383,6 +387,11 @@ static void forget_counts(struct osr_arrivals *arrivals, uint64_t ordinal)
             free(count);
         }
     }
+}
+
+bool osr_arrivals_are_many(const struct osr_arrivals *arrivals)
+{
+    return arrivals->waiting_bytes > WAITING_BYTES_MAX / 2;
 }
 
 void osr_arrivals_applied(struct osr_arrivals *arrivals, uint64_t ordinal)

@@ -22,10 +22,11 @@ struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *
     return call;
 }
 
-void osr_call_set_lookup(struct osr_call *call)
+void osr_call_await(struct osr_call *call, struct osr_query *query)
 {
-    call->is_lookup = true;
-    osr_session_lookup_begins(call->session);
+    call->query = query;
+    call->is_counted = true;
+    osr_session_query_begins(call->session);
 }
 
 /* The session no longer knows the call. */
@@ -33,8 +34,8 @@ static void detach(struct osr_call *call)
 {
     if (call->session == NULL)
         return;
-    if (call->is_lookup)
-        osr_session_lookup_ends(call->session);
+    if (call->is_counted)
+        osr_session_query_ends(call->session);
     osr_session_request_ends(call->session, call->bytes);
     if (call->previous != NULL)
         call->previous->next = call->next;
@@ -126,6 +127,14 @@ void osr_calls_resume(struct osr_session *session)
         if (call->query != NULL)
             osr_query_pause(call->query, false);
     }
+}
+
+uint32_t osr_calls_endless(struct osr_session *session)
+{
+    uint32_t count = 0;
+    for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = call->next)
+        count += call->is_endless;
+    return count;
 }
 
 void osr_calls_end(struct osr_session *session)

@@ -15,6 +15,8 @@
 #include "node/session.h"
 
 enum {
+    /* Of one caller; the next is refused with BUSY. They would keep places of queries for ever. */
+    OSR_CALLER_WATCHES_MAX = 16,
     /* A frame of list items is sent when it holds so many, or so many bytes of them: few enough
      * to show at once, enough to cost little each. */
     OSR_REPLY_ITEMS_MAX = 100,
@@ -30,7 +32,7 @@ struct osr_call {
     size_t bytes;               /* of the request on the wire */
     struct osr_query *query;    /* NULL: none, or it has come to its end */
     bool is_endless;            /* answers until the caller goes */
-    bool is_lookup;             /* osr_call_set_lookup was called */
+    bool is_counted;            /* osr_call_await was called */
     void *operation;            /* the handler's own memory; freed with the call */
     /* Items collected for the next frame; each lives in `arena`. */
     struct osr_arena *arena;
@@ -40,8 +42,8 @@ struct osr_call {
 
 struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
                                  Osr__Frame__BodyCase reply, size_t bytes);
-/* Its answer may be large and comes in one piece: the session has few of these at a time. */
-void osr_call_set_lookup(struct osr_call *call);
+/* What answers it, and ends by itself: it counts against OSR_SESSION_QUERIES_MAX. */
+void osr_call_await(struct osr_call *call, struct osr_query *query);
 /* The last reply. The message stays the caller's; the call is gone. */
 void osr_call_reply(struct osr_call *call, ProtobufCMessage *message);
 void osr_call_fail(struct osr_call *call, const struct osr_err *err);
@@ -52,6 +54,8 @@ void osr_call_stream(struct osr_call *call, ProtobufCMessage *message);
  * sent: read items and item_count, stream or reply, then osr_call_clear_items. */
 bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item);
 void osr_call_clear_items(struct osr_call *call);
+
+uint32_t osr_calls_endless(struct osr_session *session); /* how many of its calls are */
 
 /* What a session's handler does with its calls. */
 void osr_calls_end(struct osr_session *session);     /* on_end: those without an end stop */

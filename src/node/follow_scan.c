@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/json_scan.h"
-#include "base/map.h"
+#include "base/occurrences.h"
 #include "model/document.h"
 #include "node/json_array.h"
 
@@ -12,24 +12,10 @@ enum { MARK_FORMAT = 1, MARK_SIZE = 1 + 8 + OSR_SHA256_SIZE };
 struct scanner {
     struct osr_follow_scan *scan;
     const struct osr_follow_mark *from;
-    struct osr_follow_mark at;   /* behind the elements looked at so far */
-    struct osr_map *occurrences; /* digest -> uint64_t in `counts` */
-    struct osr_arena *counts;
+    struct osr_follow_mark at; /* behind the elements looked at so far */
+    struct osr_occurrences occurrences;
     bool differs; /* the beginning is not what was imported */
 };
-
-static uint64_t count_occurrence(struct scanner *scanner, const struct osr_hash *digest)
-{
-    struct osr_slice key = osr_slice(digest->bytes, sizeof digest->bytes);
-    uint64_t *count = osr_map_get(scanner->occurrences, key);
-
-    if (count == NULL) {
-        count = osr_arena_take(scanner->counts, sizeof *count);
-        *count = 0;
-        osr_map_put(scanner->occurrences, key, count);
-    }
-    return ++*count;
-}
 
 static struct osr_hash chain_digest(const struct osr_hash *chain, const struct osr_hash *digest)
 {
@@ -63,7 +49,7 @@ static bool pass_element(struct scanner *scanner, struct osr_slice data,
                          struct osr_follow_item *ret_item)
 {
     ret_item->digest = osr_sha256(&data, 1);
-    ret_item->occurrence = count_occurrence(scanner, &ret_item->digest);
+    ret_item->occurrence = osr_occurrences_next(&scanner->occurrences, &ret_item->digest);
     scanner->at.chain = chain_digest(&scanner->at.chain, &ret_item->digest);
     scanner->at.count++;
     ret_item->mark = scanner->at;
@@ -102,14 +88,10 @@ static int visit_element(void *context, struct osr_slice element, struct osr_err
 static int scan_from(struct osr_slice text, const struct osr_follow_mark *from,
                      struct osr_follow_scan *scan, bool *ret_differs, struct osr_err *err)
 {
-    struct scanner scanner = {.scan = scan,
-                              .from = from,
-                              .occurrences = osr_map_create(0), /* digests cannot be chosen */
-                              .counts = osr_arena_create(0, SIZE_MAX)};
+    struct scanner scanner = {.scan = scan, .from = from};
 
     int code = osr_json_array_walk(text, visit_element, &scanner, err);
-    osr_map_destroy(scanner.occurrences);
-    osr_arena_destroy(scanner.counts);
+    osr_occurrences_done(&scanner.occurrences);
     scan->end = scanner.at;
     *ret_differs = scanner.differs || (code == 0 && scanner.at.count < from->count);
     return *ret_differs || scan->has_more ? 0 : code;

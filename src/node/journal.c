@@ -27,9 +27,8 @@ struct osr_journal {
     struct osr_wal *wal;
     struct osr_logs *logs;
     struct osr_facts *facts;
-    struct osr_feed_restored *restored;
-    size_t restored_count;
-    size_t restoring; /* of these, not committed yet */
+    struct osr_recovered recovered;
+    size_t restoring; /* of these feeds, not committed yet */
     struct osr_tail *tail;
 
     struct osr_log_writer *writer;
@@ -428,14 +427,13 @@ static int recover(struct osr_journal *journal, const struct osr_journal_options
     int code = osr_wal_open(disk, options->folder, &wal_options, osr_recovery_visit, recovery,
                             &journal->wal, err);
     if (code == 0) {
-        code = osr_recovery_finish(recovery, journal->wal, &journal->restored,
-                                   &journal->restored_count, err);
+        code = osr_recovery_finish(recovery, journal->wal, &journal->recovered, err);
     }
     osr_recovery_destroy(recovery);
     if (code != 0) {
         return code;
     }
-    journal->restoring = journal->restored_count;
+    journal->restoring = journal->recovered.count;
     journal->opened_at = osr_wal_last_ordinal(journal->wal);
     journal->released = journal->restoring == 0 ? journal->opened_at : 0;
     return 0;
@@ -490,8 +488,8 @@ int osr_journal_open(uv_loop_t *loop, const struct osr_journal_options *options,
     }
     prepare_soon(journal);
     *ret_journal = journal;
-    *ret_restored = journal->restored;
-    *ret_count = journal->restored_count;
+    *ret_restored = journal->recovered.feeds;
+    *ret_count = journal->recovered.count;
     return 0;
 }
 
@@ -522,14 +520,10 @@ void osr_journal_close(struct osr_journal *journal)
     osr_log_reader_destroy(journal->reader);
     osr_worker_destroy(journal->preparer);
     osr_log_writer_destroy(journal->writer);
-    if (journal->wal != NULL && !journal->has_failed) {
-        /* Only for finding damage at the next open: what was acknowledged is synced. */
-        osr_wal_mark(journal->wal, NULL);
-    }
     osr_wal_close(journal->wal);
     osr_tail_destroy(journal->tail);
     osr_facts_destroy(journal->facts);
     osr_logs_destroy(journal->logs);
-    free(journal->restored);
+    osr_recovered_done(&journal->recovered);
     free(journal);
 }

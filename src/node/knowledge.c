@@ -142,7 +142,7 @@ void osr_knowledge_released(struct osr_knowledge *knowledge, const struct osr_ba
 bool osr_knowledge_is_busy(const struct osr_knowledge *knowledge)
 {
     bool is_running = osr_projection_state(knowledge->projection)->code == OSR_OK;
-    return osr_writes_are_many(knowledge->writes) ||
+    return osr_writes_are_many(knowledge->writes) || osr_arrivals_are_many(knowledge->arrivals) ||
            (is_running && osr_recent_count(knowledge->recent) > OSR_KNOWLEDGE_LAG_MAX);
 }
 

@@ -95,9 +95,6 @@ void osr_knowledge_write(struct osr_knowledge *knowledge, enum osr_write_mode mo
                          void (*done)(void *context, const struct osr_write_result *result),
                          void *context);
 
-/* The source's name of what seed programs made, whether it came by wire or by their file. */
-#define OSR_SEED_SOURCE "seed"
-
 /* One that arrived by wire from a seed peer: its occurrence is counted durably, and it is
  * passed over if a followed file brought it already (proto/protocol.md, "Seed peers"). */
 void osr_knowledge_write_arrival(struct osr_knowledge *knowledge, struct osr_slice data,

@@ -51,6 +51,7 @@ bool osr_writes_are_many(const struct osr_writes *writes);
 struct osr_arrivals *osr_arrivals_create(struct osr_knowledge *knowledge);
 void osr_arrivals_destroy(struct osr_arrivals *arrivals); /* ends what waits with CANCELLED */
 void osr_arrivals_applied(struct osr_arrivals *arrivals, uint64_t ordinal);
+bool osr_arrivals_are_many(const struct osr_arrivals *arrivals);
 
 /* ---- query.c ---- */
 struct osr_queries *osr_queries_create(void);

@@ -58,25 +58,15 @@ static int add_entry(struct osr_version_set *set, struct osr_slice id, struct os
     return code;
 }
 
-int osr_lookup_versions(const struct osr_lookup *lookup, struct osr_slice id,
-                        struct osr_reading *reading, struct osr_journal *journal,
-                        struct osr_version_set *set, struct osr_err *err)
+static int add_entries(struct osr_version_set *set, struct osr_slice id,
+                       const struct osr_lookup *lookup, struct osr_journal *journal,
+                       struct osr_err *err)
 {
-    struct osr_store_reader *store;
-    struct osr_store_version *versions;
-    size_t count;
-    int code = osr_reading_store(reading, &store, err);
-    if (code == 0) {
-        code = osr_store_versions(store, id, &versions, &count, err);
-    }
-    if (code != 0) {
-        return code;
-    }
-    osr_version_set_take(set, versions, count);
     if (lookup->count == 0) {
         return 0;
     }
     struct osr_arena *arena = osr_arena_create(ARENA_KEEP, ARENA_CAP);
+    int code = 0;
     for (size_t i = 0; i < lookup->count && code == 0; i++) {
         code = add_entry(set, id, journal, lookup->positions[i], arena, err);
     }
@@ -84,8 +74,40 @@ int osr_lookup_versions(const struct osr_lookup *lookup, struct osr_slice id,
     return code;
 }
 
-bool osr_version_is_visible(const struct osr_store_version *winner, uint64_t now_ms)
+/* Asks the projection for what decides beside the set's entries. These may supersede as many of its
+ * heads as there are versions in the set; and of each entry it may know more by now. */
+static int add_projected(struct osr_version_set *set, struct osr_slice id,
+                         struct osr_reading *reading, struct osr_err *err)
 {
-    return winner != NULL && winner->operation == OSR__OPERATION__PUT &&
-           (winner->expires_ms == 0 || winner->expires_ms > now_ms);
+    struct osr_version entries[OSR_LOOKUP_ENTRIES_MAX];
+    struct osr_store_wanted wanted = {
+        .heads_max = OSR_SUPERSEDES_MAX + set->count,
+        .superseded_max = 1,
+        .also = entries,
+    };
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->items[i].state.known) {
+            entries[wanted.also_count++] = set->items[i].state.version;
+        }
+    }
+    struct osr_store_reader *store;
+    struct osr_store_version *versions;
+    size_t count;
+    int code = osr_reading_store(reading, &store, err);
+    if (code == 0) {
+        code = osr_store_versions(store, id, &wanted, &versions, &count, err);
+    }
+    if (code == 0) {
+        osr_version_set_merge(set, versions, count);
+        free(versions);
+    }
+    return code;
+}
+
+int osr_lookup_versions(const struct osr_lookup *lookup, struct osr_slice id,
+                        struct osr_reading *reading, struct osr_journal *journal,
+                        struct osr_version_set *set, struct osr_err *err)
+{
+    int code = add_entries(set, id, lookup, journal, err);
+    return code == 0 ? add_projected(set, id, reading, err) : code;
 }

@@ -1,10 +1,13 @@
-/* lookup.h -- finds every version of one document: those in the projection, and those that are
- * too new for it.
+/* lookup.h -- finds the versions of one document that decide about it: those in the projection,
+ * and those that are too new for it.
  *
  * Two halves. On the loop, at the moment of asking, the positions of entries that are released
  * and not projected are written down. Later, on a reading thread, the projection is asked and
  * the entries written down are read from the log. What is projected in between is found
- * twice and counts once, so nothing is missed and nobody has to wait. */
+ * twice and counts once, so nothing is missed and nobody has to wait.
+ *
+ * What decides is the winner, and the heads that a new version has to supersede. So a document
+ * that was updated a million times costs no more than one that was updated once. */
 #ifndef OSR_NODE_LOOKUP_H
 #define OSR_NODE_LOOKUP_H
 
@@ -26,8 +29,8 @@ struct osr_lookup {
 bool osr_lookup_note(struct osr_lookup *lookup, const struct osr_recent *recent,
                      struct osr_slice id);
 void osr_lookup_done(struct osr_lookup *lookup); /* frees; empty and valid after */
-/* On a reading thread. The set is empty before, and the caller's to be done with, also after
- * a failure. */
+/* On a reading thread. Winner and heads of the set are those of the document, other versions may
+ * lack. The set is empty before, and the caller's to be done with, also after a failure. */
 int osr_lookup_versions(const struct osr_lookup *lookup, struct osr_slice id,
                         struct osr_reading *reading, struct osr_journal *journal,
                         struct osr_version_set *set, struct osr_err *err);
@@ -35,8 +38,5 @@ int osr_lookup_versions(const struct osr_lookup *lookup, struct osr_slice id,
 /* Reads an entry into the arena; on any thread. */
 int osr_lookup_entry(struct osr_journal *journal, struct osr_position position,
                      struct osr_arena *arena, Osr__Entry **ret_entry, struct osr_err *err);
-
-/* Deleted and expired documents are not there for those who ask. */
-bool osr_version_is_visible(const struct osr_store_version *winner, uint64_t now_ms);
 
 #endif

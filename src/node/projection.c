@@ -6,7 +6,7 @@
 #include "node/projector.h"
 
 enum {
-    COLLECT_MS = 5,       /* entries wait so long for company */
+    COLLECT_MS = 20,      /* entries wait so long for company */
     COLLECT_ROWS = 65536, /* or until there are so many */
     QUIET_MS = 100,       /* without entries before the full-text index is brought forward */
     RETRY_MS = 1000,      /* after DISK_FULL or IO */
@@ -317,11 +317,6 @@ void osr_projection_reset(struct osr_projection *projection,
     projection->reset_done = reset_done;
     projection->pause_context = context;
     begin(projection, OSR_STEP_RESET);
-}
-
-bool osr_projection_is_paused(const struct osr_projection *projection)
-{
-    return projection->is_pausing;
 }
 
 int osr_projection_open(uv_loop_t *loop, const struct osr_projection_options *options,

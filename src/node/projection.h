@@ -65,6 +65,5 @@ void osr_projection_pause(struct osr_projection *projection, void (*paused)(void
                           void *context);
 void osr_projection_reset(struct osr_projection *projection,
                           void (*done)(void *context, const struct osr_err *err), void *context);
-bool osr_projection_is_paused(const struct osr_projection *projection);
 
 #endif

@@ -15,7 +15,7 @@ static int fill_get(struct osr_query *query, struct osr_reading *reading, struct
     struct osr_version_set set = {0};
     int code = osr_lookup_versions(&query->lookup, id, reading, journal, &set, err);
     const struct osr_store_version *winner = code == 0 ? osr_version_set_winner(&set) : NULL;
-    if (code == 0 && !osr_version_is_visible(winner, query->now_ms)) {
+    if (code == 0 && (winner == NULL || !osr_store_version_is_visible(winner, query->now_ms))) {
         code = osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
                            (const char *)id.data);
     }
@@ -52,11 +52,23 @@ static int newest_first(const void *a, const void *b)
 
 static int find_versions(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
 {
+    static const struct osr_store_wanted wanted = {
+        .heads_max = OSR_HISTORY_MAX,
+        .superseded_max = OSR_HISTORY_MAX,
+    };
     struct osr_slice id = osr_buffer_slice(&query->text);
     struct osr_version_set set = {0};
-    int code = osr_lookup_versions(&query->lookup, id, reading, query->knowledge->options.journal,
-                                   &set, err);
-    const struct osr_store_version *winner = code == 0 ? osr_version_set_winner(&set) : NULL;
+    struct osr_store_reader *store;
+    struct osr_store_version *versions;
+    size_t count;
+    int code = osr_reading_store(reading, &store, err);
+    if (code == 0) {
+        code = osr_store_versions(store, id, &wanted, &versions, &count, err);
+    }
+    if (code == 0) {
+        osr_version_set_take(&set, versions, count);
+    }
+    const struct osr_store_version *winner = osr_version_set_winner(&set);
     if (code == 0 && winner == NULL) {
         code = osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
                            (const char *)id.data);

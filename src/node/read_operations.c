@@ -44,13 +44,11 @@ void osr_operation_kb_get(struct osr_operations *operations, struct osr_call *ca
                           const Osr__Frame *frame)
 {
     struct osr_err err;
-    if (check_id(frame->kb_get->id, &err) != 0) {
+    if (check_id(frame->kb_get->id, &err) != 0)
         osr_call_fail(call, &err);
-        return;
-    }
-    osr_call_set_lookup(call);
-    call->query =
-        osr_knowledge_get(operations->services->knowledge, frame->kb_get->id, on_get, call);
+    else
+        osr_call_await(call, osr_knowledge_get(operations->services->knowledge, frame->kb_get->id,
+                                               on_get, call));
 }
 
 /* Lists: items are collected; `wrap` makes a reply of them. */
@@ -103,8 +101,9 @@ void osr_operation_kb_list(struct osr_operations *operations, struct osr_call *c
         check_length("collection", request->collection, 0, OSR_COLLECTION_BYTES_MAX, &err) != 0)
         osr_call_fail(call, &err);
     else
-        call->query = osr_knowledge_list(operations->services->knowledge, request->after_id,
-                                         request->collection, request->limit, on_list, call);
+        osr_call_await(call,
+                       osr_knowledge_list(operations->services->knowledge, request->after_id,
+                                          request->collection, request->limit, on_list, call));
 }
 
 static void wrap_hits(struct osr_call *call, bool last)
@@ -142,9 +141,10 @@ void osr_operation_kb_search(struct osr_operations *operations, struct osr_call 
     if (code != 0)
         osr_call_fail(call, &err);
     else
-        call->query = osr_knowledge_search(operations->services->knowledge, request->query,
-                                           request->limit != 0 ? request->limit : HITS_DEFAULT,
-                                           on_search, call);
+        osr_call_await(call,
+                       osr_knowledge_search(operations->services->knowledge, request->query,
+                                            request->limit != 0 ? request->limit : HITS_DEFAULT,
+                                            on_search, call));
 }
 
 static void wrap_versions(struct osr_call *call, bool last)
@@ -175,8 +175,8 @@ void osr_operation_kb_history(struct osr_operations *operations, struct osr_call
     if (check_id(frame->kb_history->id, &err) != 0)
         osr_call_fail(call, &err);
     else
-        call->query = osr_knowledge_history(operations->services->knowledge, frame->kb_history->id,
-                                            on_history, call);
+        osr_call_await(call, osr_knowledge_history(operations->services->knowledge,
+                                                   frame->kb_history->id, on_history, call));
 }
 
 static void on_watch(void *context, const struct osr_query_reply *reply)
@@ -199,6 +199,13 @@ void osr_operation_kb_watch(struct osr_operations *operations, struct osr_call *
     const Osr__WatchRequest *request = frame->kb_watch;
     struct osr_err err;
     if (check_length("collection", request->collection, 0, OSR_COLLECTION_BYTES_MAX, &err) != 0) {
+        osr_call_fail(call, &err);
+        return;
+    }
+    if (osr_calls_endless(call->session) == OSR_CALLER_WATCHES_MAX) {
+        osr_err_set(&err, OSR_BUSY, "no more than %d watches on one connection",
+                    OSR_CALLER_WATCHES_MAX);
+        osr_err_hint(&err, "watch everything once, and tell it apart by collection");
         osr_call_fail(call, &err);
         return;
     }
@@ -271,10 +278,9 @@ void osr_operation_kb_digest(struct osr_operations *operations, struct osr_call 
 {
     (void)frame;
     struct digest_feeds *feeds = heads_held(operations->services->feed);
-    osr_call_set_lookup(call);
     call->operation = feeds;
-    call->query = osr_knowledge_digest(operations->services->knowledge, feeds->items, feeds->count,
-                                       on_digest, call);
+    osr_call_await(call, osr_knowledge_digest(operations->services->knowledge, feeds->items,
+                                              feeds->count, on_digest, call));
 }
 
 static void on_rebuild(void *context, const struct osr_query_reply *reply)

@@ -2,11 +2,17 @@
 
 #include <stdlib.h>
 
+#include "core/queue.h"
+
+/* The last head of a feed and those that count where it is forged. */
+enum { HEADS_MAX = 1 + OSR_FEED_UNVERIFIED_MAX };
+
 /* What the walk has seen of one log. */
 struct progress {
     struct osr_feed_restored restored;
-    bool is_chain_known; /* of the last entry; not after a cut */
-    bool is_head_lost;   /* the last head was cut off: the one before it must be searched */
+    bool is_chain_known;    /* of the last entry; not after a cut */
+    struct osr_queue heads; /* struct osr_feed_head without their chains, the newest at the back */
+    bool has_dropped_heads; /* there were more than HEADS_MAX */
 };
 
 struct osr_recovery {
@@ -22,12 +28,28 @@ struct osr_recovery *osr_recovery_create(struct osr_logs *logs, struct osr_facts
     struct osr_recovery *recovery = osr_alloc(sizeof(*recovery));
     recovery->logs = logs;
     recovery->facts = facts;
+    for (size_t id = 0; id <= OSR_FEEDS_MAX; id++) {
+        osr_queue_init(&recovery->progress[id].heads, sizeof(struct osr_feed_head));
+    }
     return recovery;
 }
 
 void osr_recovery_destroy(struct osr_recovery *recovery)
 {
+    if (recovery == NULL) {
+        return;
+    }
+    for (size_t id = 0; id <= OSR_FEEDS_MAX; id++) {
+        osr_queue_done(&recovery->progress[id].heads);
+    }
     free(recovery);
+}
+
+void osr_recovered_done(struct osr_recovered *recovered)
+{
+    free(recovered->feeds);
+    free(recovered->older_heads);
+    *recovered = (struct osr_recovered){0};
 }
 
 static int refuse(const struct osr_wal_record *record, const char *what, struct osr_err *err)
@@ -63,18 +85,32 @@ static int visit_entry(struct progress *progress, const struct osr_wal_record *r
     return 0;
 }
 
+/* The head with this sequence, made if it is newer than all others; NULL if it is older. */
+static struct osr_feed_head *need_head(struct progress *progress, uint64_t sequence)
+{
+    struct osr_feed_head *newest = osr_queue_back(&progress->heads);
+    if (newest != NULL && newest->sequence >= sequence) {
+        return newest->sequence == sequence ? newest : NULL;
+    }
+    if (progress->heads.count == HEADS_MAX) {
+        osr_queue_pop(&progress->heads);
+        progress->has_dropped_heads = true;
+    }
+    struct osr_feed_head *head = osr_queue_push(&progress->heads);
+    head->sequence = sequence;
+    return head;
+}
+
 static int visit_head(struct progress *progress, const struct osr_wal_record *record,
                       struct osr_err *err)
 {
-    struct osr_feed_restored *restored = &progress->restored;
     if (record->payload.size != OSR_SIGNATURE_SIZE || record->index == 0 ||
-        record->index > restored->sequence) {
+        record->index > progress->restored.sequence) {
         return refuse(record, "not a head of its feed", err);
     }
-    if (record->index >= restored->head_sequence) {
-        restored->head_sequence = record->index;
-        memcpy(restored->head_signature.bytes, record->payload.data, OSR_SIGNATURE_SIZE);
-        progress->is_head_lost = false;
+    struct osr_feed_head *head = need_head(progress, record->index);
+    if (head != NULL) {
+        memcpy(head->signature.bytes, record->payload.data, OSR_SIGNATURE_SIZE);
     }
     return 0;
 }
@@ -86,9 +122,10 @@ static void visit_truncate(struct progress *progress, const struct osr_wal_recor
         restored->sequence = record->index;
         progress->is_chain_known = false;
     }
-    if (restored->head_sequence > record->index) {
-        restored->head_sequence = 0;
-        progress->is_head_lost = true;
+    const struct osr_feed_head *newest;
+    while ((newest = osr_queue_back(&progress->heads)) != NULL &&
+           newest->sequence > record->index) {
+        osr_queue_pop_back(&progress->heads);
     }
 }
 
@@ -142,10 +179,21 @@ int osr_recovery_visit(void *context, const struct osr_wal_record *record, struc
     }
 }
 
-/* Visits a log again from its first entry, to find the last head that no cut took away. */
+/* Visits a log again from its first entry, for heads that were dropped before a cut took newer
+ * ones away. */
 static int visit_heads(void *context, const struct osr_wal_record *record, struct osr_err *err)
 {
     return record->type == OSR_WAL_HEAD ? visit_head(context, record, err) : 0;
+}
+
+static int find_dropped_heads(struct progress *progress, struct osr_wal *wal, uint32_t log_id,
+                              struct osr_err *err)
+{
+    if (!progress->has_dropped_heads || progress->heads.count == HEADS_MAX) {
+        return 0;
+    }
+    osr_queue_clear(&progress->heads);
+    return osr_wal_read(wal, log_id, 1, visit_heads, progress, err);
 }
 
 static int read_chain(struct osr_wal *wal, uint32_t log_id, uint64_t sequence,
@@ -161,32 +209,70 @@ static int read_chain(struct osr_wal *wal, uint32_t log_id, uint64_t sequence,
     return code;
 }
 
+static int read_head_chains(struct progress *progress, struct osr_wal *wal, uint32_t log_id,
+                            struct osr_err *err)
+{
+    int code = 0;
+    for (size_t i = 0; i < progress->heads.count && code == 0; i++) {
+        struct osr_feed_head *head = osr_queue_at(&progress->heads, i);
+        struct osr_feed_restored entry = {0};
+        code = read_chain(wal, log_id, head->sequence, &entry, err);
+        head->chain = entry.chain;
+    }
+    return code;
+}
+
 /* Brings in what the walk could not know. */
 static int complete(struct progress *progress, struct osr_wal *wal, uint32_t log_id,
                     struct osr_err *err)
 {
     struct osr_feed_restored *restored = &progress->restored;
-    int code = 0;
-    if (progress->is_head_lost) {
-        code = osr_wal_read(wal, log_id, 1, visit_heads, progress, err);
-    }
+    int code = find_dropped_heads(progress, wal, log_id, err);
     if (code == 0 && !progress->is_chain_known) {
         code = read_chain(wal, log_id, restored->sequence, restored, err);
     }
-    if (code == 0 && restored->head_sequence > 0) {
-        struct osr_feed_restored entry = {0};
-        code = read_chain(wal, log_id, restored->head_sequence, &entry, err);
-        restored->head_chain = entry.chain;
+    return code == 0 ? read_head_chains(progress, wal, log_id, err) : code;
+}
+
+/* The heads of a feed, as the core wants them; `older` has room for all but the last. */
+static void hand_over_heads(struct progress *progress, struct osr_feed_head *older)
+{
+    struct osr_feed_restored *restored = &progress->restored;
+    const struct osr_feed_head *last = osr_queue_back(&progress->heads);
+    if (last == NULL) {
+        return;
     }
-    return code;
+    restored->head_sequence = last->sequence;
+    restored->head_chain = last->chain;
+    restored->head_signature = last->signature;
+    restored->older_heads = older;
+    restored->older_head_count = progress->heads.count - 1;
+    for (size_t i = 0; i < restored->older_head_count; i++) {
+        older[i] = *(const struct osr_feed_head *)osr_queue_at(&progress->heads,
+                                                               restored->older_head_count - 1 - i);
+    }
+}
+
+/* Makes room for the feeds that have entries and for all of their heads. */
+static struct osr_recovered make_room(const struct osr_recovery *recovery)
+{
+    size_t feeds = 0;
+    for (uint32_t id = 1; id <= OSR_FEEDS_MAX; id++) {
+        feeds += recovery->progress[id].restored.sequence > 0;
+    }
+    struct osr_recovered recovered = {0};
+    if (feeds > 0) {
+        recovered.feeds = osr_alloc(feeds * sizeof(recovered.feeds[0]));
+        recovered.older_heads =
+            osr_alloc(feeds * OSR_FEED_UNVERIFIED_MAX * sizeof(recovered.older_heads[0]));
+    }
+    return recovered;
 }
 
 int osr_recovery_finish(struct osr_recovery *recovery, struct osr_wal *wal,
-                        struct osr_feed_restored **ret_restored, size_t *ret_count,
-                        struct osr_err *err)
+                        struct osr_recovered *ret_recovered, struct osr_err *err)
 {
-    struct osr_feed_restored *list = osr_alloc((OSR_FEEDS_MAX + 1) * sizeof(*list));
-    size_t count = 0;
+    struct osr_recovered recovered = make_room(recovery);
     for (uint32_t id = 1; id <= OSR_FEEDS_MAX; id++) {
         struct progress *progress = &recovery->progress[id];
         if (progress->restored.sequence == 0) {
@@ -194,13 +280,14 @@ int osr_recovery_finish(struct osr_recovery *recovery, struct osr_wal *wal,
         }
         int code = complete(progress, wal, id, err);
         if (code != 0) {
-            free(list);
+            osr_recovered_done(&recovered);
             return code;
         }
+        hand_over_heads(progress,
+                        recovered.older_heads + recovered.count * OSR_FEED_UNVERIFIED_MAX);
         osr_logs_get(recovery->logs, id)->is_restoring = true;
-        list[count++] = progress->restored;
+        recovered.feeds[recovered.count++] = progress->restored;
     }
-    *ret_restored = list;
-    *ret_count = count;
+    *ret_recovered = recovered;
     return 0;
 }

@@ -8,13 +8,20 @@
 
 struct osr_recovery;
 
+/* How the feeds stand that have entries. A zeroed one is empty and valid. */
+struct osr_recovered {
+    struct osr_feed_restored *feeds;
+    size_t count;
+    struct osr_feed_head *older_heads; /* that the feeds point to */
+};
+void osr_recovered_done(struct osr_recovered *recovered); /* frees; empty and valid after */
+
 /* Fills `logs` and `facts`, which stay the caller's. */
 struct osr_recovery *osr_recovery_create(struct osr_logs *logs, struct osr_facts *facts);
 void osr_recovery_destroy(struct osr_recovery *recovery); /* NULL is a no-op */
 osr_wal_visit osr_recovery_visit;                         /* context: the recovery */
-/* After the walk: feeds that have entries; to be freed. Marks their logs as restoring. */
+/* After the walk. Marks the logs of the feeds as restoring. */
 int osr_recovery_finish(struct osr_recovery *recovery, struct osr_wal *wal,
-                        struct osr_feed_restored **ret_restored, size_t *ret_count,
-                        struct osr_err *err);
+                        struct osr_recovered *ret_recovered, struct osr_err *err);
 
 #endif

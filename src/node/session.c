@@ -9,7 +9,7 @@ enum { READ_BYTES = 256 << 10 };
 
 /* Output */
 
-static size_t queued(const struct osr_session *session)
+size_t osr_session_queued(const struct osr_session *session)
 {
     return session->output.size + osr_connection_queued(session->connection);
 }
@@ -19,6 +19,7 @@ void osr_session_drop(struct osr_session *session, bool reset)
     if (session->state == SESSION_CLOSED)
         return;
     session->state = SESSION_CLOSED;
+    osr_buffer_done(&session->output);
     osr_connection_close(session->connection, reset);
 }
 
@@ -26,9 +27,11 @@ void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
 {
     if (session->state == SESSION_CLOSED)
         return;
+    size_t before = session->output.size;
     osr_stream_write(session->stream.codec, frame, &session->output);
     osr_session_mark_dirty(session);
-    if (session->state == SESSION_LINK && queued(session) > OSR_LINK_OUTPUT_BYTES_MAX) {
+    osr_sessions_spare_output(session->sessions, session->output.size - before);
+    if (session->state == SESSION_LINK && osr_session_queued(session) > OSR_LINK_OUTPUT_BYTES_MAX) {
         osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
                   "%s: closed: it does not read what it asks for", session->url);
         osr_session_drop(session, true);
@@ -52,7 +55,6 @@ void osr_session_flush(struct osr_session *session)
     if (session->output.size == 0 || session->state == SESSION_CLOSED)
         return;
     session->handed_over += session->output.size;
-    session->sessions->output += session->output.size;
     osr_connection_write(session->connection, &session->output);
 }
 
@@ -76,7 +78,7 @@ void osr_session_refuse(struct osr_session *session, uint64_t request_id,
 
 bool osr_session_is_full(const struct osr_session *session)
 {
-    return queued(session) > OSR_CLIENT_OUTPUT_BYTES;
+    return osr_session_queued(session) > OSR_CLIENT_OUTPUT_BYTES;
 }
 
 /* Input */
@@ -91,7 +93,7 @@ static bool is_held(const struct osr_session *session)
     case SESSION_CLIENT:
     case SESSION_SEED:
         return sessions->hold_clients || session->requests >= OSR_SESSION_REQUESTS_MAX ||
-               session->lookups >= OSR_SESSION_LOOKUPS_MAX ||
+               session->queries >= OSR_SESSION_QUERIES_MAX ||
                sessions->request_bytes >= OSR_REQUEST_BYTES_MAX || osr_session_is_full(session);
     case SESSION_DIALLING:
     case SESSION_CLOSED:
@@ -308,15 +310,15 @@ void osr_session_request_ends(struct osr_session *session, size_t bytes)
     sessions->request_bytes -= bytes;
 }
 
-void osr_session_lookup_begins(struct osr_session *session)
+void osr_session_query_begins(struct osr_session *session)
 {
-    session->lookups++;
+    session->queries++;
 }
 
-void osr_session_lookup_ends(struct osr_session *session)
+void osr_session_query_ends(struct osr_session *session)
 {
-    assert(session->lookups > 0);
-    session->lookups--;
+    assert(session->queries > 0);
+    session->queries--;
 }
 
 struct osr_call **osr_session_calls(struct osr_session *session)

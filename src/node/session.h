@@ -39,9 +39,9 @@ enum {
     OSR_OUTPUT_BYTES_MAX = 256 << 20,
     /* Requests of one client under way: the next ones wait unread. */
     OSR_SESSION_REQUESTS_MAX = 4096,
-    /* Of these, those whose answers may be large and come in one piece, which cannot pause:
-     * stops a client that asks for many large documents at once. */
-    OSR_SESSION_LOOKUPS_MAX = 64,
+    /* Of these, queries that end by themselves: stops one that asks for many large documents at
+     * once, whose answers cannot pause each other. */
+    OSR_SESSION_QUERIES_MAX = 64,
     /* Bytes of all clients' requests under way: stops many large writes from piling up. */
     OSR_REQUEST_BYTES_MAX = 64 << 20,
     /* Incomplete frames of all connections: past it the largest goes with BUSY. */
@@ -123,9 +123,9 @@ bool osr_session_is_full(const struct osr_session *session);
 /* Requests under way: counted here, listed by node/call.h. */
 void osr_session_request_begins(struct osr_session *session, size_t bytes);
 void osr_session_request_ends(struct osr_session *session, size_t bytes);
-/* One of the requests under way is a lookup (OSR_SESSION_LOOKUPS_MAX), and is no more. */
-void osr_session_lookup_begins(struct osr_session *session);
-void osr_session_lookup_ends(struct osr_session *session);
+/* One of the requests under way counts against OSR_SESSION_QUERIES_MAX. */
+void osr_session_query_begins(struct osr_session *session);
+void osr_session_query_ends(struct osr_session *session);
 struct osr_call **osr_session_calls(struct osr_session *session);
 
 #endif

@@ -41,7 +41,7 @@ struct osr_session {
     uint64_t taken_ms;    /* when that grew, or nothing was queued */
     uint64_t deadline_ms; /* for the frame that is awaited; UINT64_MAX: none */
     uint32_t requests;
-    uint32_t lookups; /* of these */
+    uint32_t queries; /* of these */
     size_t request_bytes;
     struct osr_call *calls;
 };
@@ -62,7 +62,7 @@ struct osr_sessions {
     uint32_t turned_away; /* connections over the limit since the last sweep */
     size_t input;         /* bytes of incomplete frames */
     size_t request_bytes; /* of requests under way */
-    size_t output;        /* bytes handed over since the last look at who holds how much */
+    size_t output;        /* bytes sent since the last look at who has how much to read */
     bool hold_clients, hold_links;
     bool resume_wanted; /* somebody may be read again, or has been answered and may go */
 };
@@ -75,6 +75,7 @@ void osr_session_process(struct osr_session *session);
 void osr_session_flush(struct osr_session *session);
 /* Closes without a last word. */
 void osr_session_drop(struct osr_session *session, bool reset);
+size_t osr_session_queued(const struct osr_session *session); /* bytes, not yet taken */
 /* Forgets what was received and not handled. */
 void osr_session_release_input(struct osr_session *session);
 
@@ -83,5 +84,8 @@ void osr_session_destroy(struct osr_session *session); /* its connection is gone
 void osr_session_mark_dirty(struct osr_session *session);
 /* Where the incomplete frames of all take too much memory, the largest goes. */
 void osr_sessions_spare_memory(struct osr_sessions *sessions);
+/* So many bytes more are to be sent; where too many wait to be read by all, those with the most
+ * go, perhaps the sender of these. */
+void osr_sessions_spare_output(struct osr_sessions *sessions, size_t grown);
 
 #endif

@@ -16,8 +16,6 @@ enum {
 
 /* Registry */
 
-/* Registry */
-
 static struct osr_session *session_create(struct osr_sessions *sessions,
                                           enum osr_session_state state, enum osr_role role,
                                           enum osr_codec codec)
@@ -89,40 +87,6 @@ void osr_session_mark_dirty(struct osr_session *session)
     session->sessions->first_dirty = session;
 }
 
-static size_t output_of_all(const struct osr_sessions *sessions)
-{
-    size_t total = 0;
-    for (struct osr_session *session = sessions->first; session != NULL; session = session->next)
-        total += osr_connection_queued(session->connection);
-    return total;
-}
-
-static struct osr_session *largest_output(const struct osr_sessions *sessions)
-{
-    struct osr_session *largest = sessions->first;
-    for (struct osr_session *session = largest; session != NULL; session = session->next) {
-        if (osr_connection_queued(session->connection) > osr_connection_queued(largest->connection))
-            largest = session;
-    }
-    return largest;
-}
-
-/* Where what waits to be read takes too much memory, the one that has most of it goes, though
- * it may be closing already. */
-static void spare_output(struct osr_sessions *sessions)
-{
-    if (sessions->output < OUTPUT_LOOK_BYTES)
-        return;
-    sessions->output = 0;
-    if (output_of_all(sessions) <= OSR_OUTPUT_BYTES_MAX)
-        return;
-    struct osr_session *largest = largest_output(sessions);
-    osr_trace(sessions->trace, OSR_LEVEL_WARNING,
-              "%s: closed: too much waits to be read, most of it there", largest->url);
-    largest->state = SESSION_CLOSED;
-    osr_connection_close(largest->connection, true);
-}
-
 void osr_sessions_flush(struct osr_sessions *sessions)
 {
     while (sessions->first_dirty != NULL) {
@@ -131,7 +95,6 @@ void osr_sessions_flush(struct osr_sessions *sessions)
         session->is_dirty = false;
         osr_session_flush(session);
     }
-    spare_output(sessions);
 }
 
 static struct osr_session *largest_input(const struct osr_sessions *sessions)
@@ -154,6 +117,43 @@ void osr_sessions_spare_memory(struct osr_sessions *sessions)
     osr_err_hint(&err, "try again later");
     osr_session_refuse(largest, 0, &err);
     osr_session_release_input(largest);
+}
+
+static size_t output_of_all(const struct osr_sessions *sessions)
+{
+    size_t total = 0;
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next)
+        total += osr_session_queued(session);
+    return total;
+}
+
+static struct osr_session *largest_output(const struct osr_sessions *sessions)
+{
+    struct osr_session *largest = sessions->first;
+    for (struct osr_session *session = largest; session != NULL; session = session->next) {
+        if (osr_session_queued(session) > osr_session_queued(largest))
+            largest = session;
+    }
+    return largest;
+}
+
+/* Also one that is closing in good order: what it still has to read counts like the rest. */
+static void drop_unread(struct osr_session *session)
+{
+    osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
+              "%s: closed: too much waits to be read, most of it by this one", session->url);
+    osr_session_drop(session, true);
+    osr_connection_close(session->connection, true);
+}
+
+void osr_sessions_spare_output(struct osr_sessions *sessions, size_t grown)
+{
+    sessions->output += grown;
+    if (sessions->output < OUTPUT_LOOK_BYTES)
+        return;
+    sessions->output = 0;
+    while (output_of_all(sessions) > OSR_OUTPUT_BYTES_MAX)
+        drop_unread(largest_output(sessions));
 }
 
 void osr_sessions_resume(struct osr_sessions *sessions, bool hold_clients, bool hold_links)
@@ -246,8 +246,6 @@ int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
 
 /* Time */
 
-/* Time */
-
 static void check_stall(struct osr_session *session, uint64_t now_ms)
 {
     size_t waiting = osr_connection_queued(session->connection);
@@ -303,8 +301,6 @@ static void on_sweep(uv_timer_t *timer)
 }
 
 /* All of them */
-
-/* All sessions */
 
 int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handler,
                         uint32_t connections_max, const struct osr_trace *trace,

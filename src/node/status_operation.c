@@ -139,7 +139,7 @@ static void on_count(void *context, const struct osr_query_reply *reply)
 
 static void answer_status(struct osr_call *call)
 {
-    call->query = osr_knowledge_count(call->services->knowledge, on_count, call);
+    osr_call_await(call, osr_knowledge_count(call->services->knowledge, on_count, call));
 }
 
 /* Every feed known here is held to its known end, and can be searched. */

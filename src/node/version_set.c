@@ -33,6 +33,20 @@ static struct osr_store_version *need(struct osr_version_set *set,
     return item;
 }
 
+void osr_version_set_merge(struct osr_version_set *set, const struct osr_store_version *versions,
+                           size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct osr_store_version *version = &versions[i];
+        struct osr_store_version *item = need(set, &version->state.version);
+        bool superseded = item->state.superseded || version->state.superseded;
+        if (version->state.known) {
+            *item = *version;
+        }
+        item->state.superseded = superseded;
+    }
+}
+
 void osr_version_set_add(struct osr_version_set *set, const char *origin, const Osr__Entry *entry,
                          struct osr_position position)
 {

@@ -15,9 +15,12 @@ struct osr_version_set {
 };
 
 void osr_version_set_done(struct osr_version_set *set); /* frees; empty and valid after */
-/* Takes what osr_store_versions gave. The set is empty before. */
+/* Takes what osr_store_versions gave without `also`. The set is empty before. */
 void osr_version_set_take(struct osr_version_set *set, struct osr_store_version *versions,
                           size_t count);
+/* What is in the set already, and is known to either side or superseded there, is so in both. */
+void osr_version_set_merge(struct osr_version_set *set, const struct osr_store_version *versions,
+                           size_t count);
 void osr_version_set_add(struct osr_version_set *set, const char *origin, const Osr__Entry *entry,
                          struct osr_position position);
 /* NULL where none is known. */

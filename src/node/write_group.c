@@ -249,7 +249,7 @@ static void note_versions(struct osr_write_item *item, const struct osr_version_
     struct osr_version heads[OSR_SUPERSEDES_MAX];
     item->is_known = winner != NULL;
     item->is_put = winner != NULL && winner->operation == OSR__OPERATION__PUT;
-    item->is_visible = osr_version_is_visible(winner, now_ms);
+    item->is_visible = winner != NULL && osr_store_version_is_visible(winner, now_ms);
     item->head_count = osr_version_set_heads(set, heads);
     if (item->head_count > 0) {
         item->heads = osr_alloc(item->head_count * sizeof(heads[0]));

@@ -25,8 +25,10 @@ static int check_document(const Osr__Document *document, Osr__Operation operatio
     return osr_document_check(document, operation, needs_id, err);
 }
 
-/* Says what became of a write that did not simply succeed. */
-static void describe_failure(const struct osr_write_result *result, struct osr_err *err)
+/* Says what became of a write that did not simply succeed; `extent`: how much of it may be there.
+ */
+static void describe_failure(const struct osr_write_result *result, const char *extent,
+                             struct osr_err *err)
 {
     switch (result->code) {
     case OSR_TIMEOUT:
@@ -39,15 +41,15 @@ static void describe_failure(const struct osr_write_result *result, struct osr_e
         osr_err_set(err, OSR_NOT_FOUND, "no document has this id");
         break;
     case OSR_DISK_FULL:
-        osr_err_set(err, OSR_DISK_FULL, "nothing was written: the disk is full");
+        osr_err_set(err, OSR_DISK_FULL, "%s was written: the disk is full", extent);
         osr_err_hint(err, "make room where the data folder is; no restart is needed");
         break;
     case OSR_BUSY:
-        osr_err_set(err, OSR_BUSY, "nothing was written: too many writes at once");
+        osr_err_set(err, OSR_BUSY, "%s was written: too many writes at once", extent);
         osr_err_hint(err, "try again");
         break;
     default:
-        osr_err_set(err, result->code, "nothing was written: %s",
+        osr_err_set(err, result->code, "%s was written: %s", extent,
                     osr_code_info(result->code)->text);
     }
 }
@@ -57,7 +59,7 @@ static void on_written(void *context, const struct osr_write_result *result)
     struct osr_call *call = context;
     if (result->code != OSR_OK) {
         struct osr_err err;
-        describe_failure(result, &err);
+        describe_failure(result, "nothing", &err);
         osr_call_fail(call, &err);
         return;
     }
@@ -133,7 +135,7 @@ static void on_imported(void *context, const struct osr_write_result *result)
     struct osr_call *call = context;
     if (result->code != OSR_OK) {
         struct osr_err err;
-        describe_failure(result, &err);
+        describe_failure(result, "not all of it", &err);
         osr_call_fail(call, &err);
         return;
     }

@@ -6,8 +6,8 @@
 
 enum {
     LENGTH_SIZE = 4,
-    /* Memory kept while no input waits: an idle connection does not hold what its largest frame
-     * once needed. */
+    /* Memory kept while little input waits: a connection does not hold what its largest frame
+     * once needed, not even by sending the first byte of another. */
     INPUT_KEEP_BYTES = 512 << 10,
 };
 
@@ -46,9 +46,15 @@ static struct osr_slice unread(const struct osr_stream *stream)
 static void drop_consumed(struct osr_stream *stream)
 {
     size_t left = stream->input.size - stream->consumed;
-    if (left == 0 && stream->input.capacity > INPUT_KEEP_BYTES) {
+    if (left > stream->consumed) {
+        return;
+    }
+    if (stream->input.capacity > INPUT_KEEP_BYTES && left <= INPUT_KEEP_BYTES / 2) {
+        struct osr_buffer kept = {0};
+        osr_buffer_add(&kept, stream->input.data + stream->consumed, left);
         osr_stream_done(stream);
-    } else if (left <= stream->consumed) {
+        stream->input = kept;
+    } else {
         osr_buffer_consume(&stream->input, stream->consumed);
         stream->consumed = 0;
     }

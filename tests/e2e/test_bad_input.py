@@ -357,6 +357,48 @@ def test_client_that_reads_nothing(daemon, witness):
         osiris.wait_for(lambda: "read nothing" in daemon.log(), "it is closed", timeout_s=60)
 
 
+# A program that asks for many large documents at once costs the memory of a few, and gets all of
+# them when it reads.
+def test_many_large_answers_at_once(daemon, witness):
+    for number in range(8):
+        daemon.call("KB_PUT", document={"id": f"large-{number}", "data": "x" * 1000000})
+    before = daemon.memory()
+    wanted = 1000
+    with osiris.Client(daemon.port) as client:
+        client.send_bytes(b"".join(
+            b'{"type":"KB_GET","request_id":%d,"id":"large-%d"}\n' % (1 + number, number % 8)
+            for number in range(wanted)))
+        time.sleep(3)
+        grown = daemon.memory() - before
+        assert grown < 640 << 20, f"{grown >> 20} MiB for one that reads nothing"
+        answered = {client.receive()["request_id"] for _ in range(wanted)}
+    assert answered == set(range(1, wanted + 1))
+
+
+# Watches of one connection are few: the next one is refused, and they do not bar other requests.
+def test_many_watches(daemon, witness):
+    with osiris.Client(daemon.port) as client:
+        for _ in range(16):
+            client.ask("KB_WATCH", from_position=1000)
+        with pytest.raises(osiris.Failure) as refusal:
+            client.call("KB_WATCH", from_position=1000)
+        assert refusal.value.code == "BUSY"
+        assert client.call("STATUS")["name"] == "one"
+
+
+# Made-up feeds do not keep a new instance from being followed.
+def test_made_up_feeds_leave_room(daemon, witness, peer):
+    peer.hello["held"] = [{"origin": impostor.Identity().instance, "stream": "kb", "epoch": 1,
+                           "sequence": 1, "chain": impostor.base64_text(os.urandom(32))}
+                          for _ in range(1024)]
+    peer.greet()
+    peer.expect("FETCH")
+    with impostor.Peer(daemon.port) as honest:
+        honest.offer(1)
+        honest.send("UPDATE", **impostor.Feed(honest.identity).update(["hello"]))
+        osiris.wait_for(lambda: daemon.count() == 2, "its entry")
+
+
 # 10,000 connections: as many as are allowed are served, the others are told BUSY, and those who
 # were there before go on. Nothing is left behind.
 def test_ten_thousand_connections(daemon, witness):

@@ -498,6 +498,8 @@ static void url_refuses_what_it_does_not_know(void **state)
                                           "tcp:/x",
                                           "tcp://",
                                           "tcp://:80",
+                                          "tcp://bad host:80",
+                                          "tcp://user@host",
                                           "tcp://h:",
                                           "tcp://h:x",
                                           "tcp://h:65536",

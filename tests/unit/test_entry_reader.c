@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "base/occurrences.h"
 #include "bin/entry_reader.h"
-#include "bin/occurrences.h"
 #include "model/limits.h"
 
 /* What is read from `input`, given in pieces of `piece` bytes: entries with '|' between them. */

@@ -1520,24 +1520,53 @@ static void feed_refuses_too_many_held_feeds(void **state)
     rig_destroy(rig);
 }
 
-/* Made-up origins fill the table of feeds and no more. */
-static void feed_bounds_the_feeds_it_holds(void **state)
+static void tell_of_made_up_feeds(struct rig *rig, const struct puppet *puppet, size_t count)
 {
-    (void)state;
-    struct rig *rig = rig_create();
-    struct puppet puppet = make_puppet(2, 5);
-    join(rig, &puppet, 0);
-    for (size_t i = 0; i < OSR_FEEDS_MAX + 10; i++) {
+    for (size_t i = 0; i < count; i++) {
         char id[OSR_INSTANCE_CHARS + 1];
         memset(id, 'a', OSR_INSTANCE_CHARS);
         id[OSR_INSTANCE_CHARS] = '\0';
         for (size_t k = 0, n = i; k < 4; k++, n /= 26) {
             id[k] = (char)('a' + n % 26);
         }
-        send_ack_of(rig, &puppet, id, "kb", 1);
+        send_ack_of(rig, puppet, id, "kb", 1);
         forget_outputs(rig);
     }
-    assert_int_equal(osr_feed_count(rig->core), OSR_FEEDS_MAX);
+}
+
+/* Made-up origins fill their part of the table of feeds, and leave room for a peer's own. */
+static void feed_bounds_the_feeds_it_holds(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create();
+    struct puppet liar = make_puppet(2, 5);
+    join(rig, &liar, 0);
+    tell_of_made_up_feeds(rig, &liar, OSR_FEEDS_MAX + 10);
+    assert_int_equal(osr_feed_count(rig->core), OSR_FEEDS_TOLD_MAX);
+    struct puppet honest = make_puppet(3, 6);
+    join(rig, &honest, 1);
+    assert_int_equal(osr_feed_count(rig->core), OSR_FEEDS_TOLD_MAX + 1);
+    assert_fetched(rig, 6, 1);
+    rig_destroy(rig);
+}
+
+/* Feeds that are known by name alone go with the link that told of them. */
+static void feed_forgets_rumours(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create();
+    struct puppet liar = make_puppet(2, 5);
+    struct puppet other = make_puppet(3, 6);
+    join(rig, &liar, 0);
+    join(rig, &other, 0);
+    size_t before = osr_feed_count(rig->core);
+    tell_of_made_up_feeds(rig, &liar, 20);
+    tell_of_made_up_feeds(rig, &other, 5);
+    assert_int_equal(osr_feed_count(rig->core), before + 20);
+    link_down(rig, 5);
+    assert_int_equal(osr_feed_count(rig->core), before + 5);
+    link_down(rig, 6);
+    assert_int_equal(osr_feed_count(rig->core), before);
     rig_destroy(rig);
 }
 
@@ -2115,6 +2144,7 @@ int main(void)
         cmocka_unit_test(feed_keeps_the_link_that_the_smaller_id_dialled),
         cmocka_unit_test(feed_refuses_too_many_held_feeds),
         cmocka_unit_test(feed_bounds_the_feeds_it_holds),
+        cmocka_unit_test(feed_forgets_rumours),
         cmocka_unit_test(feed_refuses_statements_about_impossible_feeds),
         cmocka_unit_test(feed_refuses_other_frames),
         cmocka_unit_test(feed_refuses_links_over_the_limit),

@@ -401,6 +401,92 @@ static void journal_restores_the_head_before_a_cut(void **state)
     assert_true(osr_hash_equal(&restored->head_chain, &chain_at_2));
 }
 
+/* Where the last head turns out to be forged those before it count: they are restored too, newest
+ * first, as many as may stand unverified in the log, and none that was cut off. */
+static void journal_restores_the_heads_before_the_last(void **state)
+{
+    enum { BATCHES = OSR_FEED_UNVERIFIED_MAX + 10, CUT = 5 };
+    struct fixture *fixture = *state;
+    struct osr_hash chains[BATCHES + 2];
+    for (size_t i = 1; i <= BATCHES; i++) {
+        store(fixture, &fixture->other, 1, i, i - 1);
+        chains[i] = fixture->other.chain;
+    }
+    truncate_feed(fixture, &fixture->other, BATCHES - CUT, BATCHES);
+    fixture->other.sequence = BATCHES - CUT;
+    fixture->other.chain = chains[BATCHES - CUT];
+    store(fixture, &fixture->other, 1, BATCHES - CUT + 1, BATCHES + 1);
+    run(fixture, BATCHES + 2);
+    reopen_journal(fixture);
+
+    const struct osr_feed_restored *restored = &fixture->restored[0];
+    assert_int_equal(restored->head_sequence, BATCHES - CUT + 1);
+    assert_int_equal(restored->older_head_count, OSR_FEED_UNVERIFIED_MAX);
+    for (size_t i = 0; i < restored->older_head_count; i++) {
+        const struct osr_feed_head *head = &restored->older_heads[i];
+        struct osr_signature signature = signature_of(head->sequence);
+        assert_int_equal(head->sequence, BATCHES - CUT - i);
+        assert_true(osr_hash_equal(&head->chain, &chains[head->sequence]));
+        assert_memory_equal(&head->signature, &signature, sizeof(signature));
+    }
+}
+
+static struct osr_feed *create_core(void)
+{
+    struct osr_feed_options options;
+    struct osr_feed *core;
+    struct osr_err err;
+    osr_feed_options_init(&options);
+    options.cluster = "test";
+    options.name = "test";
+    assert_int_equal(osr_feed_create(&options, &core, &err), 0);
+    return core;
+}
+
+/* Steps the core, which says that it wants one signature verified, or one feed cut. */
+static struct osr_feed_output step_core(struct osr_feed *core, struct osr_feed_event *event)
+{
+    struct osr_feed_outputs outputs;
+    struct osr_feed_output wanted = {.type = OSR_FEED_OUT_COMMIT};
+    osr_feed_step(core, event, &outputs);
+    for (size_t i = 0; i < outputs.count; i++) {
+        const struct osr_feed_output *output = &outputs.items[i];
+        if (output->type == OSR_FEED_OUT_VERIFY || output->type == OSR_FEED_OUT_TRUNCATE) {
+            assert_int_equal(wanted.type, OSR_FEED_OUT_COMMIT);
+            wanted = *output;
+        }
+    }
+    return wanted;
+}
+
+/* A crash before a forged batch was cut off costs what is behind the head before it, no more. */
+static void journal_restores_what_a_forged_head_leaves(void **state)
+{
+    struct fixture *fixture = *state;
+    store(fixture, &fixture->other, 3, 3, 0);
+    store(fixture, &fixture->other, 2, 5, 1);
+    store(fixture, &fixture->other, 4, 9, 2);
+    run(fixture, 3);
+    reopen_journal(fixture);
+
+    struct osr_feed *core = create_core();
+    struct osr_feed_event start = {.type = OSR_FEED_START,
+                                   .start = {fixture->restored, fixture->restored_count}};
+    struct osr_feed_output wanted = step_core(core, &start);
+    for (uint64_t head = 9; head >= 5; head -= 4) {
+        struct osr_signature signature = signature_of(head);
+        assert_int_equal(wanted.type, OSR_FEED_OUT_VERIFY);
+        assert_memory_equal(&wanted.verify.signature, &signature, sizeof(signature));
+        bool is_forged = head == 9;
+        struct osr_feed_event verified = {.type = OSR_FEED_VERIFIED,
+                                          .verified = {wanted.verify.ticket, !is_forged}};
+        wanted = step_core(core, &verified);
+    }
+    assert_int_equal(wanted.type, OSR_FEED_OUT_TRUNCATE);
+    assert_int_equal(wanted.truncate.sequence, 5);
+    osr_feed_destroy(core);
+}
+
 /* A feed of which nothing is left is none to the core, but its log id stays its own. */
 static void journal_forgets_a_feed_that_was_cut_whole(void **state)
 {
@@ -699,6 +785,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(journal_restores_feeds_and_facts, setup, teardown),
         cmocka_unit_test_setup_teardown(journal_restores_the_head_before_a_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(journal_restores_the_heads_before_the_last, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(journal_restores_what_a_forged_head_leaves, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(journal_forgets_a_feed_that_was_cut_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(journal_releases_in_the_order_of_the_log, setup, teardown),
         cmocka_unit_test_setup_teardown(journal_releases_a_fact_alone, setup, teardown),

@@ -33,6 +33,9 @@ struct stored {
     struct osr_time first_time;
 };
 
+/* Of a write, when the log is copied as a crash would leave it. */
+enum moment { MOMENT_NONE, MOMENT_WRITE, MOMENT_STORED };
+
 struct fixture {
     uv_loop_t loop;
     char folder[64];
@@ -50,6 +53,7 @@ struct fixture {
     size_t stored_count;
     bool holds_other;      /* the other feed's batches are not committed */
     enum osr_code refusal; /* what the next write gets; OK: it is taken */
+    enum moment copies_at; /* to `copy`, once */
 };
 
 /* ---- the core ---- */
@@ -63,9 +67,20 @@ static void commit(struct fixture *fixture, const struct feed *feed, uint64_t fi
     osr_journal_carry_out(fixture->journal, &output);
 }
 
+static void copy_log(struct fixture *fixture, enum moment moment)
+{
+    if (fixture->copies_at == moment) {
+        char *command = osr_format("cp -r %s/log %s/copy", fixture->folder, fixture->folder);
+        assert_int_equal(system(command), 0);
+        free(command);
+        fixture->copies_at = MOMENT_NONE;
+    }
+}
+
 static void on_stored(void *context, uint64_t ticket, enum osr_code code)
 {
     struct fixture *fixture = context;
+    copy_log(fixture, MOMENT_STORED);
     const struct stored *stored = &fixture->stored[ticket];
     if (stored->feed == &fixture->other && fixture->holds_other) {
         return;
@@ -113,6 +128,7 @@ static void on_write(void *context, uint64_t token, const struct osr_feed_put *p
 {
     struct fixture *fixture = context;
     (void)acks, (void)timeout_ms;
+    copy_log(fixture, MOMENT_WRITE);
     if (fixture->refusal != OSR_OK) {
         enum osr_code code = fixture->refusal;
         fixture->refusal = OSR_OK;
@@ -1099,6 +1115,85 @@ static void knowledge_counts_a_burst_of_arrivals(void **state)
     }
 }
 
+static void count_done(void *context, const struct osr_write_result *result)
+{
+    size_t *done = context;
+    assert_int_equal(result->code, OSR_OK);
+    ++*done;
+}
+
+/* Arrivals that come faster than they are written make it busy before one is refused, and lost. */
+static void knowledge_is_busy_with_arrivals(void **state)
+{
+    enum { ARRIVALS_MAX = 64 };
+    struct fixture *fixture = *state;
+    struct osr_buffer text = {0};
+    size_t sent = 0;
+    size_t done = 0;
+    osr_buffer_add_format(&text, "\"%0*d\"", 512 << 10, 0);
+    while (!osr_knowledge_is_busy(fixture->knowledge)) {
+        assert_true(sent++ < ARRIVALS_MAX);
+        osr_knowledge_write_arrival(fixture->knowledge, osr_buffer_slice(&text), count_done, &done);
+    }
+    while (done < sent) {
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    assert_false(osr_knowledge_is_busy(fixture->knowledge));
+    osr_buffer_done(&text);
+}
+
+/* Takes the log back to the copy that `fixture->copies_at` made; the projection is made anew. */
+static void go_back_to_copy(struct fixture *fixture)
+{
+    const char *folder = fixture->folder;
+    close_all(fixture);
+    char *command = osr_format("rm -r %s/log %s/documents.db* %s/search.db* && mv %s/copy %s/log",
+                               folder, folder, folder, folder, folder);
+    assert_int_equal(system(command), 0);
+    free(command);
+    open_all(fixture);
+    fixture->own.sequence = osr_wal_last_index(osr_journal_wal(fixture->journal), 1);
+}
+
+/* Whatever of an arrival is in the log when the process is killed, the next one of equal data is
+ * stored; and what the followed file has of both is there once. */
+static void knowledge_keeps_the_arrival_after_a_crash(void **state)
+{
+    static const enum moment moments[] = {MOMENT_WRITE, MOMENT_STORED};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < 2; i++) {
+        char text[2] = {(char)('a' + i), '\0'};
+        fixture->copies_at = moments[i];
+        arrive(fixture, text);
+        assert_int_equal(fixture->copies_at, MOMENT_NONE);
+        go_back_to_copy(fixture);
+        bool is_stored = moments[i] == MOMENT_STORED;
+
+        struct outcome next = arrive(fixture, text);
+        assert_int_equal(next.result.written, 1);
+        assert_int_equal(occurrence_of(fixture, next.id), 2);
+        struct draft one;
+        Osr__Document *document = draft(&one, "", text);
+        add_source(&one, OSR_SEED_SOURCE, 1);
+        struct outcome by_file = write_document(fixture, OSR_WRITE_IMPORT, document);
+        assert_int_equal(by_file.result.existed, is_stored);
+        add_source(&one, OSR_SEED_SOURCE, 2);
+        assert_int_equal(write_document(fixture, OSR_WRITE_IMPORT, document).result.existed, 1);
+    }
+}
+
+/* An arrival that cannot be stored is lost alone, and what follows it is stored. */
+static void knowledge_stores_the_arrival_after_a_refused_one(void **state)
+{
+    struct fixture *fixture = *state;
+    arrive(fixture, "hello");
+    fixture->refusal = OSR_DISK_FULL;
+    assert_int_equal(arrive(fixture, "hello").result.code, OSR_DISK_FULL);
+    assert_int_equal(arrive(fixture, "hello").result.written, 1);
+    reopen(fixture);
+    assert_int_equal(arrive(fixture, "hello").result.written, 1);
+}
+
 /* What came by wire and what a followed file holds is one: the nth of equal data. */
 static void knowledge_merges_arrivals_with_a_followed_file(void **state)
 {
@@ -1202,6 +1297,9 @@ int main(void)
         TEST(knowledge_notices_a_log_that_lost_its_end),
         TEST(knowledge_counts_arrivals),
         TEST(knowledge_counts_a_burst_of_arrivals),
+        TEST(knowledge_is_busy_with_arrivals),
+        TEST(knowledge_keeps_the_arrival_after_a_crash),
+        TEST(knowledge_stores_the_arrival_after_a_refused_one),
         TEST(knowledge_merges_arrivals_with_a_followed_file),
         TEST(knowledge_ends_what_is_under_way),
         TEST(knowledge_refuses_too_many_queries),

@@ -22,6 +22,7 @@ struct fixture {
     struct osr_sessions *sessions;
     bool seeds_allowed;
     bool answers_later; /* requests stay under way */
+    bool are_queries;   /* those */
     bool hold;
     struct osr_session *last;
     int links, link_frames, requests, appends, ended, closed;
@@ -59,6 +60,8 @@ static void on_request(void *context, struct osr_session *session, Osr__Frame *f
     struct fixture *fixture = context;
     fixture->requests++;
     fixture->last = session;
+    if (fixture->are_queries)
+        osr_session_query_begins(session);
     if (fixture->answers_later)
         osr_session_request_begins(session, size);
     else
@@ -288,6 +291,63 @@ static void session_limits_requests_under_way(void **state)
     close(fd);
 }
 
+/* Fewer queries than requests are under way: their answers may be large. */
+static void session_limits_queries_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->answers_later = fixture->are_queries = true;
+    int fd = connect_to(fixture);
+    for (int i = 0; i < OSR_SESSION_QUERIES_MAX + 10; i++)
+        say(fixture, fd, "{\"type\":\"STATUS\"}");
+    assert_int_equal(fixture->requests, OSR_SESSION_QUERIES_MAX);
+    osr_session_query_ends(fixture->last);
+    osr_session_request_ends(fixture->last, strlen("{\"type\":\"STATUS\"}"));
+    turn(fixture);
+    assert_int_equal(fixture->requests, OSR_SESSION_QUERIES_MAX + 1);
+    close(fd);
+}
+
+/* A connection after its first request, whose answers nobody reads. */
+static struct osr_session *connect_unread(struct fixture *fixture, int *ret_fd)
+{
+    *ret_fd = connect_to(fixture);
+    say(fixture, *ret_fd, "{\"type\":\"STATUS\"}");
+    return fixture->last;
+}
+
+static void send_much(struct osr_session *session, size_t bytes)
+{
+    Osr__Frame frame = OSR__FRAME__INIT;
+    Osr__StatusResponse response = OSR__STATUS_RESPONSE__INIT;
+    response.name = osr_alloc(bytes + 1);
+    memset(response.name, 'x', bytes);
+    osr_frame_set_body(&frame, OSR__FRAME__BODY_STATUS_REPLY, &response.base);
+    osr_session_send(session, &frame);
+    free(response.name);
+}
+
+/* Where too much waits to be read by all, who has most of it goes, and nobody else. */
+static void sessions_drop_who_reads_least(void **state)
+{
+    struct fixture *fixture = *state;
+    int fds[2];
+    struct osr_session *greedy = connect_unread(fixture, &fds[0]);
+    struct osr_session *modest = connect_unread(fixture, &fds[1]);
+    enum { PIECE = 32 << 20 };
+    send_much(modest, PIECE);
+    turn(fixture);
+    for (size_t sent = 2 * PIECE; sent < OSR_OUTPUT_BYTES_MAX; sent += PIECE)
+        send_much(greedy, PIECE);
+    turn(fixture);
+    assert_int_equal(fixture->closed, 0);
+    send_much(modest, PIECE);
+    turn(fixture);
+    assert_int_equal(fixture->closed, 1);
+    assert_true(osr_session_is_open(modest));
+    close(fds[0]);
+    close(fds[1]);
+}
+
 /* Who ends its direction still gets its answer, and then the end of ours. */
 static void session_answers_after_half_close(void **state)
 {
@@ -350,6 +410,8 @@ int main(void)
         SESSION_TEST(session_unknown_type_fails_alone),
         SESSION_TEST(session_waits_while_held),
         SESSION_TEST(session_limits_requests_under_way),
+        SESSION_TEST(session_limits_queries_under_way),
+        SESSION_TEST(sessions_drop_who_reads_least),
         SESSION_TEST(session_answers_after_half_close),
         SESSION_TEST(session_half_a_frame_is_malformed),
         SESSION_TEST(sessions_turn_away_the_next),

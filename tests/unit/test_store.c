@@ -165,30 +165,85 @@ static void model_write_fact(struct model *model, struct store_fixture *fixture)
     fixture_log_fact(fixture, key, model->facts[which]);
 }
 
-static void assert_versions_equal(struct store_fixture *fixture, struct model_document *document)
+static size_t ask_versions(struct store_fixture *fixture, const char *id,
+                           const struct osr_store_wanted *wanted,
+                           struct osr_store_version **ret_versions)
 {
-    struct osr_store_version *versions = NULL;
     size_t count = 0;
     struct osr_err err;
+    *ret_versions = NULL;
     assert_int_equal(
-        osr_store_versions(fixture->reader, osr_slice_text(document->id), &versions, &count, &err),
+        osr_store_versions(fixture->reader, osr_slice_text(id), wanted, ret_versions, &count, &err),
         0);
-    assert_int_equal(count, document->count);
+    return count;
+}
+
+/* `is_only`: whether it is superseded does not matter. */
+static void assert_version_equal(struct model_document *document,
+                                 const struct osr_store_version *version, bool is_only)
+{
+    const struct model_version *expected = model_version(document, &version->state.version);
+    assert_int_equal(version->state.known, expected->state.known);
+    if (!is_only) {
+        assert_int_equal(version->state.superseded, expected->state.superseded);
+    }
+    if (expected->state.known) {
+        assert_int_equal(version->log_id, expected->log_id);
+        assert_int_equal(version->index, expected->index);
+        assert_int_equal(version->operation, expected->operation);
+        assert_int_equal(version->expires_ms, expected->expires_ms);
+    }
+}
+
+static void assert_versions_equal(struct store_fixture *fixture, struct model_document *document)
+{
+    struct osr_store_wanted all = {MODEL_VERSIONS, MODEL_VERSIONS, NULL, 0};
+    struct osr_store_version *versions;
+    size_t count = ask_versions(fixture, document->id, &all, &versions);
+    size_t expected = 0;
+    for (size_t i = 0; i < document->count; i++) {
+        expected += document->versions[i].state.known;
+    }
+    assert_int_equal(count, expected);
     for (size_t i = 0; i < count; i++) {
-        const struct osr_store_version *version = &versions[i];
-        const struct model_version *expected = model_version(document, &version->state.version);
-        assert_int_equal(version->state.known, expected->state.known);
-        if (count > 1) {
-            assert_int_equal(version->state.superseded, expected->state.superseded);
-        }
-        if (expected->state.known) {
-            assert_int_equal(version->log_id, expected->log_id);
-            assert_int_equal(version->index, expected->index);
-            assert_int_equal(version->operation, expected->operation);
-            assert_int_equal(version->expires_ms, expected->expires_ms);
-        }
+        assert_version_equal(document, &versions[i], count == 1);
     }
     free(versions);
+}
+
+/* One head and one other version are enough to know the winner. */
+static void assert_little_is_enough(struct store_fixture *fixture, struct model_document *document)
+{
+    struct osr_store_wanted little = {1, 1, NULL, 0};
+    struct osr_store_version *versions;
+    size_t count = ask_versions(fixture, document->id, &little, &versions);
+    assert_in_range(count, 0, 2);
+    struct osr_version_state states[2];
+    for (size_t i = 0; i < count; i++) {
+        states[i] = versions[i].state;
+    }
+    int winner = osr_version_winner(states, count);
+    const struct model_version *expected = model_winner(document);
+    assert_int_equal(winner >= 0, expected != NULL);
+    if (expected != NULL) {
+        assert_int_equal(osr_version_compare(&states[winner].version, &expected->state.version), 0);
+    }
+    free(versions);
+}
+
+/* Each version is found by its name, also one that is only named. */
+static void assert_names_are_found(struct store_fixture *fixture, struct model_document *document)
+{
+    for (size_t i = 0; i < document->count; i++) {
+        struct osr_store_wanted named = {0, 0, &document->versions[i].state.version, 1};
+        struct osr_store_version *versions;
+        assert_int_equal(ask_versions(fixture, document->id, &named, &versions),
+                         model_winner(document) != NULL);
+        if (versions != NULL) {
+            assert_version_equal(document, versions, document->count == 1);
+        }
+        free(versions);
+    }
 }
 
 /* Whatever can be asked gives what the model says. */
@@ -201,6 +256,8 @@ static void assert_equals_model(struct store_fixture *fixture, struct model *mod
     for (size_t i = 0; i < MODEL_DOCUMENTS; i++) {
         struct model_document *document = &model->documents[i];
         assert_versions_equal(fixture, document);
+        assert_little_is_enough(fixture, document);
+        assert_names_are_found(fixture, document);
         const struct model_version *winner = model_winner(document);
         if (winner != NULL) {
             osr_digest_add(expected, osr_slice_text(document->id), &winner->state.version,
@@ -387,12 +444,38 @@ static void store_takes_a_doubled_version_in_any_order(void **state)
 static void versions_of_unknown_id_are_none(void **state)
 {
     struct store_fixture *fixture = *state;
-    struct osr_store_version *versions = NULL;
-    size_t count = 7;
-    assert_int_equal(
-        osr_store_versions(fixture->reader, osr_slice_text("x"), &versions, &count, NULL), 0);
+    struct osr_store_wanted wanted = {1, 1, NULL, 0};
+    struct osr_store_version *versions;
+    assert_int_equal(ask_versions(fixture, "x", &wanted, &versions), 0);
     assert_null(versions);
-    assert_int_equal(count, 0);
+}
+
+/* Of many versions the newest are given, heads and others apart. */
+static void versions_are_the_newest(void **state)
+{
+    struct store_fixture *fixture = *state;
+    for (uint64_t time = 1; time <= 40; time++) {
+        Osr__Version named = OSR__VERSION__INIT;
+        Osr__Version *supersedes[] = {&named};
+        Osr__Document document = OSR__DOCUMENT__INIT;
+        named.time_ms = time - 1;
+        named.origin = (char *)(uintptr_t)fixture_origins[1];
+        document.id = "x";
+        document.supersedes = supersedes;
+        document.n_supersedes = time > 1 && time <= 20; /* twenty in a row, then heads */
+        fixture_log_entry(fixture, 1, (struct osr_time){time, 0}, OSR__OPERATION__PUT, &document);
+    }
+    fixture_apply_all(fixture);
+
+    struct osr_store_wanted wanted = {3, 2, NULL, 0};
+    struct osr_store_version *versions;
+    static const uint64_t times[] = {40, 39, 38, 19, 18};
+    assert_int_equal(ask_versions(fixture, "x", &wanted, &versions), 5);
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(versions[i].state.version.time.ms, times[i]);
+        assert_int_equal(versions[i].state.superseded, times[i] < 20);
+    }
+    free(versions);
 }
 
 /* A list begins behind an id, ends at its limit or when told, and crosses pages. */
@@ -487,6 +570,7 @@ int main(void)
         cmocka_unit_test(store_takes_a_doubled_version_in_any_order),
         cmocka_unit_test_setup_teardown(versions_of_unknown_id_are_none, fixture_set_up,
                                         fixture_tear_down),
+        cmocka_unit_test_setup_teardown(versions_are_the_newest, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(list_walks_pages, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(list_sorts_by_bytes, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(expired_documents_hide, fixture_set_up, fixture_tear_down),

@@ -262,6 +262,31 @@ static void stream_reuses_its_memory(void **state)
     osr_stream_done(&stream);
 }
 
+/* What a large frame needed is given back when it is done, also where the next one has begun. */
+static void stream_gives_back_what_a_large_frame_needed(void **state)
+{
+    enum { LARGE = 4 << 20 };
+    (void)state;
+    struct osr_stream stream;
+    struct osr_slice bytes;
+    uint8_t *large = osr_alloc(LARGE);
+    osr_stream_init(&stream, OSR_CODEC_PROTOBUF, true, 0);
+    osr_stream_add(&stream, "\0\x40\0\0", 4);
+    osr_stream_add(&stream, large, LARGE);
+    osr_stream_add(&stream, "\0\0\0\4a", 5);
+    assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
+    assert_int_equal(bytes.size, LARGE);
+    assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
+    assert_int_equal(bytes.size, 0);
+    assert_true(stream.input.capacity <= 512 << 10);
+    osr_stream_add(&stream, "bcd", 3);
+    assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
+    assert_int_equal(bytes.size, 4);
+    assert_memory_equal(bytes.data, "abcd", 4);
+    osr_stream_done(&stream);
+    free(large);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +298,7 @@ int main(void)
         cmocka_unit_test(stream_limit_is_exact),
         cmocka_unit_test(stream_is_not_quadratic),
         cmocka_unit_test(stream_reuses_its_memory),
+        cmocka_unit_test(stream_gives_back_what_a_large_frame_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,4 @@
-#include "bin/occurrences.h"
+#include "base/occurrences.h"
 
 #include <stdlib.h>
 
@@ -15,8 +15,9 @@ static struct osr_occurrence *find(const struct osr_occurrences *occurrences, co
     size_t mask = occurrences->slot_count - 1;
     size_t at = (size_t)osr_get_u64(key) & mask;
     while (occurrences->slots[at].count > 0 &&
-           memcmp(occurrences->slots[at].key, key, OSR_OCCURRENCES_KEY_BYTES) != 0)
+           memcmp(occurrences->slots[at].key, key, OSR_OCCURRENCES_KEY_BYTES) != 0) {
         at = (at + 1) & mask;
+    }
     return &occurrences->slots[at];
 }
 
@@ -28,8 +29,9 @@ static void grow(struct osr_occurrences *occurrences)
         .taken = occurrences->taken};
     larger.slots = osr_alloc(larger.slot_count * sizeof(*larger.slots));
     for (size_t i = 0; i < occurrences->slot_count; i++) {
-        if (occurrences->slots[i].count > 0)
+        if (occurrences->slots[i].count > 0) {
             *find(&larger, occurrences->slots[i].key) = occurrences->slots[i];
+        }
     }
     free(occurrences->slots);
     *occurrences = larger;
@@ -37,8 +39,9 @@ static void grow(struct osr_occurrences *occurrences)
 
 uint64_t osr_occurrences_next(struct osr_occurrences *occurrences, const struct osr_hash *digest)
 {
-    if ((occurrences->taken + 1) * 4 > occurrences->slot_count * 3)
+    if ((occurrences->taken + 1) * 4 > occurrences->slot_count * 3) {
         grow(occurrences);
+    }
     struct osr_occurrence *slot = find(occurrences, digest->bytes);
     if (slot->count == 0) {
         memcpy(slot->key, digest->bytes, OSR_OCCURRENCES_KEY_BYTES);

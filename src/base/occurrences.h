@@ -1,10 +1,10 @@
-/* occurrences.h -- the how many-th entry with this digest a file's entry is: with the file's name
+/* occurrences.h -- the how many-th entry with this digest an entry of a file is: with the digest
  * that makes it known again, wherever in the file it moves.
  *
  * Compact: 24 bytes a slot, at most three quarters of them taken. A digest is known by its first 16
  * bytes; two of ten million entries share those by chance once in 10^24 files. */
-#ifndef OSR_BIN_OCCURRENCES_H
-#define OSR_BIN_OCCURRENCES_H
+#ifndef OSR_BASE_OCCURRENCES_H
+#define OSR_BASE_OCCURRENCES_H
 
 #include "base/sha256.h"
 
