@@ -78,8 +78,9 @@ enum osr_code osr_address_connect_error(struct osr_err *err, int errno_value, co
     case EACCES:
     case EPERM:
         osr_err_errno(err, OSR_PERMISSION_DENIED, errno_value, "cannot connect to %s", url);
-        if (is_unix)
+        if (is_unix) {
             osr_err_hint(err, "only root and the user that runs osirisd may use its socket");
+        }
         return OSR_PERMISSION_DENIED;
     case ENOENT:
     case ECONNREFUSED:

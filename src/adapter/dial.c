@@ -17,19 +17,23 @@ static int await_connect(int fd, uint64_t deadline_ms)
 {
     for (;;) {
         uint64_t now_ms = osr_monotonic_ms();
-        if (now_ms >= deadline_ms)
+        if (now_ms >= deadline_ms) {
             return ETIMEDOUT;
+        }
         struct pollfd waited = {.fd = fd, .events = POLLOUT};
         int ready = poll(&waited, 1, (int)(deadline_ms - now_ms));
-        if (ready < 0 && errno != EINTR)
+        if (ready < 0 && errno != EINTR) {
             return errno;
-        if (ready > 0)
+        }
+        if (ready > 0) {
             break;
+        }
     }
     int result = 0;
     socklen_t size = sizeof result;
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &size) < 0)
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &result, &size) < 0) {
         return errno;
+    }
     return result;
 }
 
@@ -40,14 +44,18 @@ static int connect_until(int fd, const struct sockaddr *address, socklen_t size,
     enum { BACKLOG_PAUSE_MS = 10 };
 
     for (;;) {
-        if (connect(fd, address, size) == 0)
+        if (connect(fd, address, size) == 0) {
             return 0;
-        if (errno == EINPROGRESS || errno == EINTR)
+        }
+        if (errno == EINPROGRESS || errno == EINTR) {
             return await_connect(fd, deadline_ms);
-        if (errno != EAGAIN)
+        }
+        if (errno != EAGAIN) {
             return errno;
-        if (osr_monotonic_ms() + BACKLOG_PAUSE_MS >= deadline_ms)
+        }
+        if (osr_monotonic_ms() + BACKLOG_PAUSE_MS >= deadline_ms) {
             return ETIMEDOUT;
+        }
         poll(NULL, 0, BACKLOG_PAUSE_MS);
     }
 }
@@ -55,8 +63,9 @@ static int connect_until(int fd, const struct sockaddr *address, socklen_t size,
 static int make_blocking(int fd)
 {
     int flags = fcntl(fd, F_GETFL);
-    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0) {
         return errno;
+    }
     return 0;
 }
 
@@ -65,20 +74,24 @@ static int dial_address(const struct sockaddr *address, socklen_t size, uint64_t
                         int *ret_fd)
 {
     int fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return errno;
+    }
     int result = connect_until(fd, address, size, deadline_ms);
-    if (result == 0 && osr_address_is_own(fd))
+    if (result == 0 && osr_address_is_own(fd)) {
         result = ECONNREFUSED;
-    if (result != 0)
+    }
+    if (result != 0) {
         goto fail_close;
+    }
     if (address->sa_family != AF_UNIX) {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     result = make_blocking(fd);
-    if (result != 0)
+    if (result != 0) {
         goto fail_close;
+    }
     *ret_fd = fd;
     return 0;
 
@@ -92,8 +105,9 @@ static int dial_unix(const struct osr_url *url, uint64_t deadline_ms, int *ret_f
 {
     struct sockaddr_un address;
     int code = osr_address_unix(url->host, &address, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     int result =
         dial_address((const struct sockaddr *)&address, sizeof address, deadline_ms, ret_fd);
     return result == 0 ? 0 : (int)osr_address_connect_error(err, result, url->text, true);
@@ -108,15 +122,17 @@ static int dial_tcp(const struct osr_url *url, uint64_t deadline_ms, int *ret_fd
 
     snprintf(port, sizeof port, "%u", url->port);
     int gai_error = getaddrinfo(url->host, port, &hints, &addresses);
-    if (gai_error != 0)
+    if (gai_error != 0) {
         return (int)osr_address_name_error(err, url->host, gai_error == EAI_NONAME,
                                            gai_strerror(gai_error));
+    }
 
     int result = ECONNREFUSED;
     for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
         result = dial_address(at->ai_addr, at->ai_addrlen, deadline_ms, ret_fd);
-        if (result == 0)
+        if (result == 0) {
             break;
+        }
     }
     freeaddrinfo(addresses);
     return result == 0 ? 0 : (int)osr_address_connect_error(err, result, url->text, false);
@@ -127,7 +143,8 @@ int osr_dial_blocking(const struct osr_url *url, uint32_t timeout_ms, int *ret_f
 {
     uint64_t deadline_ms = osr_monotonic_ms() + timeout_ms;
 
-    if (strcmp(url->scheme, "unix") == 0)
+    if (strcmp(url->scheme, "unix") == 0) {
         return dial_unix(url, deadline_ms, ret_fd, err);
+    }
     return dial_tcp(url, deadline_ms, ret_fd, err);
 }

@@ -45,11 +45,12 @@ static int system_open(struct osr_disk *disk, const char *path, bool create,
     int fd;
 
     (void)disk;
-    do
+    do {
         fd = open(path, flags, 0600);
-    while (fd < 0 && errno == EINTR);
-    if (fd < 0)
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) {
         return fail(err, create ? "create" : "open", path);
+    }
     file = osr_alloc(sizeof(*file));
     file->fd = fd;
     file->path = osr_strdup(path);
@@ -60,8 +61,9 @@ static int system_open(struct osr_disk *disk, const char *path, bool create,
 static void system_close(struct osr_disk *disk, struct osr_file *file)
 {
     (void)disk;
-    if (file == NULL)
+    if (file == NULL) {
         return;
+    }
     close(file->fd); /* what had to be safe was synced before; an error here says nothing new */
     free(file->path);
     free(file);
@@ -73,8 +75,9 @@ static int system_size(struct osr_disk *disk, struct osr_file *file, uint64_t *r
     struct stat status;
 
     (void)disk;
-    if (fstat(file->fd, &status) != 0)
+    if (fstat(file->fd, &status) != 0) {
         return fail(err, "look at", file->path);
+    }
     *ret_size = (uint64_t)status.st_size;
     return 0;
 }
@@ -88,8 +91,9 @@ static int system_write(struct osr_disk *disk, struct osr_file *file, uint64_t o
     while (size > 0) {
         ssize_t written = pwrite(file->fd, bytes, size, (off_t)offset);
         if (written < 0) {
-            if (errno == EINTR)
+            if (errno == EINTR) {
                 continue;
+            }
             return fail(err, "write", file->path);
         }
         bytes += written;
@@ -109,12 +113,14 @@ static int system_read(struct osr_disk *disk, struct osr_file *file, uint64_t of
         ssize_t count =
             pread(file->fd, (uint8_t *)data + done, size - done, (off_t)(offset + done));
         if (count < 0) {
-            if (errno == EINTR)
+            if (errno == EINTR) {
                 continue;
+            }
             return fail(err, "read", file->path);
         }
-        if (count == 0)
+        if (count == 0) {
             break;
+        }
         done += (size_t)count;
     }
     *ret_size = done;
@@ -127,11 +133,12 @@ static int reserve_room(const struct osr_file *file, uint64_t size, struct osr_e
 {
     int result;
 
-    do
+    do {
         result = fallocate(file->fd, 0, 0, (off_t)size);
-    while (result != 0 && errno == EINTR);
-    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS)
+    } while (result != 0 && errno == EINTR);
+    if (result == 0 || errno == EOPNOTSUPP || errno == ENOSYS) {
         return 0;
+    }
     return fail(err, "reserve room for", file->path);
 }
 
@@ -143,8 +150,9 @@ static int flush_piece(const struct osr_file *file, uint64_t offset, size_t size
     const unsigned int all =
         SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
 
-    if (sync_file_range(file->fd, (off_t)offset, (off_t)size, all) == 0 || errno == ENOSYS)
+    if (sync_file_range(file->fd, (off_t)offset, (off_t)size, all) == 0 || errno == ENOSYS) {
         return 0;
+    }
     return fail(err, "flush", file->path);
 }
 
@@ -158,8 +166,9 @@ static int system_zero(struct osr_disk *disk, struct osr_file *file, uint64_t si
         uint64_t rest = size - offset;
         size_t piece = rest < ZERO_BYTES ? (size_t)rest : ZERO_BYTES;
         code = system_write(disk, file, offset, zeros, piece, err);
-        if (code == 0)
+        if (code == 0) {
             code = flush_piece(file, offset, piece, err);
+        }
     }
     return code;
 }
@@ -170,9 +179,9 @@ static int system_sync(struct osr_disk *disk, struct osr_file *file, struct osr_
 
     (void)disk;
     /* Not again after an error other than EINTR: the kernel forgets what it could not write. */
-    do
+    do {
         result = fdatasync(file->fd);
-    while (result != 0 && errno == EINTR);
+    } while (result != 0 && errno == EINTR);
     return result == 0 ? 0 : fail(err, "sync", file->path);
 }
 
@@ -194,14 +203,18 @@ static int system_make_folder(struct osr_disk *disk, const char *path, struct os
     struct stat status;
 
     (void)disk;
-    if (mkdir(path, 0700) == 0)
+    if (mkdir(path, 0700) == 0) {
         return 0;
-    if (errno != EEXIST)
+    }
+    if (errno != EEXIST) {
         return fail(err, "make folder", path);
-    if (stat(path, &status) != 0)
+    }
+    if (stat(path, &status) != 0) {
         return fail(err, "look at", path);
-    if (!S_ISDIR(status.st_mode))
+    }
+    if (!S_ISDIR(status.st_mode)) {
         return (int)osr_err_set(err, OSR_ALREADY_EXISTS, "%s is there and is no folder", path);
+    }
     return 0;
 }
 
@@ -211,10 +224,12 @@ static int system_sync_folder(struct osr_disk *disk, const char *path, struct os
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     (void)disk;
-    if (fd < 0)
+    if (fd < 0) {
         return fail(err, "open folder", path);
-    if (fsync(fd) != 0)
+    }
+    if (fsync(fd) != 0) {
         code = fail(err, "sync folder", path);
+    }
     close(fd);
     return code;
 }
@@ -237,8 +252,9 @@ static int system_list(struct osr_disk *disk, const char *path,
     int count = scandir(path, &entries, is_listed, by_name);
 
     (void)disk;
-    if (count < 0)
+    if (count < 0) {
         return fail(err, "list", path);
+    }
     for (int i = 0; i < count; i++) {
         visit(context, entries[i]->d_name);
         free(entries[i]);

@@ -22,13 +22,16 @@ static int make_folders(const char *path, struct osr_err *err)
     int code = 0;
     for (char *at = partial + 1; code == 0; at++) {
         bool is_last = *at == '\0';
-        if (*at != '/' && !is_last)
+        if (*at != '/' && !is_last) {
             continue;
+        }
         *at = '\0';
-        if (mkdir(partial, 0700) != 0 && errno != EEXIST)
+        if (mkdir(partial, 0700) != 0 && errno != EEXIST) {
             code = osr_err_errno(err, OSR_IO, errno, "cannot make the folder %s", partial);
-        if (is_last)
+        }
+        if (is_last) {
             break;
+        }
         *at = '/';
     }
     free(partial);
@@ -38,10 +41,12 @@ static int make_folders(const char *path, struct osr_err *err)
 static int check_is_folder(const char *path, struct osr_err *err)
 {
     struct stat status;
-    if (stat(path, &status) != 0)
+    if (stat(path, &status) != 0) {
         return (int)osr_err_errno(err, OSR_IO, errno, "cannot use the data folder %s", path);
-    if (!S_ISDIR(status.st_mode))
+    }
+    if (!S_ISDIR(status.st_mode)) {
         return (int)osr_err_set(err, OSR_FOREIGN_FILE, "%s is no folder", path);
+    }
     return 0;
 }
 
@@ -60,18 +65,21 @@ static int write_holder(int fd, struct osr_err *err)
 {
     char holder[32];
     int size = snprintf(holder, sizeof(holder), "%ld\n", (long)getpid());
-    if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, (size_t)size, 0) != size)
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, holder, (size_t)size, 0) != size) {
         return (int)osr_err_errno(err, OSR_IO, errno, "cannot write the lock file");
+    }
     return 0;
 }
 
 int osr_folder_lock(const char *folder, struct osr_folder_lock **ret_lock, struct osr_err *err)
 {
     int code = make_folders(folder, err);
-    if (code == 0)
+    if (code == 0) {
         code = check_is_folder(folder, err);
-    if (code != 0)
+    }
+    if (code != 0) {
         return code;
+    }
     char *path = osr_format("%s/lock", folder);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) {
@@ -86,8 +94,9 @@ int osr_folder_lock(const char *folder, struct osr_folder_lock **ret_lock, struc
     }
     /* A full disk does not matter here: the lock counts, the number is for people. */
     code = write_holder(fd, err);
-    if (code != 0 && code != OSR_DISK_FULL)
+    if (code != 0 && code != OSR_DISK_FULL) {
         goto fail_lock;
+    }
     struct osr_folder_lock *lock = osr_alloc(sizeof(*lock));
     lock->fd = fd;
     free(path);
@@ -103,8 +112,9 @@ fail_open:
 
 void osr_folder_unlock(struct osr_folder_lock *lock)
 {
-    if (lock == NULL)
+    if (lock == NULL) {
         return;
+    }
     close(lock->fd);
     free(lock);
 }

@@ -32,10 +32,12 @@ static int write_all(int fd, const uint8_t *data, size_t size)
 {
     while (size > 0) {
         ssize_t written = write(fd, data, size);
-        if (written < 0 && errno == EINTR)
+        if (written < 0 && errno == EINTR) {
             continue;
-        if (written < 0)
+        }
+        if (written < 0) {
             return errno;
+        }
         data += written;
         size -= (size_t)written;
     }
@@ -45,8 +47,9 @@ static int write_all(int fd, const uint8_t *data, size_t size)
 static int sync_folder(const char *folder)
 {
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return errno;
+    }
     int result = fsync(fd) == 0 ? 0 : errno;
     close(fd);
     return result;
@@ -55,18 +58,23 @@ static int sync_folder(const char *folder)
 /* A new file with these bytes, readable by its owner alone, synced. */
 static int write_private_file(const char *path, const struct secret *secret)
 {
-    if (unlink(path) < 0 && errno != ENOENT) /* left behind by a crash */
+    if (unlink(path) < 0 && errno != ENOENT) { /* left behind by a crash */
         return errno;
+    }
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (fd < 0) {
         return errno;
+    }
     int result = write_all(fd, secret->bytes, secret->size);
-    if (result == 0 && fsync(fd) < 0)
+    if (result == 0 && fsync(fd) < 0) {
         result = errno;
-    if (close(fd) < 0 && result == 0)
+    }
+    if (close(fd) < 0 && result == 0) {
         result = errno;
-    if (result != 0)
+    }
+    if (result != 0) {
         unlink(path);
+    }
     return result;
 }
 
@@ -89,17 +97,21 @@ static int store_key(const char *folder, const char *path, EVP_PKEY *key, struct
 {
     struct secret secret = {0};
     int code = encode_key(key, &secret, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
 
     char *temporary = osr_format("%s.new", path);
     int result = write_private_file(temporary, &secret);
-    if (result == 0 && rename(temporary, path) < 0)
+    if (result == 0 && rename(temporary, path) < 0) {
         result = errno;
-    if (result == 0)
+    }
+    if (result == 0) {
         result = sync_folder(folder);
-    if (result != 0)
+    }
+    if (result != 0) {
         code = (int)osr_err_errno(err, OSR_IO, result, "cannot write the identity key %s", path);
+    }
     free(temporary);
     OPENSSL_cleanse(&secret, sizeof secret);
     return code;
@@ -108,8 +120,9 @@ static int store_key(const char *folder, const char *path, EVP_PKEY *key, struct
 static int make_key(const char *folder, const char *path, EVP_PKEY **ret_key, struct osr_err *err)
 {
     EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-    if (key == NULL)
+    if (key == NULL) {
         return osr_err_set(err, OSR_INTERNAL, "OpenSSL cannot make an Ed25519 key");
+    }
     int code = store_key(folder, path, key, err);
     if (code != 0) {
         EVP_PKEY_free(key);
@@ -161,18 +174,23 @@ static int read_file(const char *path, int fd, struct secret *secret, struct osr
     secret->size = 0;
     while (secret->size < sizeof secret->bytes) {
         ssize_t size = read(fd, secret->bytes + secret->size, sizeof secret->bytes - secret->size);
-        if (size < 0 && errno == EINTR)
+        if (size < 0 && errno == EINTR) {
             continue;
-        if (size < 0)
+        }
+        if (size < 0) {
             return (int)osr_err_errno(err, OSR_IO, errno, "cannot read the identity key %s", path);
-        if (size == 0)
+        }
+        if (size == 0) {
             break;
+        }
         secret->size += (size_t)size;
     }
-    if (secret->size == 0)
+    if (secret->size == 0) {
         return damaged(path, OSR_CORRUPT, "is empty", err);
-    if (secret->size == sizeof secret->bytes)
+    }
+    if (secret->size == sizeof secret->bytes) {
         return damaged(path, OSR_FOREIGN_FILE, "is too long for a key", err);
+    }
     return 0;
 }
 
@@ -189,8 +207,9 @@ static int decode_key(const char *path, const struct secret *secret, EVP_PKEY **
     BIO *pem = BIO_new_mem_buf(secret->bytes, (int)secret->size);
     EVP_PKEY *key = pem == NULL ? NULL : PEM_read_bio_PrivateKey(pem, NULL, no_password, NULL);
     BIO_free(pem);
-    if (key == NULL)
+    if (key == NULL) {
         return damaged(path, OSR_FOREIGN_FILE, "is no unencrypted private key in PEM form", err);
+    }
     if (!EVP_PKEY_is_a(key, "ED25519")) {
         EVP_PKEY_free(key);
         return damaged(path, OSR_FOREIGN_FILE, "is a key of another kind than Ed25519", err);
@@ -204,14 +223,17 @@ static int load_key(const char *path, int fd, EVP_PKEY **ret_key, struct osr_err
     struct stat file;
     struct secret secret;
 
-    if (fstat(fd, &file) < 0)
+    if (fstat(fd, &file) < 0) {
         return (int)osr_err_errno(err, OSR_IO, errno, "cannot look at the identity key %s", path);
+    }
     int code = check_file(path, &file, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     code = read_file(path, fd, &secret, err);
-    if (code == 0)
+    if (code == 0) {
         code = decode_key(path, &secret, ret_key, err);
+    }
     OPENSSL_cleanse(&secret, sizeof secret);
     return code;
 }
@@ -221,10 +243,12 @@ static int load_or_make_key(const char *folder, const char *path, EVP_PKEY **ret
 {
     /* Non-blocking, so that a FIFO in this place is refused instead of waited for. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0 && errno == ENOENT)
+    if (fd < 0 && errno == ENOENT) {
         return make_key(folder, path, ret_key, err);
-    if (fd < 0)
+    }
+    if (fd < 0) {
         return (int)osr_err_errno(err, OSR_IO, errno, "cannot open the identity key %s", path);
+    }
     int code = load_key(path, fd, ret_key, err);
     close(fd);
     return code;
@@ -236,8 +260,9 @@ int osr_keys_open(const char *folder, struct osr_keys **ret_keys, struct osr_err
     EVP_PKEY *key = NULL;
     int code = load_or_make_key(folder, path, &key, err);
     free(path);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
 
     struct osr_keys *keys = osr_alloc(sizeof *keys);
     size_t size = sizeof keys->public_key.bytes;
@@ -253,8 +278,9 @@ int osr_keys_open(const char *folder, struct osr_keys **ret_keys, struct osr_err
 
 void osr_keys_close(struct osr_keys *keys)
 {
-    if (keys == NULL)
+    if (keys == NULL) {
         return;
+    }
     EVP_PKEY_free(keys->key); /* wipes the private half */
     free(keys);
 }
@@ -275,8 +301,9 @@ struct osr_signature osr_keys_sign(const struct osr_keys *keys, struct osr_slice
     /* Signing with a key that could be loaded fails only for lack of memory. */
     if (context == NULL || EVP_DigestSignInit(context, NULL, NULL, NULL, keys->key) != 1 ||
         EVP_DigestSign(context, signature.bytes, &size, message.data, message.size) != 1 ||
-        size != sizeof signature.bytes)
+        size != sizeof signature.bytes) {
         abort();
+    }
     EVP_MD_CTX_free(context);
     return signature;
 }
@@ -300,6 +327,7 @@ bool osr_keys_verify(const struct osr_public_key *key, struct osr_slice message,
 void osr_secret_random(void *data, size_t size)
 {
     assert(size <= INT32_MAX);
-    if (RAND_priv_bytes(data, (int)size) != 1)
+    if (RAND_priv_bytes(data, (int)size) != 1) {
         abort();
+    }
 }

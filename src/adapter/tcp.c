@@ -40,8 +40,9 @@ struct osr_connection *osr_tcp_make(uv_loop_t *loop, bool is_unix, const char *u
 
 static void drop_queue(struct osr_connection *connection)
 {
-    for (size_t i = 0; i < connection->queue_count; i++)
+    for (size_t i = 0; i < connection->queue_count; i++) {
         osr_buffer_done(&connection->queue[connection->queue_first + i]);
+    }
     connection->queue_first = 0;
     connection->queue_count = 0;
     connection->written = 0;
@@ -63,31 +64,36 @@ void osr_tcp_handle_closed(uv_handle_t *handle)
     static const struct osr_err in_good_order = {.code = OSR_OK};
     struct osr_connection *connection = handle->data;
 
-    if (--connection->handles_open > 0)
+    if (--connection->handles_open > 0) {
         return;
-    if (connection->handler != NULL)
+    }
+    if (connection->handler != NULL) {
         connection->handler->on_close(connection->context, connection,
                                       connection->failure != NULL ? connection->failure
                                                                   : &in_good_order);
+    }
     free_connection(connection);
 }
 
 static void close_handles(struct osr_connection *connection)
 {
-    if (connection->gone)
+    if (connection->gone) {
         return;
+    }
     connection->gone = true;
     /* Already closing where the dialler is about to try its next address. */
-    if (!uv_is_closing(&connection->handle))
+    if (!uv_is_closing(&connection->handle)) {
         uv_close(&connection->handle, osr_tcp_handle_closed);
+    }
     uv_close((uv_handle_t *)&connection->flush, osr_tcp_handle_closed);
     uv_close((uv_handle_t *)&connection->timer, osr_tcp_handle_closed);
 }
 
 static void note_failure(struct osr_connection *connection, const struct osr_err *err)
 {
-    if (connection->failure != NULL)
+    if (connection->failure != NULL) {
         return;
+    }
     connection->failure = osr_alloc(sizeof *connection->failure);
     *connection->failure = *err;
 }
@@ -104,8 +110,9 @@ static void reset_on_close(struct osr_connection *connection)
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     uv_os_fd_t fd;
 
-    if (!connection->is_unix && uv_fileno(&connection->handle, &fd) == 0)
+    if (!connection->is_unix && uv_fileno(&connection->handle, &fd) == 0) {
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    }
 }
 
 static void note_status(struct osr_connection *connection, int status, const char *what)
@@ -143,8 +150,9 @@ static void consume(struct osr_connection *connection, size_t size)
     connection->written += size;
     while (connection->queue_count > 0) {
         struct osr_buffer *oldest = &connection->queue[connection->queue_first];
-        if (connection->written < oldest->size)
+        if (connection->written < oldest->size) {
             return;
+        }
         connection->written -= oldest->size;
         osr_buffer_done(oldest);
         connection->queue_first++;
@@ -175,38 +183,44 @@ static void on_write_failed(struct osr_connection *connection, int status)
     uv_idle_stop(&connection->flush);
     drop_queue(connection);
     note_status(connection, status, "cannot write");
-    if (connection->closing || connection->read_ended || !connection->read_wanted)
+    if (connection->closing || connection->read_ended || !connection->read_wanted) {
         close_handles(connection);
-    else
+    } else {
         uv_timer_start(&connection->timer, on_deadline, OSR_TCP_CLOSE_MS, 0);
+    }
 }
 
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
     struct osr_connection *connection = request->handle->data;
 
-    if (connection->gone)
+    if (connection->gone) {
         return;
+    }
     connection->write_ended = true;
-    if (status < 0 && status != UV_ENOTCONN)
+    if (status < 0 && status != UV_ENOTCONN) {
         on_write_failed(connection, status);
-    else if (connection->read_ended)
+    } else if (connection->read_ended) {
         close_handles(connection);
+    }
 }
 
 static void on_all_written(struct osr_connection *connection, bool wrote)
 {
     const struct osr_connection_handler *handler = connection->handler;
 
-    if (wrote && !connection->closing && handler->on_drain != NULL)
+    if (wrote && !connection->closing && handler->on_drain != NULL) {
         handler->on_drain(connection->context, connection);
+    }
     if (connection->gone || !connection->end_wanted || connection->shutdown_begun ||
-        connection->queue_count > 0)
+        connection->queue_count > 0) {
         return;
+    }
     connection->shutdown_begun = true;
     int result = uv_shutdown(&connection->shutdown, &connection->stream, on_shutdown);
-    if (result < 0)
+    if (result < 0) {
         on_write_failed(connection, result);
+    }
 }
 
 static void write_queue(struct osr_connection *connection);
@@ -217,8 +231,9 @@ static void on_written(uv_write_t *request, int status)
     size_t size = connection->in_flight;
 
     connection->in_flight = 0;
-    if (connection->gone)
+    if (connection->gone) {
         return;
+    }
     if (status < 0) {
         on_write_failed(connection, status);
         return;
@@ -237,10 +252,12 @@ static void write_queue(struct osr_connection *connection)
     uv_idle_stop(&connection->flush);
     while ((count = gather(connection, pieces, &size)) > 0) {
         int result = uv_try_write(&connection->stream, pieces, count);
-        if (result > 0)
+        if (result > 0) {
             consume(connection, (size_t)result);
-        if (result == (int)size)
+        }
+        if (result == (int)size) {
             continue;
+        }
         if (result >= 0 || result == UV_EAGAIN) {
             count = gather(connection, pieces, &connection->in_flight);
             result = uv_write(&connection->write, &connection->stream, pieces, count, on_written);
@@ -270,8 +287,9 @@ static void schedule_flush(struct osr_connection *connection)
 {
     bool is_wanted =
         connection->queue_count > 0 || (connection->end_wanted && !connection->shutdown_begun);
-    if (connection->up && is_wanted && connection->in_flight == 0)
+    if (connection->up && is_wanted && connection->in_flight == 0) {
         uv_idle_start(&connection->flush, on_flush);
+    }
 }
 
 /* A place at the queue's end: the front's free places are used up before it grows. */
@@ -312,8 +330,9 @@ size_t osr_connection_queued(const struct osr_connection *connection)
 
 void osr_connection_end(struct osr_connection *connection)
 {
-    if (connection->gone || connection->write_failed || connection->end_wanted)
+    if (connection->gone || connection->write_failed || connection->end_wanted) {
         return;
+    }
     connection->end_wanted = true;
     schedule_flush(connection);
 }
@@ -343,12 +362,14 @@ static void on_read_ended(struct osr_connection *connection)
 
     connection->read_ended = true;
     uv_read_stop(&connection->stream);
-    if (tells && connection->handler->on_end != NULL)
+    if (tells && connection->handler->on_end != NULL) {
         connection->handler->on_end(connection->context, connection);
-    else if (tells)
+    } else if (tells) {
         osr_connection_close(connection, false);
-    if (connection->write_ended || connection->write_failed)
+    }
+    if (connection->write_ended || connection->write_failed) {
         close_handles(connection);
+    }
 }
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
@@ -357,10 +378,11 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
     (void)room;
 
     if (size > 0) {
-        if (!connection->closing)
+        if (!connection->closing) {
             connection->handler->on_read(connection->context, connection, (size_t)size);
-        else if ((connection->ignored += (size_t)size) > OSR_TCP_CLOSE_BYTES)
+        } else if ((connection->ignored += (size_t)size) > OSR_TCP_CLOSE_BYTES) {
             close_handles(connection);
+        }
     } else if (size == UV_EOF) {
         on_read_ended(connection);
     } else if (size < 0) {
@@ -371,12 +393,14 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
 
 static void apply_reading(struct osr_connection *connection)
 {
-    if (!connection->up || connection->gone || connection->read_ended)
+    if (!connection->up || connection->gone || connection->read_ended) {
         return;
-    if (connection->read_wanted || connection->closing)
+    }
+    if (connection->read_wanted || connection->closing) {
         uv_read_start(&connection->stream, on_room, on_read);
-    else
+    } else {
         uv_read_stop(&connection->stream);
+    }
 }
 
 void osr_connection_read(struct osr_connection *connection, bool on)
@@ -419,8 +443,9 @@ static void close_at_once(struct osr_connection *connection)
 
 void osr_connection_close(struct osr_connection *connection, bool reset)
 {
-    if (connection->gone || (connection->closing && !reset))
+    if (connection->gone || (connection->closing && !reset)) {
         return;
+    }
     connection->closing = true;
     if (reset || !connection->up) {
         close_at_once(connection);

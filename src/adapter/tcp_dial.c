@@ -24,8 +24,9 @@ struct resolution {
 
 void osr_tcp_dial_free(struct osr_tcp_dial *dial)
 {
-    if (dial == NULL)
+    if (dial == NULL) {
         return;
+    }
     if (dial->resolution != NULL) {
         dial->resolution->connection = NULL;
         uv_cancel((uv_req_t *)&dial->resolution->request);
@@ -72,10 +73,11 @@ static void on_attempt_closed(uv_handle_t *handle)
 
 static void attempt_failed(struct osr_connection *connection, int errno_value)
 {
-    if (connection->dial->next == NULL)
+    if (connection->dial->next == NULL) {
         fail_connect(connection, errno_value);
-    else
+    } else {
         uv_close(&connection->handle, on_attempt_closed);
+    }
 }
 
 static bool is_connected_to_itself(const struct osr_connection *connection)
@@ -88,14 +90,17 @@ static void on_connect(uv_connect_t *request, int status)
 {
     struct osr_connection *connection = request->handle->data;
 
-    if (connection->gone)
+    if (connection->gone) {
         return;
-    if (status == 0 && is_connected_to_itself(connection))
+    }
+    if (status == 0 && is_connected_to_itself(connection)) {
         status = UV_ECONNREFUSED;
-    if (status == 0)
+    }
+    if (status == 0) {
         finish_dial(connection);
-    else
+    } else {
         attempt_failed(connection, -status);
+    }
 }
 
 static void connect_next(struct osr_connection *connection)
@@ -105,8 +110,9 @@ static void connect_next(struct osr_connection *connection)
 
     dial->next = address->ai_next;
     int result = uv_tcp_connect(&dial->connect, &connection->tcp, address->ai_addr, on_connect);
-    if (result < 0)
+    if (result < 0) {
         attempt_failed(connection, -result);
+    }
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
@@ -122,8 +128,9 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
     connection->dial->resolution = NULL;
     connection->dial->addresses = addresses;
     connection->dial->next = addresses;
-    if (connection->gone)
+    if (connection->gone) {
         return;
+    }
     if (status < 0) {
         struct osr_err err;
         osr_address_name_error(&err, connection->url, status == UV_EAI_NONAME, uv_strerror(status));
@@ -158,8 +165,9 @@ static int dial_unix(struct osr_connection *connection, const struct osr_url *ur
 {
     struct sockaddr_un address;
     int code = osr_address_unix(url->host, &address, err);
-    if (code == 0)
+    if (code == 0) {
         uv_pipe_connect(&connection->dial->connect, &connection->pipe, url->host, on_connect);
+    }
     return code;
 }
 

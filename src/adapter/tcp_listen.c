@@ -35,9 +35,10 @@ static void identify_unix(struct osr_connection *connection)
 
     connection->is_local = true;
     if (uv_fileno(&connection->handle, &fd) == 0 &&
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0)
+        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
         connection->credentials =
             (struct osr_credentials){.known = true, .uid = credentials.uid, .pid = credentials.pid};
+    }
 }
 
 static void identify_tcp(struct osr_connection *connection)
@@ -46,8 +47,9 @@ static void identify_tcp(struct osr_connection *connection)
     int size = sizeof address;
 
     /* Fails where the other side is gone already; then the first read says so, too. */
-    if (uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&address, &size) != 0)
+    if (uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&address, &size) != 0) {
         return;
+    }
     free(connection->url);
     connection->url = osr_address_url((const struct sockaddr *)&address);
     connection->is_local = osr_address_is_loopback((const struct sockaddr *)&address);
@@ -57,18 +59,20 @@ static void on_connection(uv_stream_t *stream, int status)
 {
     struct osr_listener *listener = stream->data;
 
-    if (status < 0)
+    if (status < 0) {
         return; /* gone before it was accepted, or no descriptor is free: the next may do */
+    }
     struct osr_connection *connection =
         osr_tcp_make(listener->loop, listener->is_unix, listener->url);
     if (uv_accept(stream, &connection->stream) != 0) {
         osr_connection_close(connection, true);
         return;
     }
-    if (listener->is_unix)
+    if (listener->is_unix) {
         identify_unix(connection);
-    else
+    } else {
         identify_tcp(connection);
+    }
     listener->on_accept(listener->context, connection);
     assert(connection->handler != NULL || connection->closing);
 }
@@ -79,14 +83,15 @@ static int bind_error(struct osr_err *err, int status, const struct osr_url *url
 {
     enum osr_code code = osr_err_errno(err, OSR_IO, -status, "cannot listen at %s", url->text);
 
-    if (status == UV_EADDRINUSE)
+    if (status == UV_EADDRINUSE) {
         osr_err_hint(err, "another program listens there: stop it, or choose another port; "
                           "`ss -ltnp` shows who it is");
-    else if (status == UV_EADDRNOTAVAIL)
+    } else if (status == UV_EADDRNOTAVAIL) {
         osr_err_hint(err,
                      "this machine does not have that address; `ip address` shows those it has");
-    else if (status == UV_EACCES)
+    } else if (status == UV_EACCES) {
         osr_err_hint(err, "ports below 1024 need root; choose a higher one");
+    }
     return (int)code;
 }
 
@@ -94,9 +99,11 @@ static int bind_error(struct osr_err *err, int status, const struct osr_url *url
  * IPv4 one if there is any, because the oldest peers know no other. */
 static const struct addrinfo *choose_address(const struct addrinfo *addresses)
 {
-    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next)
-        if (at->ai_family == AF_INET)
+    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
+        if (at->ai_family == AF_INET) {
             return at;
+        }
+    }
     return addresses;
 }
 
@@ -109,9 +116,10 @@ static int bind_tcp(struct osr_listener *listener, const struct osr_url *url, st
 
     snprintf(port, sizeof port, "%u", url->port);
     int result = uv_getaddrinfo(listener->loop, &lookup, NULL, url->host, port, &hints);
-    if (result < 0)
+    if (result < 0) {
         return (int)osr_address_name_error(err, url->host, result == UV_EAI_NONAME,
                                            uv_strerror(result));
+    }
     /* Sets SO_REUSEADDR, so that a restart need not wait for old connections to time out. */
     result = uv_tcp_bind(&listener->tcp, choose_address(lookup.addrinfo)->ai_addr, 0);
     uv_freeaddrinfo(lookup.addrinfo);
@@ -122,8 +130,9 @@ static int bind_tcp(struct osr_listener *listener, const struct osr_url *url, st
 static bool is_answered(const struct sockaddr_un *address)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
+    if (fd < 0) {
         return true; /* cannot tell: leave it alone */
+    }
     bool refused = connect(fd, (const struct sockaddr *)address, sizeof *address) < 0 &&
                    (errno == ECONNREFUSED || errno == ENOENT);
     close(fd);
@@ -135,8 +144,9 @@ static int clear_path(const char *path, const struct sockaddr_un *address, struc
 {
     struct stat file;
 
-    if (lstat(path, &file) < 0)
+    if (lstat(path, &file) < 0) {
         return errno == ENOENT ? 0 : (int)osr_err_errno(err, OSR_IO, errno, "cannot use %s", path);
+    }
     if (!S_ISSOCK(file.st_mode)) {
         osr_err_set(err, OSR_FOREIGN_FILE, "%s is in the way of the socket and no socket itself",
                     path);
@@ -148,8 +158,9 @@ static int clear_path(const char *path, const struct sockaddr_un *address, struc
         osr_err_hint(err, "stop it; `ss -lxp` shows who it is");
         return OSR_IN_USE;
     }
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (unlink(path) < 0 && errno != ENOENT) {
         return (int)osr_err_errno(err, OSR_IO, errno, "cannot remove the old socket %s", path);
+    }
     return 0;
 }
 
@@ -157,16 +168,20 @@ static int bind_unix(struct osr_listener *listener, const struct osr_url *url, s
 {
     struct sockaddr_un address;
     int code = osr_address_unix(url->host, &address, err);
-    if (code == 0)
+    if (code == 0) {
         code = clear_path(url->host, &address, err);
-    if (code != 0)
+    }
+    if (code != 0) {
         return code;
+    }
     int result = uv_pipe_bind(&listener->pipe, url->host);
-    if (result < 0)
+    if (result < 0) {
         return bind_error(err, result, url);
+    }
     /* Nobody can connect before listen(), so there is no moment when others could. */
-    if (chmod(url->host, 0600) < 0)
+    if (chmod(url->host, 0600) < 0) {
         return (int)osr_err_errno(err, OSR_IO, errno, "cannot protect the socket %s", url->host);
+    }
     return 0;
 }
 
@@ -178,8 +193,9 @@ static char *bound_url(const struct osr_listener *listener, const struct osr_url
     const char *parameters = strchrnul(url->text, '?');
 
     if (listener->is_unix ||
-        uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &size) != 0)
+        uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &size) != 0) {
         return osr_strdup(url->text);
+    }
     char *bound = osr_address_url((const struct sockaddr *)&address);
     char *whole = osr_format("%s%s", bound, parameters);
     free(bound);
@@ -210,8 +226,9 @@ int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
     listener->handle.data = listener;
 
     int code = listener->is_unix ? bind_unix(listener, url, err) : bind_tcp(listener, url, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail_close;
+    }
     result = uv_listen(&listener->stream, OSR_TCP_BACKLOG, on_connection);
     if (result < 0) {
         code = bind_error(err, result, url);
@@ -228,8 +245,9 @@ fail_close:
 
 void osr_listener_close(struct osr_listener *listener)
 {
-    if (listener != NULL)
+    if (listener != NULL) {
         uv_close(&listener->handle, on_listener_closed); /* unlinks a Unix socket */
+    }
 }
 
 const char *osr_listener_url(const struct osr_listener *listener)

@@ -13,15 +13,17 @@ enum { BUFFER_BYTES_KEPT = 8 << 20 };
 /* The process must end after this, so all that may be wanted is to know why. */
 static int fail_for_good(struct osr_wal *wal, int code)
 {
-    if (code != 0)
+    if (code != 0) {
         wal->failure.code = OSR_IO;
+    }
     return code;
 }
 
 int osr_wal_refuse(const struct osr_wal *wal, struct osr_err *err)
 {
-    if (err != NULL)
+    if (err != NULL) {
         *err = wal->failure;
+    }
     return (int)wal->failure.code;
 }
 
@@ -45,8 +47,9 @@ static uint64_t next_segment_bytes(const struct osr_wal *wal)
 {
     uint64_t bytes = wal->options.segment_bytes_min;
 
-    if (wal->segment_count > 0 && wal->segments[wal->segment_count - 1]->size * 2 > bytes)
+    if (wal->segment_count > 0 && wal->segments[wal->segment_count - 1]->size * 2 > bytes) {
         bytes = wal->segments[wal->segment_count - 1]->size * 2;
+    }
     return bytes < wal->options.segment_bytes_max ? bytes : wal->options.segment_bytes_max;
 }
 
@@ -58,8 +61,9 @@ static int make_segment(struct osr_wal *wal, struct osr_err *err)
         osr_segment_create(wal->disk, wal->folder, wal->segment_count + 1, next_segment_bytes(wal),
                            osr_random_u64(&wal->salts), &segment, err);
 
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     pthread_mutex_lock(&wal->lock);
     wal->segments =
         osr_realloc(wal->segments, (wal->segment_count + 1) * sizeof(struct osr_segment *));
@@ -77,10 +81,12 @@ static int need_segment(struct osr_wal *wal, size_t position,
     int code = 0;
 
     pthread_mutex_lock(&wal->make_lock);
-    while (code == 0 && wal->segment_count <= position)
+    while (code == 0 && wal->segment_count <= position) {
         code = make_segment(wal, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         *ret_segment = wal->segments[position];
+    }
     pthread_mutex_unlock(&wal->make_lock);
     return code;
 }
@@ -119,14 +125,17 @@ int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *
     const struct osr_segment *segment;
     int code = need_segment(wal, position, &segment, err);
 
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     wal->synced = OSR_SEGMENT_START_OFFSET;
     code = write_own_record(wal, segment, OSR_RECORD_START, OSR_SEGMENT_START_OFFSET);
-    if (code == 0)
+    if (code == 0) {
         code = osr_wal_sync_segment(wal, segment);
-    if (code != 0)
+    }
+    if (code != 0) {
         return osr_wal_refuse(wal, err);
+    }
     pthread_mutex_lock(&wal->lock);
     wal->full += wal->end;
     wal->current = position;
@@ -164,15 +173,17 @@ static int reserve(struct osr_wal *wal, const struct osr_wal_record *records, si
 
     for (size_t i = 0; i < count; i++) {
         uint64_t span = osr_record_span(records[i].payload.size);
-        if (records[i].payload.size > payload_bytes_max(wal))
+        if (records[i].payload.size > payload_bytes_max(wal)) {
             return (int)osr_err_set(err, OSR_TOO_LARGE,
                                     "a record of %zu bytes for the log, at most %" PRIu64,
                                     records[i].payload.size, payload_bytes_max(wal));
+        }
         while (span > room) {
             const struct osr_segment *segment;
             int code = need_segment(wal, ++position, &segment, err);
-            if (code != 0)
+            if (code != 0) {
                 return code;
+            }
             room = segment->size - OSR_SEGMENT_FIRST_OFFSET;
         }
         room -= span;
@@ -190,8 +201,9 @@ static size_t count_fitting(const struct osr_wal *wal, const struct osr_wal_reco
     *ret_end = wal->end;
     while (fitting < count) {
         uint64_t span = osr_record_span(records[fitting].payload.size);
-        if (span > size - *ret_end)
+        if (span > size - *ret_end) {
             break;
+        }
         *ret_end += span;
         fitting++;
     }
@@ -203,9 +215,10 @@ static void encode(struct osr_wal *wal, const struct osr_wal_record *records, si
 {
     wal->buffer.size = 0;
     osr_buffer_reserve(&wal->buffer, (size_t)(end - wal->end));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         osr_record_encode(&wal->buffer, wal->segment, wal->end + wal->buffer.size, wal->synced,
                           &records[i]);
+    }
 }
 
 /* Before the write, so that a record which may not come next never gets to the disk. */
@@ -231,8 +244,10 @@ static int append_to_segment(struct osr_wal *wal, struct osr_wal_record *records
     add_to_index(wal, records, count);
     wal->is_dirty = true;
     wal->is_marked = false;
-    if (osr_wal_write_segment(wal, wal->segment, wal->end, wal->buffer.data, wal->buffer.size) != 0)
+    if (osr_wal_write_segment(wal, wal->segment, wal->end, wal->buffer.data, wal->buffer.size) !=
+        0) {
         return osr_wal_refuse(wal, err);
+    }
     pthread_mutex_lock(&wal->lock);
     wal->end = end;
     osr_wal_index_publish(wal->index);
@@ -245,8 +260,9 @@ int osr_wal_append(struct osr_wal *wal, struct osr_wal_record *records, size_t c
 {
     int code;
 
-    if (wal->failure.code != OSR_OK)
+    if (wal->failure.code != OSR_OK) {
         return osr_wal_refuse(wal, err);
+    }
     code = reserve(wal, records, count, err);
     while (code == 0 && count > 0) {
         uint64_t end;
@@ -259,19 +275,23 @@ int osr_wal_append(struct osr_wal *wal, struct osr_wal_record *records, size_t c
         records += fitting;
         count -= fitting;
     }
-    if (wal->buffer.capacity > BUFFER_BYTES_KEPT)
+    if (wal->buffer.capacity > BUFFER_BYTES_KEPT) {
         osr_buffer_done(&wal->buffer);
+    }
     return code;
 }
 
 int osr_wal_sync(struct osr_wal *wal, struct osr_err *err)
 {
-    if (wal->failure.code != OSR_OK)
+    if (wal->failure.code != OSR_OK) {
         return osr_wal_refuse(wal, err);
-    if (!wal->is_dirty)
+    }
+    if (!wal->is_dirty) {
         return 0;
-    if (osr_wal_sync_segment(wal, wal->segment) != 0)
+    }
+    if (osr_wal_sync_segment(wal, wal->segment) != 0) {
         return osr_wal_refuse(wal, err);
+    }
     wal->synced = wal->end;
     wal->is_dirty = false;
     return 0;
@@ -281,12 +301,15 @@ int osr_wal_mark(struct osr_wal *wal, struct osr_err *err)
 {
     uint64_t span = osr_record_span(0);
 
-    if (wal->failure.code != OSR_OK)
+    if (wal->failure.code != OSR_OK) {
         return osr_wal_refuse(wal, err);
-    if (wal->is_marked || wal->is_dirty || span > wal->segment->size - wal->end)
+    }
+    if (wal->is_marked || wal->is_dirty || span > wal->segment->size - wal->end) {
         return 0;
-    if (write_own_record(wal, wal->segment, OSR_RECORD_MARK, wal->end) != 0)
+    }
+    if (write_own_record(wal, wal->segment, OSR_RECORD_MARK, wal->end) != 0) {
         return osr_wal_refuse(wal, err);
+    }
     pthread_mutex_lock(&wal->lock);
     wal->end += span;
     pthread_mutex_unlock(&wal->lock);

@@ -58,8 +58,9 @@ void osr_wal_index_destroy(struct osr_wal_index *index)
     size_t cursor = 0;
     void *value;
 
-    if (index == NULL)
+    if (index == NULL) {
         return;
+    }
     while (osr_map_next(index->logs, &cursor, &id, &value)) {
         struct osr_wal_log *log = value;
         free(log->runs.items);
@@ -67,8 +68,9 @@ void osr_wal_index_destroy(struct osr_wal_index *index)
         free(log);
     }
     osr_map_destroy(index->logs);
-    for (size_t i = 0; i < index->segment_count; i++)
+    for (size_t i = 0; i < index->segment_count; i++) {
         free(index->segments[i].places);
+    }
     free(index->segments);
     free(index);
 }
@@ -96,18 +98,20 @@ static size_t points_from(const struct points *points, uint64_t ordinal)
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (points->items[middle].ordinal < ordinal)
+        if (points->items[middle].ordinal < ordinal) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low;
 }
 
 static struct osr_wal_log *find_log(const struct osr_wal_index *index, uint32_t id)
 {
-    if (index->newest != NULL && index->newest->id == id)
+    if (index->newest != NULL && index->newest->id == id) {
         return index->newest;
+    }
     return osr_map_get(index->logs, osr_slice(&id, sizeof(id)));
 }
 
@@ -138,10 +142,11 @@ static size_t run_of(const struct osr_wal_log *log, uint64_t entry)
 
     while (low < high) {
         size_t middle = high - (high - low) / 2;
-        if (log->runs.items[middle].index <= entry)
+        if (log->runs.items[middle].index <= entry) {
             low = middle;
-        else
+        } else {
             high = middle - 1;
+        }
     }
     return low;
 }
@@ -152,8 +157,9 @@ static uint64_t ordinal_of(const struct osr_wal_log *log, uint64_t entry)
     const struct point *run;
 
     if (log == NULL || log->runs.count == 0 || entry < log->runs.items[0].index ||
-        entry > log->last)
+        entry > log->last) {
         return 0;
+    }
     run = &log->runs.items[run_of(log, entry)];
     return run->ordinal + (entry - run->index);
 }
@@ -164,9 +170,10 @@ void osr_wal_index_begin_segment(struct osr_wal_index *index)
 
     if (index->segment_count > 0) { /* the one before is complete */
         segment = &index->segments[index->segment_count - 1];
-        if (segment->count > 0)
+        if (segment->count > 0) {
             segment->places =
                 osr_realloc(segment->places, segment->count * sizeof(*segment->places));
+        }
         segment->capacity = segment->count;
     }
     index->segments =
@@ -186,14 +193,16 @@ int osr_wal_index_check(const struct osr_wal_index *index, const struct osr_wal_
     case OSR_WAL_TRUNCATE:
         return 0;
     case OSR_WAL_ENTRY:
-        if (record->index > 0 && (last == 0 || record->index == last + 1))
+        if (record->index > 0 && (last == 0 || record->index == last + 1)) {
             return 0;
+        }
         return (int)osr_err_set(err, OSR_CORRUPT,
                                 "entry %" PRIu64 " of log %" PRIu32 " follows entry %" PRIu64,
                                 record->index, record->log_id, last);
     case OSR_WAL_HEAD:
-        if (record->index > 0 && record->index <= last)
+        if (record->index > 0 && record->index <= last) {
             return 0;
+        }
         return (int)osr_err_set(err, OSR_CORRUPT,
                                 "head %" PRIu64 " of log %" PRIu32 " follows entry %" PRIu64,
                                 record->index, record->log_id, last);
@@ -218,10 +227,12 @@ static void add_entry(struct osr_wal_log *log, const struct osr_wal_record *reco
 {
     const struct point *run = NULL;
 
-    if (log->runs.count > 0)
+    if (log->runs.count > 0) {
         run = &log->runs.items[log->runs.count - 1];
-    if (run == NULL || run->ordinal + (record->index - run->index) != record->ordinal)
+    }
+    if (run == NULL || run->ordinal + (record->index - run->index) != record->ordinal) {
         points_add(&log->runs, record->index, record->ordinal);
+    }
     log->last = record->index;
 }
 
@@ -231,19 +242,22 @@ static void truncate_heads(struct osr_wal_log *log, uint64_t index)
     size_t kept = points_from(&log->heads, ordinal_of(log, index + 1));
 
     for (size_t i = kept; i < log->heads.count; i++) {
-        if (log->heads.items[i].index <= index)
+        if (log->heads.items[i].index <= index) {
             log->heads.items[kept++] = log->heads.items[i];
+        }
     }
     log->heads.count = kept;
 }
 
 static void truncate_log(struct osr_wal_log *log, uint64_t index)
 {
-    if (log->last <= index)
+    if (log->last <= index) {
         return;
+    }
     truncate_heads(log, index);
-    while (log->runs.count > 0 && log->runs.items[log->runs.count - 1].index > index)
+    while (log->runs.count > 0 && log->runs.items[log->runs.count - 1].index > index) {
         log->runs.count--;
+    }
     log->last = log->runs.count > 0 ? index : 0;
 }
 
@@ -296,8 +310,9 @@ bool osr_wal_index_is_live(const struct osr_wal_index *index, const struct osr_w
 {
     const struct osr_wal_log *log = find_log(index, record->log_id);
 
-    if (record->type == OSR_WAL_ENTRY)
+    if (record->type == OSR_WAL_ENTRY) {
         return ordinal_of(log, record->index) == record->ordinal;
+    }
     if (record->type == OSR_WAL_HEAD) {
         size_t at = log == NULL ? 0 : points_from(&log->heads, record->ordinal);
         return log != NULL && at < log->heads.count &&
@@ -317,10 +332,11 @@ struct osr_wal_place osr_wal_index_locate(const struct osr_wal_index *index, uin
     assert(ordinal > 0 && ordinal <= index->last_ordinal);
     while (low < high) { /* the last segment that begins at or before the ordinal */
         size_t middle = high - (high - low) / 2;
-        if (index->segments[middle].first <= ordinal)
+        if (index->segments[middle].first <= ordinal) {
             low = middle;
-        else
+        } else {
             high = middle - 1;
+        }
     }
     segment = &index->segments[low];
     at = (size_t)(ordinal - segment->first);
@@ -343,13 +359,15 @@ void osr_wal_walk_log(struct osr_wal_walk *walk, const struct osr_wal_index *ind
     const struct point *run;
 
     *walk = (struct osr_wal_walk){.index = index, .log = log, .ordinal = UINT64_MAX};
-    if (log == NULL)
+    if (log == NULL) {
         return;
+    }
     walk->head = points_from(&log->heads, from);
     walk->run = points_from(&log->runs, from);
     walk->entry = walk->run < log->runs.count ? log->runs.items[walk->run].index : log->last + 1;
-    if (walk->run == 0)
+    if (walk->run == 0) {
         return;
+    }
     /* `from` may be inside the run before. */
     run = &log->runs.items[walk->run - 1];
     if (run->index + (from - run->ordinal) < run_end(log, walk->run - 1)) {
@@ -368,17 +386,20 @@ static uint64_t next_of_log(struct osr_wal_walk *walk)
         const struct point *run = &log->runs.items[walk->run];
         entry = run->ordinal + (walk->entry - run->index);
     }
-    if (walk->head < log->heads.count)
+    if (walk->head < log->heads.count) {
         head = log->heads.items[walk->head].ordinal;
+    }
     if (head < entry) {
         walk->head++;
         return head;
     }
-    if (entry == UINT64_MAX)
+    if (entry == UINT64_MAX) {
         return entry;
+    }
     walk->entry++;
-    if (walk->entry == run_end(log, walk->run))
+    if (walk->entry == run_end(log, walk->run)) {
         walk->run++;
+    }
     return entry;
 }
 

@@ -58,10 +58,12 @@ static int look(struct recovery *recovery, const struct osr_segment *segment, ui
                                rest < recovery->window.capacity ? (size_t)rest
                                                                 : recovery->window.capacity,
                                &recovery->window.size, recovery->err);
-        if (code != 0)
+        if (code != 0) {
             return code;
-        if (recovery->window.size < size)
+        }
+        if (recovery->window.size < size) {
             return corrupt(recovery, segment, offset, "the file has become shorter");
+        }
     }
     *ret_bytes = recovery->window.bytes + (offset - recovery->window.begin);
     return 0;
@@ -77,17 +79,21 @@ static int read_record(struct recovery *recovery, const struct osr_segment *segm
     int code;
 
     *ret_span = 0;
-    if (segment->size - offset < OSR_RECORD_HEADER_BYTES)
+    if (segment->size - offset < OSR_RECORD_HEADER_BYTES) {
         return 0;
+    }
     code = look(recovery, segment, offset, OSR_RECORD_HEADER_BYTES, &bytes);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     span = osr_record_probe(segment, offset, bytes);
-    if (span == 0)
+    if (span == 0) {
         return 0;
+    }
     code = look(recovery, segment, offset, span, &bytes);
-    if (code == 0 && osr_record_decode(segment, offset, bytes, ret_record, ret_synced))
+    if (code == 0 && osr_record_decode(segment, offset, bytes, ret_record, ret_synced)) {
         *ret_span = span;
+    }
     return code;
 }
 
@@ -102,13 +108,16 @@ static int read_start(struct recovery *recovery, size_t position, bool *ret_goes
     int code = read_record(recovery, segment, OSR_SEGMENT_START_OFFSET, &record, &synced, &span);
 
     *ret_goes_on = false;
-    if (code != 0 || span == 0)
+    if (code != 0 || span == 0) {
         return code;
-    if (record.type != OSR_RECORD_START)
+    }
+    if (record.type != OSR_RECORD_START) {
         return corrupt(recovery, segment, OSR_SEGMENT_START_OFFSET, "this is no first record");
+    }
     if (record.index != osr_wal_index_last_ordinal(wal->index) + 1) {
-        if (!recovery->is_started)
+        if (!recovery->is_started) {
             return corrupt(recovery, segment, OSR_SEGMENT_START_OFFSET, "records are missing");
+        }
         return corrupt(recovery, wal->segments[wal->current], wal->end,
                        "a record is damaged or missing");
     }
@@ -133,11 +142,13 @@ static int accept(struct recovery *recovery, struct osr_wal_record *record, uint
     int code;
 
     wal->is_marked = record->type == OSR_RECORD_MARK;
-    if (wal->is_marked)
+    if (wal->is_marked) {
         return 0;
+    }
     code = osr_wal_index_check(wal->index, record, recovery->err);
-    if (code != 0)
+    if (code != 0) {
         return (int)osr_err_prefix(recovery->err, "%s: offset %" PRIu64, path, offset);
+    }
     osr_wal_index_add(wal->index, record, offset, offset + span);
     return recovery->visit == NULL ? 0 : recovery->visit(recovery->context, record, recovery->err);
 }
@@ -153,13 +164,16 @@ static int read_records(struct recovery *recovery)
         uint64_t synced;
         uint64_t span;
         int code = read_record(recovery, segment, wal->end, &record, &synced, &span);
-        if (code == 0 && span > 0)
+        if (code == 0 && span > 0) {
             code = accept(recovery, &record, wal->end, span);
-        if (code != 0 || span == 0)
+        }
+        if (code != 0 || span == 0) {
             return code;
+        }
         wal->end += span;
-        if (synced > wal->synced)
+        if (synced > wal->synced) {
             wal->synced = synced;
+        }
     }
 }
 
@@ -168,10 +182,12 @@ static int read_segments(struct recovery *recovery)
     for (size_t i = 0; i < recovery->wal->segment_count; i++) {
         bool goes_on;
         int code = read_start(recovery, i, &goes_on);
-        if (code == 0 && goes_on)
+        if (code == 0 && goes_on) {
             code = read_records(recovery);
-        if (code != 0 || !goes_on)
+        }
+        if (code != 0 || !goes_on) {
             return code;
+        }
     }
     return 0;
 }
@@ -193,17 +209,20 @@ static int skip_zeros(struct recovery *recovery, const struct osr_segment *segme
     while (*offset < segment->size) {
         const uint8_t *bytes;
         int code;
-        if (step > segment->size - *offset)
+        if (step > segment->size - *offset) {
             step = (size_t)(segment->size - *offset);
+        }
         code = look(recovery, segment, *offset, step, &bytes);
-        if (code != 0)
+        if (code != 0) {
             return code;
-        if (memcmp(bytes, zeros, step) == 0)
+        }
+        if (memcmp(bytes, zeros, step) == 0) {
             *offset += step;
-        else if (step > OSR_SEGMENT_UNIT_BYTES)
+        } else if (step > OSR_SEGMENT_UNIT_BYTES) {
             step = OSR_SEGMENT_UNIT_BYTES;
-        else
+        } else {
             break;
+        }
     }
     return 0;
 }
@@ -224,14 +243,17 @@ static int judge_tail(struct recovery *recovery, size_t position, uint64_t *ret_
         int code;
         *ret_dirty = offset;
         code = skip_zeros(recovery, segment, &offset);
-        if (code != 0 || offset == segment->size)
+        if (code != 0 || offset == segment->size) {
             return code;
+        }
         code = read_record(recovery, segment, offset, &record, &synced, &span);
-        if (code != 0)
+        if (code != 0) {
             return code;
-        if (span > 0 && (position > wal->current || synced > end))
+        }
+        if (span > 0 && (position > wal->current || synced > end)) {
             return corrupt(recovery, wal->segments[wal->current], end,
                            "a record that was safe on disk is damaged");
+        }
         offset += span > 0 ? span : OSR_SEGMENT_UNIT_BYTES;
     }
 }
@@ -261,10 +283,12 @@ static int write_end_again(struct recovery *recovery)
         uint64_t size = rest < recovery->window.capacity ? rest : recovery->window.capacity;
         const uint8_t *bytes;
         int code = look(recovery, segment, offset, size, &bytes);
-        if (code != 0)
+        if (code != 0) {
             return code;
-        if (osr_wal_write_segment(wal, segment, offset, bytes, (size_t)size) != 0)
+        }
+        if (osr_wal_write_segment(wal, segment, offset, bytes, (size_t)size) != 0) {
             return osr_wal_refuse(wal, recovery->err);
+        }
         offset += size;
     }
     return 0;
@@ -279,15 +303,18 @@ static int cut_segment(struct recovery *recovery, size_t position, uint64_t dirt
     bool is_current = recovery->is_started && position == wal->current;
     int code = is_current ? write_end_again(recovery) : 0;
 
-    if (code != 0)
+    if (code != 0) {
         return code;
-    if (dirty > end)
+    }
+    if (dirty > end) {
         osr_trace(&wal->options.trace, OSR_LEVEL_WARNING,
                   "log: %s: cut a torn tail of %" PRIu64 " bytes at offset %" PRIu64, segment->path,
                   dirty - end, end);
+    }
     code = write_zeros(wal, segment, end, dirty);
-    if (code == 0 && (is_current || dirty > end))
+    if (code == 0 && (is_current || dirty > end)) {
         code = osr_wal_sync_segment(wal, segment);
+    }
     return code == 0 ? 0 : osr_wal_refuse(wal, recovery->err);
 }
 
@@ -298,13 +325,16 @@ static int settle_tail(struct recovery *recovery)
     uint64_t *dirty = osr_alloc(wal->segment_count * sizeof(*dirty));
     int code = 0;
 
-    for (size_t i = wal->current; code == 0 && i < wal->segment_count; i++)
+    for (size_t i = wal->current; code == 0 && i < wal->segment_count; i++) {
         code = judge_tail(recovery, i, &dirty[i]);
-    for (size_t i = wal->current; code == 0 && i < wal->segment_count; i++)
+    }
+    for (size_t i = wal->current; code == 0 && i < wal->segment_count; i++) {
         code = cut_segment(recovery, i, dirty[i]);
+    }
     free(dirty);
-    if (code == 0 && recovery->is_started)
+    if (code == 0 && recovery->is_started) {
         wal->synced = wal->end;
+    }
     return code;
 }
 
@@ -313,8 +343,9 @@ static size_t window_capacity(const struct osr_wal *wal)
     uint64_t largest = 0;
 
     for (size_t i = 0; i < wal->segment_count; i++) {
-        if (wal->segments[i]->size > largest)
+        if (wal->segments[i]->size > largest) {
             largest = wal->segments[i]->size;
+        }
     }
     return largest < WINDOW_BYTES ? (size_t)largest : WINDOW_BYTES;
 }
@@ -333,11 +364,13 @@ static int recover(struct osr_wal *wal, osr_wal_visit *visit, void *context, str
 
     recovery.window.bytes = osr_alloc(recovery.window.capacity);
     code = read_segments(&recovery);
-    if (code == 0)
+    if (code == 0) {
         code = settle_tail(&recovery);
+    }
     free(recovery.window.bytes);
-    if (code == 0 && !recovery.is_started)
+    if (code == 0 && !recovery.is_started) {
         code = osr_wal_start_segment(wal, 0, err);
+    }
     osr_wal_index_publish(wal->index);
     return code;
 }
@@ -355,14 +388,17 @@ static void open_found(void *context, uint64_t sequence)
     struct osr_wal *wal = opening->wal;
     struct osr_segment *segment;
 
-    if (opening->code == 0 && sequence != wal->segment_count + 1)
+    if (opening->code == 0 && sequence != wal->segment_count + 1) {
         opening->code =
             (int)osr_err_set(opening->err, OSR_CORRUPT, "%s: segment %zu of the log is missing",
                              wal->folder, wal->segment_count + 1);
-    if (opening->code == 0)
+    }
+    if (opening->code == 0) {
         opening->code = osr_segment_open(wal->disk, wal->folder, sequence, &segment, opening->err);
-    if (opening->code != 0)
+    }
+    if (opening->code != 0) {
         return;
+    }
     wal->segments =
         osr_realloc(wal->segments, (wal->segment_count + 1) * sizeof(struct osr_segment *));
     wal->segments[wal->segment_count++] = segment;
@@ -374,8 +410,9 @@ static int sync_parent(struct osr_disk *disk, const char *folder, struct osr_err
     char *parent;
     int code;
 
-    if (slash == NULL)
+    if (slash == NULL) {
         return disk->ops->sync_folder(disk, ".", err);
+    }
     parent = slash == folder ? osr_strdup("/") : osr_format("%.*s", (int)(slash - folder), folder);
     code = disk->ops->sync_folder(disk, parent, err);
     free(parent);
@@ -388,15 +425,19 @@ static int open_segments(struct osr_wal *wal, struct osr_err *err)
     struct opening opening = {.wal = wal, .err = err};
     int code = disk->ops->make_folder(disk, wal->folder, err);
 
-    if (code == 0)
+    if (code == 0) {
         code = osr_segment_list(disk, wal->folder, open_found, &opening, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = opening.code;
-    if (code == 0 && wal->segment_count == 0)
+    }
+    if (code == 0 && wal->segment_count == 0) {
         code = sync_parent(disk, wal->folder, err);
+    }
     /* A segment that was renamed, and then the process died, is used from now on. */
-    if (code == 0)
+    if (code == 0) {
         code = disk->ops->sync_folder(disk, wal->folder, err);
+    }
     return code;
 }
 
@@ -408,10 +449,12 @@ static struct osr_wal *wal_new(struct osr_disk *disk, const char *folder,
     wal->disk = disk;
     wal->folder = osr_strdup(folder);
     wal->options = *options;
-    if (wal->options.segment_bytes_min == 0)
+    if (wal->options.segment_bytes_min == 0) {
         wal->options.segment_bytes_min = OSR_WAL_SEGMENT_BYTES_MIN;
-    if (wal->options.segment_bytes_max == 0)
+    }
+    if (wal->options.segment_bytes_max == 0) {
         wal->options.segment_bytes_max = OSR_WAL_SEGMENT_BYTES_MAX;
+    }
     pthread_mutex_init(&wal->make_lock, NULL);
     pthread_mutex_init(&wal->lock, NULL);
     osr_random_init(&wal->salts, options->seed);
@@ -421,8 +464,9 @@ static struct osr_wal *wal_new(struct osr_disk *disk, const char *folder,
 
 static void wal_free(struct osr_wal *wal)
 {
-    for (size_t i = 0; i < wal->segment_count; i++)
+    for (size_t i = 0; i < wal->segment_count; i++) {
         osr_segment_close(wal->disk, wal->segments[i]);
+    }
     free(wal->segments);
     osr_wal_index_destroy(wal->index);
     osr_buffer_done(&wal->buffer);
@@ -443,8 +487,9 @@ int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal
            wal->options.segment_bytes_min % OSR_SEGMENT_UNIT_BYTES == 0 &&
            wal->options.segment_bytes_max % OSR_SEGMENT_UNIT_BYTES == 0);
     code = open_segments(wal, err);
-    if (code == 0)
+    if (code == 0) {
         code = recover(wal, visit, context, err);
+    }
     if (code != 0) {
         wal_free(wal);
         return code;
@@ -455,8 +500,9 @@ int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal
 
 void osr_wal_close(struct osr_wal *wal)
 {
-    if (wal == NULL)
+    if (wal == NULL) {
         return;
+    }
     osr_wal_mark(wal, NULL);
     wal_free(wal);
 }

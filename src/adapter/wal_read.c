@@ -35,9 +35,10 @@ static int read_bytes(struct osr_wal *wal, const struct osr_segment *segment, ui
     bytes->size = 0;
     osr_buffer_reserve(bytes, size);
     code = wal->disk->ops->read(wal->disk, segment->file, begin, bytes->data, size, &done, err);
-    if (code == 0 && done < size)
+    if (code == 0 && done < size) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s ends at offset %" PRIu64, segment->path,
                                 begin + done);
+    }
     bytes->size = done;
     return code;
 }
@@ -48,12 +49,14 @@ static int decode(const struct osr_segment *segment, uint64_t offset, struct osr
     uint64_t span = 0;
     uint64_t synced;
 
-    if (bytes.size >= OSR_RECORD_HEADER_BYTES)
+    if (bytes.size >= OSR_RECORD_HEADER_BYTES) {
         span = osr_record_probe(segment, offset, bytes.data);
+    }
     if (span == 0 || span > bytes.size ||
-        !osr_record_decode(segment, offset, bytes.data, ret_record, &synced))
+        !osr_record_decode(segment, offset, bytes.data, ret_record, &synced)) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s: the record at offset %" PRIu64 " is damaged",
                                 segment->path, offset);
+    }
     return 0;
 }
 
@@ -64,8 +67,9 @@ static void collect(const struct osr_wal *wal, struct osr_wal_walk *walk, struct
     while (piece->count < PIECE_RECORDS) {
         uint64_t ordinal = osr_wal_walk_next(walk);
         struct osr_wal_place place;
-        if (ordinal == 0)
+        if (ordinal == 0) {
             return;
+        }
         place = osr_wal_index_locate(wal->index, ordinal);
         if (piece->count == 0) {
             piece->segment = wal->segments[place.segment];
@@ -101,11 +105,13 @@ static int visit_piece(struct osr_wal *wal, struct piece *piece, bool only_live,
         code = decode(piece->segment, spot->offset,
                       osr_slice(piece->bytes.data + skipped, piece->bytes.size - (size_t)skipped),
                       &record, err);
-        if (code != 0)
+        if (code != 0) {
             return code;
+        }
         record.ordinal = spot->ordinal;
-        if (!only_live || is_live(wal, &record))
+        if (!only_live || is_live(wal, &record)) {
             code = visit(context, &record, err);
+        }
     }
     return code;
 }
@@ -120,9 +126,10 @@ int osr_wal_read(struct osr_wal *wal, uint32_t log_id, uint64_t first, osr_wal_v
     pthread_mutex_lock(&wal->lock);
     from = osr_wal_index_find(wal->index, log_id, first);
     pthread_mutex_unlock(&wal->lock);
-    if (from == 0)
+    if (from == 0) {
         return (int)osr_err_set(err, OSR_NOT_FOUND, "log %" PRIu32 " has no entry %" PRIu64, log_id,
                                 first);
+    }
     piece = osr_alloc(sizeof(*piece));
     do {
         struct osr_wal_walk walk;
@@ -179,14 +186,17 @@ int osr_wal_read_one(struct osr_wal *wal, uint32_t log_id, uint64_t index,
         segment = wal->segments[place.segment];
     }
     pthread_mutex_unlock(&wal->lock);
-    if (ordinal == 0)
+    if (ordinal == 0) {
         return (int)osr_err_set(err, OSR_NOT_FOUND, "log %" PRIu32 " has no entry %" PRIu64, log_id,
                                 index);
+    }
     code = read_bytes(wal, segment, place.begin, place.end, &bytes, err);
-    if (code == 0)
+    if (code == 0) {
         code = decode(segment, place.begin, osr_buffer_slice(&bytes), &record, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         osr_buffer_add(buffer, record.payload.data, record.payload.size);
+    }
     osr_buffer_done(&bytes);
     return code;
 }

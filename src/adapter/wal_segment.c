@@ -53,8 +53,9 @@ static struct osr_segment *segment_new(const char *folder, uint64_t sequence)
 
 void osr_segment_close(struct osr_disk *disk, struct osr_segment *segment)
 {
-    if (segment == NULL)
+    if (segment == NULL) {
         return;
+    }
     disk->ops->close(disk, segment->file);
     free(segment->path);
     free(segment);
@@ -86,11 +87,13 @@ static int publish(struct osr_disk *disk, const char *folder, const char *tempor
 {
     int code = disk->ops->rename(disk, temporary, path, err);
 
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     code = disk->ops->sync_folder(disk, folder, err);
-    if (code != 0)
+    if (code != 0) {
         disk->ops->remove(disk, path, NULL);
+    }
     return code;
 }
 
@@ -103,20 +106,25 @@ int osr_segment_create(struct osr_disk *disk, const char *folder, uint64_t seque
 
     segment->size = size;
     code = disk->ops->open(disk, temporary, true, &segment->file, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail_open;
+    }
     code = disk->ops->zero(disk, segment->file, size, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail_fill;
+    }
     code = write_header(disk, segment, salt, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail_fill;
+    }
     code = disk->ops->sync(disk, segment->file, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail_fill;
+    }
     code = publish(disk, folder, temporary, segment->path, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail_fill;
+    }
     free(temporary);
     *ret_segment = segment;
     return 0;
@@ -134,25 +142,31 @@ static int check_header(const struct osr_segment *segment, const uint8_t *header
 {
     const char *path = segment->path;
 
-    if (size < HEADER_BYTES || memcmp(header + MAGIC_AT, magic, sizeof(magic) - 1) != 0)
+    if (size < HEADER_BYTES || memcmp(header + MAGIC_AT, magic, sizeof(magic) - 1) != 0) {
         return (int)osr_err_set(err, OSR_FOREIGN_FILE, "%s is not a segment of a log", path);
-    if (osr_get_u32(header + CRC_AT) != header_crc(header))
+    }
+    if (osr_get_u32(header + CRC_AT) != header_crc(header)) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s: the header at offset 0 is damaged", path);
-    if (osr_get_u32(header + FORMAT_AT) != OSR_SEGMENT_FORMAT)
+    }
+    if (osr_get_u32(header + FORMAT_AT) != OSR_SEGMENT_FORMAT) {
         return (int)osr_err_set(err, OSR_UNSUPPORTED_VERSION,
                                 "%s has format %" PRIu32 ", known: %d", path,
                                 osr_get_u32(header + FORMAT_AT), OSR_SEGMENT_FORMAT);
-    if (osr_get_u64(header + SEQUENCE_AT) != segment->sequence)
+    }
+    if (osr_get_u64(header + SEQUENCE_AT) != segment->sequence) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s is segment %" PRIu64 ", going by its header",
                                 path, osr_get_u64(header + SEQUENCE_AT));
-    if (osr_get_u64(header + SIZE_AT) != file_size)
+    }
+    if (osr_get_u64(header + SIZE_AT) != file_size) {
         return (int)osr_err_set(err, OSR_CORRUPT,
                                 "%s has %" PRIu64 " bytes, not %" PRIu64 " as its header says",
                                 path, file_size, osr_get_u64(header + SIZE_AT));
+    }
     if (file_size < OSR_SEGMENT_FIRST_OFFSET || file_size % OSR_SEGMENT_UNIT_BYTES != 0 ||
-        file_size / OSR_SEGMENT_UNIT_BYTES > UINT32_MAX)
+        file_size / OSR_SEGMENT_UNIT_BYTES > UINT32_MAX) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s has an impossible size: %" PRIu64, path,
                                 file_size);
+    }
     return 0;
 }
 
@@ -164,17 +178,21 @@ int osr_segment_open(struct osr_disk *disk, const char *folder, uint64_t sequenc
     size_t size;
     int code = disk->ops->open(disk, segment->path, false, &segment->file, err);
 
-    if (code != 0)
+    if (code != 0) {
         goto fail;
+    }
     code = disk->ops->size(disk, segment->file, &segment->size, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail;
+    }
     code = disk->ops->read(disk, segment->file, 0, header, sizeof(header), &size, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail;
+    }
     code = check_header(segment, header, size, segment->size, err);
-    if (code != 0)
+    if (code != 0) {
         goto fail;
+    }
     segment->seed = osr_get_u32(header + CRC_AT);
     *ret_segment = segment;
     return 0;
@@ -197,11 +215,13 @@ static void sort_name(void *context, const char *name)
     uint64_t sequence = strtoull(name, NULL, 10);
 
     snprintf(ours, sizeof(ours), "%010" PRIu64 ".seg", sequence);
-    if (strcmp(name, ours) == 0)
+    if (strcmp(name, ours) == 0) {
         osr_buffer_add(&listing->sequences, &sequence, sizeof(sequence));
+    }
     snprintf(ours, sizeof(ours), "%010" PRIu64 ".seg.tmp", sequence);
-    if (strcmp(name, ours) == 0)
+    if (strcmp(name, ours) == 0) {
         osr_buffer_add(&listing->left_over, &sequence, sizeof(sequence));
+    }
 }
 
 static uint64_t listed(const struct osr_buffer *sequences, size_t i)
@@ -229,10 +249,12 @@ int osr_segment_list(struct osr_disk *disk, const char *folder,
     struct listing listing = {0};
     int code = disk->ops->list(disk, folder, sort_name, &listing, err);
 
-    for (size_t i = 0; code == 0 && i < listing.left_over.size / sizeof(uint64_t); i++)
+    for (size_t i = 0; code == 0 && i < listing.left_over.size / sizeof(uint64_t); i++) {
         code = remove_left_over(disk, folder, listed(&listing.left_over, i), err);
-    for (size_t i = 0; code == 0 && i < listing.sequences.size / sizeof(uint64_t); i++)
+    }
+    for (size_t i = 0; code == 0 && i < listing.sequences.size / sizeof(uint64_t); i++) {
         found(context, listed(&listing.sequences, i));
+    }
     osr_buffer_done(&listing.sequences);
     osr_buffer_done(&listing.left_over);
     return code;
@@ -269,8 +291,9 @@ void osr_record_encode(struct osr_buffer *buffer, const struct osr_segment *segm
     crc = crc_of_fields(segment, offset, bytes);
     bytes[RECORD_CHECK_AT] = (uint8_t)(crc >> 8);
     bytes[RECORD_CHECK_AT + 1] = (uint8_t)crc;
-    if (record->payload.size > 0)
+    if (record->payload.size > 0) {
         memcpy(bytes + RECORD_PAYLOAD_AT, record->payload.data, record->payload.size);
+    }
     memset(bytes + end, 0, span - end);
     crc = osr_crc32c(crc, bytes + RECORD_CHECK_AT, span - RECORD_CHECK_AT);
     osr_put_u32(bytes + RECORD_CRC_AT, crc);
@@ -284,8 +307,9 @@ uint64_t osr_record_probe(const struct osr_segment *segment, uint64_t offset, co
     uint32_t check = (uint32_t)bytes[RECORD_CHECK_AT] << 8 | bytes[RECORD_CHECK_AT + 1];
 
     if (bytes[RECORD_TYPE_AT] == 0 || length > OSR_WAL_PAYLOAD_BYTES_MAX ||
-        span > segment->size - offset)
+        span > segment->size - offset) {
         return 0;
+    }
     return check == (crc_of_fields(segment, offset, bytes) & 0xffff) ? span : 0;
 }
 
@@ -297,8 +321,9 @@ bool osr_record_decode(const struct osr_segment *segment, uint64_t offset, const
     uint32_t crc =
         osr_crc32c(record_seed(segment, offset), bytes + RECORD_LENGTH_AT, span - RECORD_LENGTH_AT);
 
-    if (crc != osr_get_u32(bytes + RECORD_CRC_AT))
+    if (crc != osr_get_u32(bytes + RECORD_CRC_AT)) {
         return false;
+    }
     *ret_record = (struct osr_wal_record){
         .type = (enum osr_wal_type)bytes[RECORD_TYPE_AT],
         .format = bytes[RECORD_FORMAT_AT],

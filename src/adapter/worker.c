@@ -35,8 +35,9 @@ static void list_init(struct job_list *list)
 static void list_append(struct job_list *list, struct osr_job *jobs)
 {
     *list->tail = jobs;
-    while (*list->tail != NULL)
+    while (*list->tail != NULL) {
         list->tail = &(*list->tail)->next;
+    }
 }
 
 /* Takes up to `count` jobs off the front, as a NULL-terminated chain. */
@@ -45,12 +46,14 @@ static struct osr_job *list_take(struct job_list *list, uint32_t count)
     struct osr_job *first = list->head;
     struct osr_job **end = &first;
 
-    while (*end != NULL && count-- > 0)
+    while (*end != NULL && count-- > 0) {
         end = &(*end)->next;
+    }
     list->head = *end;
     *end = NULL;
-    if (list->head == NULL)
+    if (list->head == NULL) {
         list->tail = &list->head;
+    }
     return first;
 }
 
@@ -157,8 +160,9 @@ int osr_worker_create(uv_loop_t *loop, const struct osr_worker_options *options,
     list_init(&worker->finished);
     /* These fail only for lack of memory, which ends the process anyway. */
     if (uv_mutex_init(&worker->lock) != 0 || uv_cond_init(&worker->to_thread) != 0 ||
-        uv_cond_init(&worker->to_destroy) != 0)
+        uv_cond_init(&worker->to_destroy) != 0) {
         abort();
+    }
 
     int result = uv_async_init(loop, &worker->finished_some, on_finished_some);
     if (result != 0) {
@@ -198,12 +202,14 @@ uint32_t osr_worker_waiting(const struct osr_worker *worker)
 
 void osr_worker_destroy(struct osr_worker *worker)
 {
-    if (worker == NULL)
+    if (worker == NULL) {
         return;
+    }
     while (worker->waiting > 0) {
         uv_mutex_lock(&worker->lock);
-        while (worker->finished.head == NULL)
+        while (worker->finished.head == NULL) {
             uv_cond_wait(&worker->to_destroy, &worker->lock);
+        }
         uv_mutex_unlock(&worker->lock);
         deliver(worker);
     }

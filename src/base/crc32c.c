@@ -12,8 +12,9 @@ static void fill_table(void)
 {
     for (uint32_t byte = 0; byte < 256; byte++) {
         uint32_t crc = byte;
-        for (int bit = 0; bit < 8; bit++)
+        for (int bit = 0; bit < 8; bit++) {
             crc = crc >> 1 ^ (crc & 1 ? (uint32_t)POLYNOMIAL_REFLECTED : 0);
+        }
         table[byte] = crc;
     }
 }
@@ -24,8 +25,9 @@ uint32_t osr_crc32c_by_table(uint32_t crc, const void *data, size_t size)
 
     pthread_once(&table_once, fill_table);
     crc = ~crc;
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         crc = table[(crc ^ bytes[i]) & 0xff] ^ crc >> 8;
+    }
     return ~crc;
 }
 
@@ -43,15 +45,17 @@ __attribute__((target("sse4.2"))) static uint32_t by_instruction(uint32_t crc, c
         wide = __builtin_ia32_crc32di(wide, word);
     }
     crc = (uint32_t)wide;
-    for (; size > 0; bytes++, size--)
+    for (; size > 0; bytes++, size--) {
         crc = __builtin_ia32_crc32qi(crc, *bytes);
+    }
     return ~crc;
 }
 
 uint32_t osr_crc32c(uint32_t crc, const void *data, size_t size)
 {
-    if (__builtin_cpu_supports("sse4.2"))
+    if (__builtin_cpu_supports("sse4.2")) {
         return by_instruction(crc, data, size);
+    }
     return osr_crc32c_by_table(crc, data, size);
 }
 

@@ -68,11 +68,13 @@ static void add_flags(struct syntax *syntax, const struct osr_flag_help *flags)
         int has_value = name->value != NULL ? required_argument : no_argument;
         syntax->longs[syntax->long_count++] =
             (struct option){name->name, has_value, NULL, FLAG_BASE + (int)flags->flag};
-        if (name->letter == 0)
+        if (name->letter == 0) {
             continue;
+        }
         syntax->shorts[syntax->short_count++] = name->letter;
-        if (name->value != NULL)
+        if (name->value != NULL) {
             syntax->shorts[syntax->short_count++] = ':';
+        }
     }
 }
 
@@ -89,8 +91,9 @@ static void make_syntax(struct syntax *syntax, const char *prefix,
 static enum osr_flag flag_of_letter(int letter)
 {
     for (size_t i = 0; i < OSR_FLAG_COUNT; i++) {
-        if (names[i].letter == letter)
+        if (names[i].letter == letter) {
             return (enum osr_flag)i;
+        }
     }
     return OSR_FLAG_NONE;
 }
@@ -100,15 +103,16 @@ static int refuse_flag(int found, char *const *argv, struct osr_err *err)
     const char *word = argv[optind - 1];
     bool is_letter = optopt > 0 && optopt < FLAG_BASE;
     char letter[] = {'-', (char)optopt, '\0'};
-    if (found == ':')
+    if (found == ':') {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "option '%s' needs a value",
                     is_letter ? letter : word);
-    else if (optopt >= FLAG_BASE)
+    } else if (optopt >= FLAG_BASE) {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "option '--%s' takes no value",
                     names[optopt - FLAG_BASE].name);
-    else
+    } else {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "no such option here: '%s'",
                     is_letter ? letter : word);
+    }
     osr_err_hint(err, "--help behind a command lists its options; text that begins with '-' goes "
                       "behind '--'");
     return OSR_INVALID_ARGUMENT;
@@ -116,10 +120,12 @@ static int refuse_flag(int found, char *const *argv, struct osr_err *err)
 
 static int add_tag(struct osr_arguments *arguments, const char *tag, struct osr_err *err)
 {
-    if (tag[0] == '\0')
+    if (tag[0] == '\0') {
         return OSR_OK;
-    if (arguments->tag_count == OSR_TAGS_MAX)
+    }
+    if (arguments->tag_count == OSR_TAGS_MAX) {
         return osr_err_set(err, OSR_TOO_LARGE, "a document has at most %d tags", OSR_TAGS_MAX);
+    }
     arguments->tags[arguments->tag_count++] = tag;
     return OSR_OK;
 }
@@ -132,14 +138,16 @@ static int read_flags(struct osr_arguments *arguments, const struct syntax *synt
     optind = 0; /* glibc: begin anew */
     int found;
     while ((found = getopt_long(argc, argv, syntax->shorts, syntax->longs, NULL)) != -1) {
-        if (found == '?' || found == ':')
+        if (found == '?' || found == ':') {
             return refuse_flag(found, argv, err);
+        }
         enum osr_flag flag =
             found >= FLAG_BASE ? (enum osr_flag)(found - FLAG_BASE) : flag_of_letter(found);
         arguments->values[flag] = optarg != NULL ? optarg : "";
         int code = flag == OSR_FLAG_TAG ? add_tag(arguments, arguments->values[flag], err) : OSR_OK;
-        if (code != OSR_OK)
+        if (code != OSR_OK) {
             return code;
+        }
     }
     return OSR_OK;
 }
@@ -150,8 +158,9 @@ int osr_arguments_read_global(struct osr_arguments *arguments, int *argc, char *
     struct syntax syntax;
     make_syntax(&syntax, "+:", no_flags);
     int code = read_flags(arguments, &syntax, *argc, *argv, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     *argc -= optind;
     *argv += optind;
     return OSR_OK;
@@ -163,8 +172,9 @@ int osr_arguments_read(struct osr_arguments *arguments, const struct osr_flag_he
     struct syntax syntax;
     make_syntax(&syntax, ":", flags);
     int code = read_flags(arguments, &syntax, argc, argv, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     arguments->operands = argv + optind;
     arguments->operand_count = argc - optind;
     return OSR_OK;
@@ -180,8 +190,9 @@ static int refuse_value(const struct osr_arguments *arguments, enum osr_flag fla
 /* Digits only: strtoull alone would take "-1" and " 1". */
 static bool parse_digits(const char *text, char **ret_end, uint64_t *ret_number)
 {
-    if (!isdigit((unsigned char)text[0]))
+    if (!isdigit((unsigned char)text[0])) {
         return false;
+    }
     errno = 0;
     *ret_number = strtoull(text, ret_end, 10);
     return errno == 0;
@@ -200,8 +211,9 @@ int osr_arguments_number(const struct osr_arguments *arguments, enum osr_flag fl
     uint64_t number;
     if (!parse_digits(text, &end, &number) || *end != '\0' || number > max) {
         char wanted[64] = "a whole number is wanted";
-        if (max < UINT64_MAX)
+        if (max < UINT64_MAX) {
             snprintf(wanted, sizeof(wanted), "a number from 0 to %" PRIu64 " is wanted", max);
+        }
         return refuse_value(arguments, flag, wanted, err);
     }
     *ret_number = number;
@@ -220,8 +232,9 @@ int osr_arguments_seconds(const struct osr_arguments *arguments, enum osr_flag f
     char *end;
     double seconds = strtod(text, &end);
     if (end == text || *end != '\0' || !isfinite(seconds) || seconds < 0.001 ||
-        seconds > seconds_max)
+        seconds > seconds_max) {
         return refuse_value(arguments, flag, "seconds are wanted, from 0.001 to 2592000", err);
+    }
     *ret_ms = (uint32_t)(seconds * 1000);
     return OSR_OK;
 }
@@ -234,8 +247,9 @@ static uint64_t unit_seconds(const char *unit)
         uint64_t seconds;
     } units[] = {{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}, {"w", 604800}};
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        if (strcmp(unit, units[i].unit) == 0)
+        if (strcmp(unit, units[i].unit) == 0) {
             return units[i].seconds;
+        }
     }
     return 0;
 }
@@ -246,11 +260,13 @@ static bool parse_date(const char *text, uint64_t *ret_ms)
     for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
         struct tm date = {0};
         const char *end = strptime(text, forms[i], &date);
-        if (end == NULL || *end != '\0')
+        if (end == NULL || *end != '\0') {
             continue;
+        }
         time_t seconds = timegm(&date);
-        if (seconds <= 0)
+        if (seconds <= 0) {
             return false;
+        }
         *ret_ms = (uint64_t)seconds * 1000;
         return true;
     }
@@ -266,15 +282,17 @@ int osr_arguments_time(const struct osr_arguments *arguments, enum osr_flag flag
         *ret_ms = 0;
         return OSR_OK;
     }
-    if (parse_date(text, ret_ms))
+    if (parse_date(text, ret_ms)) {
         return OSR_OK;
+    }
     char *end;
     uint64_t amount;
     uint64_t seconds = parse_digits(text, &end, &amount) ? unit_seconds(end) : 0;
-    if (seconds == 0 || amount > amount_max)
+    if (seconds == 0 || amount > amount_max) {
         return refuse_value(arguments, flag,
                             "a time is wanted, like 90s, 15m, 12h, 7d, 2w or 2031-12-31T23:59:59Z",
                             err);
+    }
     *ret_ms = ((uint64_t)time(NULL) + amount * seconds) * 1000;
     return OSR_OK;
 }
@@ -284,8 +302,9 @@ int osr_arguments_choice(const struct osr_arguments *arguments, enum osr_flag fl
 {
     const char *text = arguments->values[flag];
     *ret_index = 0;
-    if (text == NULL)
+    if (text == NULL) {
         return OSR_OK;
+    }
     struct osr_buffer wanted = {0};
     for (size_t i = 0; choices[i] != NULL; i++) {
         if (strcmp(text, choices[i]) == 0) {

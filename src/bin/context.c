@@ -34,10 +34,11 @@ static int url_of_folder(const char *folder, struct osr_url *ret_url, struct osr
 
 static int use_folder(struct osr_context *context, const char *folder, struct osr_err *err)
 {
-    if (folder != NULL)
+    if (folder != NULL) {
         context->folder = osr_strdup(folder);
-    else if (osr_folder_default(&context->folder, err) != OSR_OK)
+    } else if (osr_folder_default(&context->folder, err) != OSR_OK) {
         return err->code;
+    }
     return url_of_folder(context->folder, &context->url, err);
 }
 
@@ -46,22 +47,27 @@ int osr_context_init(struct osr_context *context, const struct osr_arguments *ar
 {
     static const char *const outputs[] = {"text", "json", NULL};
     size_t output;
-    if (osr_arguments_choice(arguments, OSR_FLAG_OUTPUT, outputs, &output, err) != OSR_OK)
+    if (osr_arguments_choice(arguments, OSR_FLAG_OUTPUT, outputs, &output, err) != OSR_OK) {
         return err->code;
+    }
     context->json = output == 1;
 
     if (osr_arguments_seconds(arguments, OSR_FLAG_TIMEOUT, REPLY_TIMEOUT_MS, &context->timeout_ms,
-                              err) != OSR_OK)
+                              err) != OSR_OK) {
         return err->code;
-    if (osr_arguments_has(arguments, OSR_FLAG_TIMEOUT))
+    }
+    if (osr_arguments_has(arguments, OSR_FLAG_TIMEOUT)) {
         context->acks_timeout_ms = context->timeout_ms;
+    }
 
     const char *to = arguments->values[OSR_FLAG_TO];
     const char *folder = arguments->values[OSR_FLAG_DATA];
-    if (to != NULL && folder != NULL)
+    if (to != NULL && folder != NULL) {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "--data and --to exclude each other");
-    if (to != NULL)
+    }
+    if (to != NULL) {
         return osr_url_parse(to, &context->url, err);
+    }
     return use_folder(context, folder, err);
 }
 
@@ -89,16 +95,18 @@ int osr_context_connect(struct osr_context *context, struct osr_err *err)
                     context->folder);
         osr_err_hint(err, "start it with: osirisd --data %s", context->folder);
     }
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         osr_interrupt_attach(context->client);
+    }
     return code;
 }
 
 int osr_context_call(struct osr_context *context, Osr__Frame *request, osr_client_reply *on_reply,
                      void *on_reply_context, struct osr_err *err)
 {
-    if (context->client == NULL && osr_context_connect(context, err) != OSR_OK)
+    if (context->client == NULL && osr_context_connect(context, err) != OSR_OK) {
         return err->code;
+    }
     return osr_client_call(context->client, request, on_reply, on_reply_context,
                            context->timeout_ms, err);
 }

@@ -13,11 +13,13 @@
 static void use_utf8(void)
 {
     static bool done;
-    if (done)
+    if (done) {
         return;
+    }
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
-    if (utf8 != (locale_t)0)
+    if (utf8 != (locale_t)0) {
         uselocale(utf8);
+    }
     done = true;
 }
 
@@ -53,26 +55,30 @@ void osr_display_clean(struct osr_buffer *buffer, struct osr_slice text, enum os
     while (text.size > 0) {
         size_t size;
         wchar_t character = next_character(text, &size);
-        if (is_line_space(character) && display == OSR_DISPLAY_ONE_LINE)
+        if (is_line_space(character) && display == OSR_DISPLAY_ONE_LINE) {
             osr_buffer_add_u8(buffer, ' ');
-        else if (is_obeyed(character) && !(is_line_space(character) && character != '\r'))
+        } else if (is_obeyed(character) && !(is_line_space(character) && character != '\r')) {
             osr_buffer_add_text(buffer, "\xef\xbf\xbd");
-        else
+        } else {
             osr_buffer_add(buffer, text.data, size);
+        }
         text = osr_slice(text.data + size, text.size - size);
     }
 }
 
 void osr_display_data(struct osr_buffer *buffer, const Osr__Json *data, enum osr_display display)
 {
-    if (data == NULL)
+    if (data == NULL) {
         return;
+    }
     struct osr_slice text = osr_slice(data->text.data, data->text.len);
     struct osr_buffer plain = {0};
     bool is_string = text.size >= 2 && text.data[0] == '"';
     /* What cannot be unescaped (a lone surrogate) is shown as it is written. */
-    if (is_string && osr_json_unescape(&plain, osr_slice(text.data + 1, text.size - 2), NULL) == 0)
+    if (is_string &&
+        osr_json_unescape(&plain, osr_slice(text.data + 1, text.size - 2), NULL) == 0) {
         text = osr_buffer_slice(&plain);
+    }
     osr_display_clean(buffer, text, display);
     osr_buffer_done(&plain);
 }
@@ -101,8 +107,9 @@ size_t osr_display_fit(struct osr_slice text, size_t columns)
         size_t size;
         size_t width =
             character_width(next_character(osr_slice(text.data + at, text.size - at), &size));
-        if (width > columns)
+        if (width > columns) {
             break;
+        }
         columns -= width;
         at += size;
     }
@@ -115,8 +122,9 @@ char *osr_display_number(char *text, uint64_t number)
     int count = snprintf(digits, sizeof(digits), "%" PRIu64, number);
     char *at = text;
     for (int i = 0; i < count; i++) {
-        if (i > 0 && (count - i) % 3 == 0)
+        if (i > 0 && (count - i) % 3 == 0) {
             *at++ = ',';
+        }
         *at++ = digits[i];
     }
     *at = '\0';
@@ -127,17 +135,18 @@ char *osr_display_duration(char *text, uint64_t ms)
 {
     uint64_t seconds = ms / 1000;
     size_t size = OSR_DISPLAY_DURATION_CHARS;
-    if (ms < 1000)
+    if (ms < 1000) {
         snprintf(text, size, "%" PRIu64 " ms", ms);
-    else if (seconds < 60)
+    } else if (seconds < 60) {
         snprintf(text, size, "%" PRIu64 ".%" PRIu64 " s", seconds, ms % 1000 / 100);
-    else if (seconds < 3600)
+    } else if (seconds < 3600) {
         snprintf(text, size, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
-    else if (seconds < 86400)
+    } else if (seconds < 86400) {
         snprintf(text, size, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds % 3600 / 60);
-    else
+    } else {
         snprintf(text, size, "%" PRIu64 " d %" PRIu64 " h", seconds / 86400,
                  seconds % 86400 / 3600);
+    }
     return text;
 }
 
@@ -147,8 +156,9 @@ char *osr_display_time(char *text, uint64_t time_ms)
     time_t seconds = (time_t)(time_ms / 1000);
     struct tm local;
     if (time_ms == 0 || localtime_r(&seconds, &local) == NULL ||
-        strftime(text, OSR_DISPLAY_TIME_CHARS, "%Y-%m-%d %H:%M:%S", &local) == 0)
+        strftime(text, OSR_DISPLAY_TIME_CHARS, "%Y-%m-%d %H:%M:%S", &local) == 0) {
         text[0] = '\0';
+    }
     return text;
 }
 

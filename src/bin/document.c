@@ -10,18 +10,22 @@ int osr_document_set_flags(Osr__Document *document, const struct osr_arguments *
                            struct osr_err *err)
 {
     /* protobuf-c's strings are not const, but nothing writes to them. */
-    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION))
+    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {
         document->collection = (char *)arguments->values[OSR_FLAG_COLLECTION];
-    if (osr_arguments_has(arguments, OSR_FLAG_KIND))
+    }
+    if (osr_arguments_has(arguments, OSR_FLAG_KIND)) {
         document->kind = (char *)arguments->values[OSR_FLAG_KIND];
-    if (osr_arguments_has(arguments, OSR_FLAG_AUTHOR))
+    }
+    if (osr_arguments_has(arguments, OSR_FLAG_AUTHOR)) {
         document->author = (char *)arguments->values[OSR_FLAG_AUTHOR];
+    }
     if (osr_arguments_has(arguments, OSR_FLAG_TAG)) {
         document->tags = (char **)arguments->tags;
         document->n_tags = arguments->tag_count;
     }
-    if (!osr_arguments_has(arguments, OSR_FLAG_EXPIRES))
+    if (!osr_arguments_has(arguments, OSR_FLAG_EXPIRES)) {
         return OSR_OK;
+    }
     return osr_arguments_time(arguments, OSR_FLAG_EXPIRES, &document->expires_ms, err);
 }
 
@@ -36,13 +40,16 @@ static int read_standard_input(struct osr_buffer *buffer, struct osr_err *err)
     enum { PIECE_BYTES = 64 << 10 };
     for (;;) {
         ssize_t got = read(STDIN_FILENO, osr_buffer_reserve(buffer, PIECE_BYTES), PIECE_BYTES);
-        if (got < 0)
+        if (got < 0) {
             return osr_err_errno(err, OSR_IO, errno, "cannot read standard input");
-        if (got == 0)
+        }
+        if (got == 0) {
             return OSR_OK;
+        }
         buffer->size += (size_t)got;
-        if (buffer->size > OSR_DATA_BYTES_MAX)
+        if (buffer->size > OSR_DATA_BYTES_MAX) {
             return refuse_long(err);
+        }
     }
 }
 
@@ -55,8 +62,9 @@ static int read_text(struct osr_buffer *buffer, const char *text, struct osr_err
         return OSR_OK;
     }
     int code = read_standard_input(buffer, err);
-    if (buffer->size > 0 && buffer->data[buffer->size - 1] == '\n')
+    if (buffer->size > 0 && buffer->data[buffer->size - 1] == '\n') {
         buffer->size--;
+    }
     return code;
 }
 
@@ -74,8 +82,9 @@ static int encode_text(struct osr_buffer *buffer, struct osr_slice text, struct 
 static int encode_json(struct osr_buffer *buffer, struct osr_slice text, struct osr_err *err)
 {
     int code = osr_json_compact(buffer, text, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         return OSR_OK;
+    }
     osr_err_prefix(err, "--json");
     osr_err_hint(err, "strings need their double quotes inside the shell's: --json '\"text\"'");
     return code;
@@ -88,21 +97,26 @@ int osr_document_read_data(Osr__Json *data, struct osr_buffer *buffer,
     const char *json = arguments->values[OSR_FLAG_JSON];
     const char *text = arguments->operand_count > operand ? arguments->operands[operand] : NULL;
     *ret_given = json != NULL || text != NULL;
-    if (!*ret_given)
+    if (!*ret_given) {
         return OSR_OK;
-    if (json != NULL && text != NULL)
+    }
+    if (json != NULL && text != NULL) {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "TEXT and --json exclude each other");
+    }
 
     struct osr_buffer typed = {0};
     int code = read_text(&typed, json != NULL ? json : text, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = json != NULL ? encode_json(buffer, osr_buffer_slice(&typed), err)
                             : encode_text(buffer, osr_buffer_slice(&typed), err);
+    }
     osr_buffer_done(&typed);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
-    if (buffer->size > OSR_DATA_BYTES_MAX)
+    }
+    if (buffer->size > OSR_DATA_BYTES_MAX) {
         return refuse_long(err);
+    }
     data->text.data = buffer->data;
     data->text.len = buffer->size;
     return OSR_OK;

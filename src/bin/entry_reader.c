@@ -69,19 +69,22 @@ static bool is_space(uint8_t byte)
 static struct osr_slice without_leading_space(struct osr_slice text)
 {
     size_t at = 0;
-    while (at < text.size && is_space(text.data[at]))
+    while (at < text.size && is_space(text.data[at])) {
         at++;
+    }
     return at == text.size ? osr_slice(NULL, 0) : osr_slice(text.data + at, text.size - at);
 }
 
 /* Takes the first line off `text`; false where it has none that is complete. */
 static bool take_line(struct osr_slice *text, bool is_whole, struct osr_slice *ret_line)
 {
-    if (text->size == 0)
+    if (text->size == 0) {
         return false;
+    }
     const uint8_t *end = memchr(text->data, '\n', text->size);
-    if (end == NULL && !is_whole)
+    if (end == NULL && !is_whole) {
         return false;
+    }
     size_t size = end == NULL ? text->size : (size_t)(end - text->data);
     *ret_line = osr_slice(text->data, size);
     size_t passed = end == NULL ? size : size + 1;
@@ -94,9 +97,9 @@ static bool is_json(struct osr_slice text)
     struct osr_json json;
     osr_json_init(&json, text);
     enum osr_json_token token;
-    do
+    do {
         token = osr_json_next(&json, NULL);
-    while (token != OSR_JSON_END && token != OSR_JSON_ERROR);
+    } while (token != OSR_JSON_END && token != OSR_JSON_ERROR);
     return token == OSR_JSON_END;
 }
 
@@ -106,10 +109,12 @@ static bool all_lines_are_json(struct osr_slice sample, bool is_whole)
     bool any = false;
     struct osr_slice line;
     while (take_line(&sample, is_whole, &line)) {
-        if (without_leading_space(line).size == 0)
+        if (without_leading_space(line).size == 0) {
             continue;
-        if (!is_json(line))
+        }
+        if (!is_json(line)) {
             return false;
+        }
         any = true;
     }
     return any;
@@ -119,8 +124,9 @@ static bool all_lines_are_json(struct osr_slice sample, bool is_whole)
 static enum osr_entry_form detect(struct osr_slice sample, bool is_whole)
 {
     sample = without_leading_space(sample);
-    if (sample.size == 0)
+    if (sample.size == 0) {
         return OSR_ENTRY_LINES;
+    }
     struct osr_slice rest = sample, line;
     bool has_line = take_line(&rest, is_whole, &line);
     switch (sample.data[0]) {
@@ -155,10 +161,12 @@ static void pass_space(struct osr_entry_reader *reader)
 {
     struct osr_slice left = unread(reader);
     size_t at = 0;
-    while (at < left.size && is_space(left.data[at]))
+    while (at < left.size && is_space(left.data[at])) {
         at++;
-    if (at > 0)
+    }
+    if (at > 0) {
         advance(reader, at);
+    }
 }
 
 /* False while more input is needed to tell. */
@@ -167,30 +175,36 @@ static bool pass_byte_order_mark(struct osr_entry_reader *reader)
     struct osr_slice left = unread(reader);
     size_t size = left.size < BYTE_ORDER_MARK_SIZE ? left.size : BYTE_ORDER_MARK_SIZE;
     bool matches = size > 0 && memcmp(left.data, byte_order_mark, size) == 0;
-    if (matches && size == BYTE_ORDER_MARK_SIZE)
+    if (matches && size == BYTE_ORDER_MARK_SIZE) {
         advance(reader, size);
+    }
     return !matches || size == BYTE_ORDER_MARK_SIZE || reader->ended;
 }
 
 /* False while more input is needed to tell the form. */
 static bool begin(struct osr_entry_reader *reader)
 {
-    if (reader->place != OSR_ENTRY_AT_BEGIN)
+    if (reader->place != OSR_ENTRY_AT_BEGIN) {
         return true;
+    }
     struct osr_slice left = unread(reader);
-    if (left.size == 0)
+    if (left.size == 0) {
         return false;
+    }
     if (reader->form == OSR_ENTRY_DETECT) {
         bool has_line = memchr(left.data, '\n', left.size) != NULL;
         bool enough =
             reader->ended || left.size >= SAMPLE_BYTES || (reader->decide_now && has_line);
-        if (!enough)
+        if (!enough) {
             return false;
+        }
     }
-    if (!pass_byte_order_mark(reader))
+    if (!pass_byte_order_mark(reader)) {
         return false;
-    if (reader->form == OSR_ENTRY_DETECT)
+    }
+    if (reader->form == OSR_ENTRY_DETECT) {
         reader->form = detect(unread(reader), reader->ended);
+    }
     reader->place = reader->form == OSR_ENTRY_ARRAY ? OSR_ENTRY_AT_OPEN : OSR_ENTRY_AT_VALUE;
     return true;
 }
@@ -200,8 +214,9 @@ static size_t measure_string(struct osr_entry_reader *reader, struct osr_slice l
 {
     size_t at = reader->scanned > 0 ? reader->scanned : 1;
     while (at < left.size && left.data[at] != '"') {
-        if (left.data[at] == '\\' && at + 1 == left.size)
+        if (left.data[at] == '\\' && at + 1 == left.size) {
             break;
+        }
         at += left.data[at] == '\\' ? 2 : 1;
     }
     reader->scanned = at;
@@ -214,8 +229,9 @@ static size_t measure_scalar(struct osr_entry_reader *reader, struct osr_slice l
     bool in_array = reader->form == OSR_ENTRY_ARRAY;
     size_t at = reader->scanned;
     while (at < left.size && !is_space(left.data[at]) &&
-           !(in_array && (left.data[at] == ',' || left.data[at] == ']')))
+           !(in_array && (left.data[at] == ',' || left.data[at] == ']'))) {
         at++;
+    }
     reader->scanned = at;
     return at < left.size || reader->ended ? at : 0;
 }
@@ -225,8 +241,9 @@ static int measure_value(struct osr_entry_reader *reader, size_t *ret_length, st
 {
     struct osr_slice left = unread(reader);
     *ret_length = 0;
-    if (left.data[0] == '{' || left.data[0] == '[')
+    if (left.data[0] == '{' || left.data[0] == '[') {
         return osr_json_split(&reader->split, left, ret_length, err);
+    }
     *ret_length = left.data[0] == '"' ? measure_string(reader, left) : measure_scalar(reader, left);
     return OSR_OK;
 }
@@ -240,8 +257,9 @@ static int refuse_long(struct osr_err *err)
 static int give_out(struct osr_entry_reader *reader, size_t raw_size, struct osr_slice *ret_data,
                     struct osr_err *err)
 {
-    if (reader->entry.size > OSR_DATA_BYTES_MAX)
+    if (reader->entry.size > OSR_DATA_BYTES_MAX) {
         return refuse_long(err);
+    }
     advance(reader, raw_size);
     reader->count++;
     *ret_data = osr_buffer_slice(&reader->entry);
@@ -253,22 +271,28 @@ static int take_value(struct osr_entry_reader *reader, struct osr_slice *ret_dat
                       struct osr_err *err)
 {
     struct osr_slice left = unread(reader);
-    if (reader->form == OSR_ENTRY_ARRAY && (left.data[0] == ',' || left.data[0] == ']'))
+    if (reader->form == OSR_ENTRY_ARRAY && (left.data[0] == ',' || left.data[0] == ']')) {
         return osr_err_set(err, OSR_MALFORMED, "a value is missing");
+    }
     size_t length;
     int code = measure_value(reader, &length, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
-    if ((length > 0 ? length : left.size) > RAW_BYTES_MAX)
+    }
+    if ((length > 0 ? length : left.size) > RAW_BYTES_MAX) {
         return refuse_long(err);
-    if (length == 0 && !reader->ended)
+    }
+    if (length == 0 && !reader->ended) {
         return OSR_OK;
-    if (length == 0)
+    }
+    if (length == 0) {
         return osr_err_set(err, OSR_MALFORMED, "the value does not end");
+    }
     reader->entry.size = 0;
     code = osr_json_compact(&reader->entry, osr_slice(left.data, length), err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     reader->place =
         reader->form == OSR_ENTRY_ARRAY ? OSR_ENTRY_AT_COMMA_OR_CLOSE : OSR_ENTRY_AT_VALUE;
     return give_out(reader, length, ret_data, err);
@@ -279,18 +303,19 @@ static int take_mark(struct osr_entry_reader *reader, uint8_t mark, struct osr_e
 {
     enum osr_entry_place place = reader->place;
     bool is_closable = place == OSR_ENTRY_AT_VALUE_OR_CLOSE || place == OSR_ENTRY_AT_COMMA_OR_CLOSE;
-    if (place == OSR_ENTRY_AT_OPEN && mark == '[')
+    if (place == OSR_ENTRY_AT_OPEN && mark == '[') {
         reader->place = OSR_ENTRY_AT_VALUE_OR_CLOSE;
-    else if (place == OSR_ENTRY_AT_COMMA_OR_CLOSE && mark == ',')
+    } else if (place == OSR_ENTRY_AT_COMMA_OR_CLOSE && mark == ',') {
         reader->place = OSR_ENTRY_AT_VALUE;
-    else if (is_closable && mark == ']')
+    } else if (is_closable && mark == ']') {
         reader->place = OSR_ENTRY_AT_END;
-    else if (place == OSR_ENTRY_AT_OPEN)
+    } else if (place == OSR_ENTRY_AT_OPEN) {
         return osr_err_set(err, OSR_MALFORMED, "no array begins here");
-    else if (place == OSR_ENTRY_AT_END)
+    } else if (place == OSR_ENTRY_AT_END) {
         return osr_err_set(err, OSR_MALFORMED, "something stands behind the array");
-    else
+    } else {
         return osr_err_set(err, OSR_MALFORMED, "',' or ']' is wanted behind a value");
+    }
     advance(reader, 1);
     return OSR_OK;
 }
@@ -301,18 +326,22 @@ static int next_in_array(struct osr_entry_reader *reader, struct osr_slice *ret_
     for (;;) {
         pass_space(reader);
         struct osr_slice left = unread(reader);
-        if (left.size == 0)
+        if (left.size == 0) {
             break;
+        }
         bool may_be_value = reader->place == OSR_ENTRY_AT_VALUE ||
                             (reader->place == OSR_ENTRY_AT_VALUE_OR_CLOSE && left.data[0] != ']');
-        if (may_be_value)
+        if (may_be_value) {
             return take_value(reader, ret_data, err);
+        }
         int code = take_mark(reader, left.data[0], err);
-        if (code != OSR_OK)
+        if (code != OSR_OK) {
             return code;
+        }
     }
-    if (reader->ended && reader->place != OSR_ENTRY_AT_END)
+    if (reader->ended && reader->place != OSR_ENTRY_AT_END) {
         return osr_err_set(err, OSR_MALFORMED, "the array does not end");
+    }
     return OSR_OK;
 }
 
@@ -331,10 +360,12 @@ static bool is_gzip(struct osr_slice line)
 static int take_line_as_string(struct osr_entry_reader *reader, struct osr_slice line,
                                size_t raw_size, struct osr_slice *ret_data, struct osr_err *err)
 {
-    if (line.size > 0 && line.data[line.size - 1] == '\r')
+    if (line.size > 0 && line.data[line.size - 1] == '\r') {
         line.size--;
-    if (line.size > OSR_DATA_BYTES_MAX)
+    }
+    if (line.size > OSR_DATA_BYTES_MAX) {
         return refuse_long(err);
+    }
     if (!osr_utf8_is_valid(line)) {
         osr_err_set(err, OSR_MALFORMED, "the text is not UTF-8");
         osr_err_hint(err, is_gzip(line)
@@ -353,8 +384,9 @@ static int next_line(struct osr_entry_reader *reader, struct osr_slice *ret_data
 {
     for (;;) {
         struct osr_slice left = unread(reader);
-        if (left.size == 0)
+        if (left.size == 0) {
             return OSR_OK;
+        }
         const uint8_t *end = memchr(left.data + reader->scanned, '\n', left.size - reader->scanned);
         if (end == NULL && !reader->ended) {
             reader->scanned = left.size;
@@ -363,8 +395,9 @@ static int next_line(struct osr_entry_reader *reader, struct osr_slice *ret_data
         size_t size = end == NULL ? left.size : (size_t)(end - left.data);
         size_t raw_size = end == NULL ? size : size + 1;
         struct osr_slice line = osr_slice(left.data, size);
-        if (without_leading_space(line).size > 0)
+        if (without_leading_space(line).size > 0) {
             return take_line_as_string(reader, line, raw_size, ret_data, err);
+        }
         advance(reader, raw_size);
     }
 }
@@ -372,10 +405,12 @@ static int next_line(struct osr_entry_reader *reader, struct osr_slice *ret_data
 /* Says where it is wrong, and what it may be instead. */
 static void explain(const struct osr_entry_reader *reader, struct osr_err *err)
 {
-    if (reader->detected && reader->form != OSR_ENTRY_LINES && err->code == OSR_MALFORMED)
+    if (reader->detected && reader->form != OSR_ENTRY_LINES && err->code == OSR_MALFORMED) {
         osr_err_hint(err, "mend it; or, if it is no JSON at all, --format text takes each line");
-    if (err->code == OSR_TOO_LARGE)
+    }
+    if (err->code == OSR_TOO_LARGE) {
         osr_err_hint(err, "make several smaller entries of it, or take it out");
+    }
     osr_err_prefix(err, "entry %" PRIu64 ", line %" PRIu64, reader->count + 1, reader->line);
 }
 
@@ -383,16 +418,19 @@ int osr_entry_reader_next(struct osr_entry_reader *reader, struct osr_slice *ret
                           struct osr_err *err)
 {
     *ret_data = osr_slice(NULL, 0);
-    if (!begin(reader))
+    if (!begin(reader)) {
         return OSR_OK;
+    }
     int code = OSR_OK;
-    if (reader->form == OSR_ENTRY_ARRAY)
+    if (reader->form == OSR_ENTRY_ARRAY) {
         code = next_in_array(reader, ret_data, err);
-    else if (reader->form == OSR_ENTRY_VALUES)
+    } else if (reader->form == OSR_ENTRY_VALUES) {
         code = next_value(reader, ret_data, err);
-    else
+    } else {
         code = next_line(reader, ret_data, err);
-    if (code != OSR_OK && err != NULL)
+    }
+    if (code != OSR_OK && err != NULL) {
         explain(reader, err);
+    }
     return code;
 }

@@ -7,8 +7,9 @@
 const struct osr_command *osr_command_find(const char *name)
 {
     for (size_t i = 0; i < osr_command_count; i++) {
-        if (strcmp(osr_commands[i].name, name) == 0)
+        if (strcmp(osr_commands[i].name, name) == 0) {
             return &osr_commands[i];
+        }
     }
     return NULL;
 }
@@ -22,8 +23,9 @@ static bool is_in_group(const struct osr_command *command, const char *group)
 bool osr_command_is_group(const char *word)
 {
     for (size_t i = 0; i < osr_command_count; i++) {
-        if (is_in_group(&osr_commands[i], word))
+        if (is_in_group(&osr_commands[i], word)) {
             return true;
+        }
     }
     return false;
 }
@@ -63,14 +65,16 @@ static void write_flag(struct osr_buffer *buffer, const struct osr_flag_help *fl
                  name->letter != 0 ? name->letter : ' ', name->letter != 0 ? ',' : ' ', name->name,
                  name->value != NULL ? " " : "", name->value != NULL ? name->value : "");
     osr_buffer_add_format(buffer, "%-*s", HELP_COLUMN, left);
-    if (width >= HELP_COLUMN)
+    if (width >= HELP_COLUMN) {
         osr_buffer_add_format(buffer, "\n%*s", HELP_COLUMN, "");
+    }
     for (const char *line = flag->help;;) {
         const char *end = strchrnul(line, '\n');
         osr_buffer_add(buffer, line, (size_t)(end - line));
         osr_buffer_add_u8(buffer, '\n');
-        if (*end == '\0')
+        if (*end == '\0') {
             break;
+        }
         osr_buffer_add_format(buffer, "%*s", HELP_COLUMN, "");
         line = end + 1;
     }
@@ -79,11 +83,13 @@ static void write_flag(struct osr_buffer *buffer, const struct osr_flag_help *fl
 static void write_flags(struct osr_buffer *buffer, const char *title,
                         const struct osr_flag_help *flags)
 {
-    if (flags->flag == OSR_FLAG_NONE)
+    if (flags->flag == OSR_FLAG_NONE) {
         return;
+    }
     osr_buffer_add_format(buffer, "\n%s\n", title);
-    for (; flags->flag != OSR_FLAG_NONE; flags++)
+    for (; flags->flag != OSR_FLAG_NONE; flags++) {
         write_flag(buffer, flags);
+    }
 }
 
 void osr_help_write_command(struct osr_buffer *buffer, const struct osr_command *command)
@@ -98,17 +104,19 @@ void osr_help_write_command(struct osr_buffer *buffer, const struct osr_command 
 
 void osr_help_write(struct osr_buffer *buffer, const char *group)
 {
-    if (group == NULL)
+    if (group == NULL) {
         osr_buffer_add_text(buffer, "usage: osiris [OPTIONS] COMMAND\n\n"
                                     "Talks to an Osiris instance: reads and writes the knowledge "
                                     "base it shares with others.\n");
-    else
+    } else {
         osr_buffer_add_format(buffer, "usage: osiris [OPTIONS] %s COMMAND\n", group);
+    }
     osr_buffer_add_text(buffer, "\nCommands:\n");
     for (size_t i = 0; i < osr_command_count; i++) {
         const struct osr_command *command = &osr_commands[i];
-        if (group == NULL || is_in_group(command, group))
+        if (group == NULL || is_in_group(command, group)) {
             osr_buffer_add_format(buffer, "  %-14s  %s\n", command->name, command->summary);
+        }
     }
     write_flags(buffer, "Options of every command:", osr_global_flags);
     osr_buffer_add_text(buffer, "\nExamples:\n"

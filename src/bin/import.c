@@ -107,16 +107,18 @@ static bool is_full(const struct batch *batch)
 static size_t count_batches(const struct import *import, enum batch_state state)
 {
     size_t count = 0;
-    for (size_t i = 0; i < WINDOW_BATCHES; i++)
+    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
         count += import->batches[i].state == state;
+    }
     return count;
 }
 
 static struct batch *free_batch(struct import *import)
 {
     for (size_t i = 0; i < WINDOW_BATCHES; i++) {
-        if (import->batches[i].state == BATCH_FREE)
+        if (import->batches[i].state == BATCH_FREE) {
             return &import->batches[i];
+        }
     }
     return NULL;
 }
@@ -158,10 +160,12 @@ static void batch_answered(struct batch *batch, const Osr__ImportResponse *respo
     struct import *import = batch->import;
     import->imported += response->imported;
     import->existed += response->existed;
-    if (response->sequence > import->sequence)
+    if (response->sequence > import->sequence) {
         import->sequence = response->sequence;
-    if (batch->input_end > import->done_bytes)
+    }
+    if (batch->input_end > import->done_bytes) {
         import->done_bytes = batch->input_end;
+    }
     batch->state = BATCH_FREE;
     osr_progress_show(&import->progress, import->done_bytes, import->input_size,
                       import->imported + import->existed);
@@ -180,19 +184,22 @@ static int on_reply(void *context, const Osr__Frame *frame, const struct osr_err
         return OSR_OK;
     }
     batch->state = BATCH_FREE;
-    if (import->failure.code != OSR_OK)
+    if (import->failure.code != OSR_OK) {
         return OSR_OK;
-    if (err != NULL)
+    }
+    if (err != NULL) {
         import->failure = *err;
-    else
+    } else {
         osr_err_set(&import->failure, OSR_INTERNAL, "the instance answered something else");
+    }
     return OSR_OK;
 }
 
 static int send_batch(struct import *import, struct batch *batch, struct osr_err *err)
 {
-    for (size_t i = 0; i < batch->count; i++)
+    for (size_t i = 0; i < batch->count; i++) {
         fill_document(import, batch, i);
+    }
     Osr__ImportRequest request = OSR__IMPORT_REQUEST__INIT;
     request.documents = import->messages->pointers;
     request.n_documents = batch->count;
@@ -241,20 +248,24 @@ static int send_refused_again(struct import *import, struct osr_err *err)
         }
         int code = pause_for(pause_ms, err);
         for (size_t i = 0; i < WINDOW_BATCHES && code == OSR_OK; i++) {
-            if (import->batches[i].state != BATCH_REFUSED)
+            if (import->batches[i].state != BATCH_REFUSED) {
                 continue;
+            }
             code = send_batch(import, &import->batches[i], err);
-            if (code == OSR_OK)
+            if (code == OSR_OK) {
                 code = await_replies(import, 0, err);
+            }
         }
-        if (code != OSR_OK)
+        if (code != OSR_OK) {
             return code;
+        }
         size_t still = count_batches(import, BATCH_REFUSED);
         bool has_moved = still < left;
         left = still;
         pause_ms = has_moved || pause_ms >= BUSY_PAUSE_MAX_MS ? BUSY_PAUSE_MS : pause_ms * 2;
-        if (has_moved)
+        if (has_moved) {
             began_ms = osr_monotonic_ms();
+        }
     }
     return OSR_OK;
 }
@@ -263,8 +274,9 @@ static int send_refused_again(struct import *import, struct osr_err *err)
 static int settle(struct import *import, size_t outstanding, struct osr_err *err)
 {
     int code = await_replies(import, outstanding, err);
-    if (code != OSR_OK || count_batches(import, BATCH_REFUSED) == 0)
+    if (code != OSR_OK || count_batches(import, BATCH_REFUSED) == 0) {
         return code;
+    }
     code = await_replies(import, 0, err);
     return code == OSR_OK ? send_refused_again(import, err) : code;
 }
@@ -273,8 +285,9 @@ static int send_filled(struct import *import, struct osr_err *err)
 {
     struct batch *batch = import->filling;
     import->filling = NULL;
-    if (batch == NULL)
+    if (batch == NULL) {
         return OSR_OK;
+    }
     int code = send_batch(import, batch, err);
     return code == OSR_OK ? settle(import, WINDOW_BATCHES - 1, err) : code;
 }
@@ -285,13 +298,16 @@ static int open_input(struct import *import, const char *path, struct osr_err *e
 {
     bool is_stdin = strcmp(path, "-") == 0;
     import->fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    if (import->fd < 0)
+    if (import->fd < 0) {
         return osr_err_errno(err, errno == ENOENT ? OSR_NOT_FOUND : OSR_IO, errno, "%s", path);
+    }
     struct stat status;
-    if (fstat(import->fd, &status) != 0)
+    if (fstat(import->fd, &status) != 0) {
         return osr_err_errno(err, OSR_IO, errno, "%s", path);
-    if (S_ISDIR(status.st_mode))
+    }
+    if (S_ISDIR(status.st_mode)) {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "%s is a folder", path);
+    }
     import->is_file = S_ISREG(status.st_mode);
     import->input_size = import->is_file ? (uint64_t)status.st_size : 0;
     return OSR_OK;
@@ -302,14 +318,16 @@ static int name_source(struct import *import, const struct osr_arguments *argume
                        struct osr_err *err)
 {
     const char *path = arguments->operands[0];
-    if (osr_arguments_has(arguments, OSR_FLAG_SOURCE))
+    if (osr_arguments_has(arguments, OSR_FLAG_SOURCE)) {
         import->source_name = osr_strdup(arguments->values[OSR_FLAG_SOURCE]);
-    else if (strcmp(path, "-") == 0)
+    } else if (strcmp(path, "-") == 0) {
         import->source_name = osr_strdup("stdin");
-    else
+    } else {
         import->source_name = realpath(path, NULL);
-    if (import->source_name == NULL)
+    }
+    if (import->source_name == NULL) {
         return osr_err_errno(err, OSR_IO, errno, "%s", path);
+    }
     size_t size = strlen(import->source_name);
     if (size == 0 || size > OSR_SOURCE_NAME_BYTES_MAX) {
         osr_err_set(err, OSR_INVALID_ARGUMENT,
@@ -335,18 +353,22 @@ static int read_input(struct import *import, struct osr_err *err)
     bool can_use_pause = import->filling != NULL || !import->reader.decide_now;
     uint32_t timeout_ms = !import->is_file && can_use_pause ? INPUT_PAUSE_MS : 0;
     int code = osr_client_run_until_readable(import->context->client, import->fd, timeout_ms, err);
-    if (code == OSR_TIMEOUT)
+    if (code == OSR_TIMEOUT) {
         return use_pause(import, err);
-    if (code != OSR_OK)
+    }
+    if (code != OSR_OK) {
         return code;
+    }
     uint8_t *room = osr_entry_reader_room(&import->reader, READ_BYTES);
     ssize_t got = read(import->fd, room, READ_BYTES);
-    if (got < 0)
+    if (got < 0) {
         return osr_err_errno(err, OSR_IO, errno, "cannot read %s", import->source_name);
-    if (got == 0)
+    }
+    if (got == 0) {
         osr_entry_reader_end(&import->reader);
-    else
+    } else {
         osr_entry_reader_added(&import->reader, (size_t)got);
+    }
     import->input_read += (uint64_t)got;
     return OSR_OK;
 }
@@ -372,29 +394,34 @@ static int read_all(struct import *import, struct osr_err *err)
     for (;;) {
         struct osr_slice data;
         int code = osr_entry_reader_next(&import->reader, &data, err);
-        if (code == OSR_OK && data.size > 0)
+        if (code == OSR_OK && data.size > 0) {
             code = take_entry(import, data, err);
-        else if (code == OSR_OK && import->reader.ended)
+        } else if (code == OSR_OK && import->reader.ended) {
             return OSR_OK;
-        else if (code == OSR_OK)
+        } else if (code == OSR_OK) {
             code = read_input(import, err);
-        if (code != OSR_OK)
+        }
+        if (code != OSR_OK) {
             return code;
+        }
     }
 }
 
 static int run_import(struct import *import, struct osr_err *err)
 {
     int read_code = read_all(import, err);
-    if (read_code == OSR_CANCELLED || import->failure.code != OSR_OK)
+    if (read_code == OSR_CANCELLED || import->failure.code != OSR_OK) {
         return read_code;
+    }
     /* Where the input is at fault, what stood before that place is good all the same. */
     struct osr_err send_err;
     int code = send_filled(import, &send_err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = settle(import, 0, &send_err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         return read_code;
+    }
     *err = send_err;
     return code;
 }
@@ -438,22 +465,29 @@ static int prepare(struct import *import, const struct osr_arguments *arguments,
     size_t format;
     uint64_t acks;
     int code = osr_arguments_choice(arguments, OSR_FLAG_FORMAT, formats, &format, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = osr_arguments_number(arguments, OSR_FLAG_ACKS, 0, OSR_ACKS_MAX, &acks, err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         code = osr_document_set_flags(&import->pattern, arguments, err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         code = open_input(import, arguments->operands[0], err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         code = name_source(import, arguments, err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         code = osr_context_connect(import->context, err);
-    if (code != OSR_OK)
+    }
+    if (code != OSR_OK) {
         return code;
+    }
     import->acks = (uint32_t)acks;
     osr_entry_reader_init(&import->reader, (enum osr_entry_form)format);
-    for (size_t i = 0; i < WINDOW_BATCHES; i++)
+    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
         import->batches[i].import = import;
+    }
     return OSR_OK;
 }
 
@@ -461,10 +495,12 @@ static void destroy(struct import *import)
 {
     osr_entry_reader_done(&import->reader);
     osr_occurrences_done(&import->occurrences);
-    for (size_t i = 0; i < WINDOW_BATCHES; i++)
+    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
         osr_buffer_done(&import->batches[i].data);
-    if (import->fd > STDERR_FILENO)
+    }
+    if (import->fd > STDERR_FILENO) {
         close(import->fd);
+    }
     free(import->source_name);
     free(import->messages);
     free(import);
@@ -479,8 +515,9 @@ int osr_run_kb_import(struct osr_context *context, const struct osr_arguments *a
     import->pattern = (Osr__Document)OSR__DOCUMENT__INIT;
     import->messages = osr_alloc(sizeof(*import->messages));
     int code = prepare(import, arguments, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         goto done;
+    }
 
     osr_progress_begin(&import->progress, "entries");
     code = run_import(import, err);

@@ -30,8 +30,9 @@ static void write_peers(struct osr_output *out, const Osr__StatusResponse *statu
         osr_table_add_text(&table, peer->instance);
         osr_table_add_text(&table, peer->last_error);
     }
-    if (status->n_peers > 0)
+    if (status->n_peers > 0) {
         osr_output_add_text(out, "\n");
+    }
     osr_table_finish(&table);
 }
 
@@ -44,14 +45,16 @@ static void write_status(struct osr_output *out, const Osr__StatusResponse *stat
     osr_output_add_field(out, "version", status->version);
     osr_output_add_field(out, "up", osr_display_duration(text, status->uptime_ms));
     osr_output_add_field(out, "data", status->data_folder);
-    for (size_t i = 0; i < status->n_listeners; i++)
+    for (size_t i = 0; i < status->n_listeners; i++) {
         osr_output_add_field(out, i == 0 ? "listens" : "", status->listeners[i]);
+    }
     osr_output_add_field(out, "documents", osr_display_number(text, status->documents));
     osr_output_add_field(out, "entries", osr_display_number(text, status->entries));
     osr_output_add_field(out, "log", osr_display_size(text, status->log_bytes));
     osr_output_add_field(out, "storage", status->storage);
-    if (status->projection_lag > 0)
+    if (status->projection_lag > 0) {
         osr_output_add_field(out, "not indexed", osr_display_number(text, status->projection_lag));
+    }
     write_peers(out, status);
 }
 
@@ -59,12 +62,14 @@ static int on_status(void *context, const Osr__Frame *frame, const struct osr_er
 {
     (void)err;
     struct osr_context *run = context;
-    if (frame->body_case != OSR__FRAME__BODY_STATUS_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_STATUS_REPLY) {
         return OSR_OK;
-    if (run->json)
+    }
+    if (run->json) {
         osr_output_add_message(&run->out, &frame->status_reply->base);
-    else
+    } else {
         write_status(&run->out, frame->status_reply);
+    }
     return run->out.failure.code;
 }
 
@@ -78,8 +83,9 @@ static int call_status(struct osr_context *context, uint32_t wait_ms, struct osr
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_STATUS;
     frame.status = &request;
-    if (wait_ms > 0)
+    if (wait_ms > 0) {
         context->timeout_ms = wait_ms + REPLY_GRACE_MS;
+    }
     return osr_context_call(context, &frame, on_status, context, err);
 }
 
@@ -94,8 +100,9 @@ static int wait_for_status(struct osr_context *context, uint32_t wait_ms, struct
         uint32_t left_ms = now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
         int code = call_status(context, left_ms, err);
         bool may_come = code == OSR_UNAVAILABLE || code == OSR_BUSY;
-        if (!may_come || left_ms <= PAUSE_MS)
+        if (!may_come || left_ms <= PAUSE_MS) {
             return code;
+        }
         osr_context_disconnect(context);
         struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
         nanosleep(&pause, NULL);
@@ -107,8 +114,9 @@ int osr_run_status(struct osr_context *context, const struct osr_arguments *argu
 {
     uint32_t wait_ms;
     int code = osr_arguments_seconds(arguments, OSR_FLAG_WAIT, 0, &wait_ms, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     return wait_ms == 0 ? call_status(context, 0, err) : wait_for_status(context, wait_ms, err);
 }
 
@@ -141,14 +149,16 @@ static void add_feed_cells(struct osr_table *table, const Osr__FeedStatus *feed)
 
 static void add_empty(struct osr_table *table, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         osr_table_add_text(table, "");
+    }
 }
 
 static const char *follower_name(const Osr__FollowerStatus *follower)
 {
-    if (follower->name[0] != '\0')
+    if (follower->name[0] != '\0') {
         return follower->name;
+    }
     return follower->peer[0] != '\0' ? follower->peer : follower->instance;
 }
 
@@ -161,10 +171,11 @@ static void add_follower_cells(struct osr_table *table, const Osr__FollowerStatu
     osr_table_add_number(table, follower->lag_entries);
     osr_table_add_text(table,
                        follower->lag_ms > 0 ? osr_display_duration(text, follower->lag_ms) : "-");
-    if (follower->doubles > 0)
+    if (follower->doubles > 0) {
         osr_table_add_number(table, follower->doubles);
-    else
+    } else {
         osr_table_add_text(table, "");
+    }
 }
 
 static void add_feed_rows(struct osr_table *table, const Osr__FeedStatus *feed)
@@ -173,11 +184,13 @@ static void add_feed_rows(struct osr_table *table, const Osr__FeedStatus *feed)
     _Static_assert(FEED_CELLS + FOLLOWER_CELLS == sizeof(feed_columns) / sizeof(feed_columns[0]),
                    "a row has a cell for each column");
     add_feed_cells(table, feed);
-    if (feed->n_followers == 0)
+    if (feed->n_followers == 0) {
         add_empty(table, FOLLOWER_CELLS);
+    }
     for (size_t i = 0; i < feed->n_followers; i++) {
-        if (i > 0)
+        if (i > 0) {
             add_empty(table, FEED_CELLS);
+        }
         add_follower_cells(table, feed->followers[i]);
     }
 }
@@ -186,16 +199,18 @@ static int on_feeds(void *context, const Osr__Frame *frame, const struct osr_err
 {
     (void)err;
     struct osr_context *run = context;
-    if (frame->body_case != OSR__FRAME__BODY_FEEDS_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_FEEDS_REPLY) {
         return OSR_OK;
+    }
     const Osr__FeedsResponse *response = frame->feeds_reply;
     struct osr_table table;
     osr_table_init(&table, feed_columns, sizeof(feed_columns) / sizeof(feed_columns[0]), &run->out);
     for (size_t i = 0; i < response->n_feeds; i++) {
-        if (run->json)
+        if (run->json) {
             osr_output_add_message(&run->out, &response->feeds[i]->base);
-        else
+        } else {
             add_feed_rows(&table, response->feeds[i]);
+        }
     }
     osr_table_finish(&table);
     return run->out.failure.code;
@@ -218,27 +233,31 @@ static int on_resend(void *context, const Osr__Frame *frame, const struct osr_er
 {
     (void)err;
     struct osr_context *run = context;
-    if (frame->body_case != OSR__FRAME__BODY_FEEDS_RESEND_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_FEEDS_RESEND_REPLY) {
         return OSR_OK;
-    if (run->json)
+    }
+    if (run->json) {
         osr_output_add_message(&run->out, &frame->feeds_resend_reply->base);
-    else
+    } else {
         osr_output_add_format(&run->out, "%" PRIu64 " entries will be sent again\n",
                               frame->feeds_resend_reply->entries);
+    }
     return run->out.failure.code;
 }
 
 int osr_run_feeds_resend(struct osr_context *context, const struct osr_arguments *arguments,
                          struct osr_err *err)
 {
-    if (!osr_arguments_has(arguments, OSR_FLAG_FROM))
+    if (!osr_arguments_has(arguments, OSR_FLAG_FROM)) {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "--from N says where to begin; 1: all");
+    }
     Osr__ResendRequest request = OSR__RESEND_REQUEST__INIT;
     request.peer = arguments->operands[0];
     int code =
         osr_arguments_number(arguments, OSR_FLAG_FROM, 0, UINT64_MAX, &request.from_sequence, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_FEEDS_RESEND;
     frame.feeds_resend = &request;
@@ -257,13 +276,15 @@ static int on_rebuild(void *context, const Osr__Frame *frame, const struct osr_e
 {
     (void)err;
     struct rebuild *rebuild = context;
-    if (frame->body_case != OSR__FRAME__BODY_REBUILD_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_REBUILD_REPLY) {
         return OSR_OK;
+    }
     const Osr__RebuildResponse *response = frame->rebuild_reply;
     rebuild->done = response->done;
     osr_progress_show(&rebuild->progress, response->done, response->total, response->done);
-    if (rebuild->context->json)
+    if (rebuild->context->json) {
         osr_output_add_message(&rebuild->context->out, &response->base);
+    }
     return osr_output_flush(&rebuild->context->out, NULL);
 }
 

@@ -11,8 +11,9 @@ static void on_signal(int signal_number)
 {
     (void)signal_number;
     struct osr_client *client = attached;
-    if (client == NULL || pending != 0)
+    if (client == NULL || pending != 0) {
         _exit(osr_code_info(OSR_CANCELLED)->exit_status);
+    }
     pending = 1;
     osr_client_interrupt(client);
 }

@@ -18,8 +18,9 @@ struct answer {
 static size_t columns_of(const struct osr_column *columns)
 {
     size_t count = 0;
-    while (columns[count].title != NULL)
+    while (columns[count].title != NULL) {
         count++;
+    }
     return count;
 }
 
@@ -33,16 +34,18 @@ static int call_for_table(struct osr_context *context, Osr__Frame *frame,
     struct answer answer = {.out = &context->out, .json = context->json, .table = &table};
     int code = osr_context_call(context, frame, on_reply, &answer, err);
     osr_table_finish(&table);
-    if (code == OSR_OK && answer.count == 0 && !context->json && context->out.is_terminal)
+    if (code == OSR_OK && answer.count == 0 && !context->json && context->out.is_terminal) {
         osr_output_add_format(&context->out, "%s\n", nothing);
+    }
     return code;
 }
 
 /* When its author made it, or else when it was written. */
 static uint64_t document_time_ms(const Osr__Document *document)
 {
-    if (document->time_ms != 0)
+    if (document->time_ms != 0) {
         return document->time_ms;
+    }
     return document->version != NULL ? document->version->time_ms : 0;
 }
 
@@ -54,8 +57,9 @@ static void add_time(struct osr_table *table, uint64_t time_ms)
 
 static void join_tags(struct osr_buffer *buffer, const Osr__Document *document)
 {
-    for (size_t i = 0; i < document->n_tags; i++)
+    for (size_t i = 0; i < document->n_tags; i++) {
         osr_buffer_add_format(buffer, "%s%s", i == 0 ? "" : ", ", document->tags[i]);
+    }
     osr_buffer_add_u8(buffer, '\0');
 }
 
@@ -64,14 +68,16 @@ static void join_tags(struct osr_buffer *buffer, const Osr__Document *document)
 static void write_field_time(struct osr_output *out, const char *name, uint64_t time_ms)
 {
     char text[OSR_DISPLAY_TIME_CHARS];
-    if (time_ms != 0)
+    if (time_ms != 0) {
         osr_output_add_field(out, name, osr_display_time(text, time_ms));
+    }
 }
 
 static void write_field_text(struct osr_output *out, const char *name, const char *text)
 {
-    if (text[0] != '\0')
+    if (text[0] != '\0') {
         osr_output_add_field(out, name, text);
+    }
 }
 
 static void write_document(struct osr_output *out, const Osr__Document *document)
@@ -89,8 +95,9 @@ static void write_document(struct osr_output *out, const Osr__Document *document
         write_field_text(out, "origin", document->version->origin);
     }
     write_field_time(out, "expires", document->expires_ms);
-    if (document->source != NULL)
+    if (document->source != NULL) {
         write_field_text(out, "source", document->source->name);
+    }
     text.size = 0;
     osr_buffer_add_u8(&text, '\n');
     osr_display_data(&text, document->data, OSR_DISPLAY_LINES);
@@ -103,12 +110,15 @@ static int on_get(void *context, const Osr__Frame *frame, const struct osr_err *
 {
     (void)err;
     const struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_GET_REPLY || frame->kb_get_reply->document == NULL)
+    if (frame->body_case != OSR__FRAME__BODY_KB_GET_REPLY ||
+        frame->kb_get_reply->document == NULL) {
         return OSR_OK;
-    if (answer->json)
+    }
+    if (answer->json) {
         osr_output_add_message(answer->out, &frame->kb_get_reply->document->base);
-    else
+    } else {
         write_document(answer->out, frame->kb_get_reply->document);
+    }
     return answer->out->failure.code;
 }
 
@@ -132,8 +142,9 @@ static const struct osr_column history_columns[] = {
 
 static const char *version_state(const Osr__HistoryItem *item)
 {
-    if (item->winner)
+    if (item->winner) {
         return "current";
+    }
     return item->superseded ? "replaced" : "lost"; /* to one written at the same time */
 }
 
@@ -141,8 +152,9 @@ static int on_history(void *context, const Osr__Frame *frame, const struct osr_e
 {
     (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_HISTORY_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_KB_HISTORY_REPLY) {
         return OSR_OK;
+    }
     const Osr__HistoryResponse *response = frame->kb_history_reply;
     for (size_t i = 0; i < response->n_versions; i++) {
         const Osr__HistoryItem *item = response->versions[i];
@@ -201,15 +213,17 @@ static int on_list(void *context, const Osr__Frame *frame, const struct osr_err 
 {
     (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY) {
         return OSR_OK;
+    }
     const Osr__ListResponse *response = frame->kb_list_reply;
     for (size_t i = 0; i < response->n_documents; i++) {
         answer->count++;
-        if (answer->json)
+        if (answer->json) {
             osr_output_add_message(answer->out, &response->documents[i]->base);
-        else
+        } else {
             add_document_row(answer->table, response->documents[i]);
+        }
     }
     return answer->out->failure.code;
 }
@@ -221,12 +235,15 @@ int osr_run_kb_list(struct osr_context *context, const struct osr_arguments *arg
     Osr__ListRequest request = OSR__LIST_REQUEST__INIT;
     int code = osr_arguments_number(arguments, OSR_FLAG_LIMIT, LIMIT_DEFAULT, UINT64_MAX,
                                     &request.limit, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
-    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION))
+    }
+    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {
         request.collection = (char *)arguments->values[OSR_FLAG_COLLECTION];
-    if (osr_arguments_has(arguments, OSR_FLAG_FROM))
+    }
+    if (osr_arguments_has(arguments, OSR_FLAG_FROM)) {
         request.after_id = (char *)arguments->values[OSR_FLAG_FROM];
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_KB_LIST;
     frame.kb_list = &request;
@@ -245,8 +262,9 @@ static int on_search(void *context, const Osr__Frame *frame, const struct osr_er
 {
     (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_SEARCH_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_KB_SEARCH_REPLY) {
         return OSR_OK;
+    }
     const Osr__SearchResponse *response = frame->kb_search_reply;
     for (size_t i = 0; i < response->n_hits; i++) {
         const Osr__SearchHit *hit = response->hits[i];
@@ -268,8 +286,9 @@ static int on_search(void *context, const Osr__Frame *frame, const struct osr_er
 /* Several operands are one query: nobody need quote words. */
 static void join_operands(struct osr_buffer *buffer, const struct osr_arguments *arguments)
 {
-    for (int i = 0; i < arguments->operand_count; i++)
+    for (int i = 0; i < arguments->operand_count; i++) {
         osr_buffer_add_format(buffer, "%s%s", i == 0 ? "" : " ", arguments->operands[i]);
+    }
     osr_buffer_add_u8(buffer, '\0');
 }
 
@@ -278,8 +297,9 @@ int osr_run_kb_search(struct osr_context *context, const struct osr_arguments *a
 {
     uint64_t limit;
     int code = osr_arguments_number(arguments, OSR_FLAG_LIMIT, 0, OSR_SEARCH_HITS_MAX, &limit, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     struct osr_buffer query = {0};
     join_operands(&query, arguments);
     Osr__SearchRequest request = OSR__SEARCH_REQUEST__INIT;
@@ -316,8 +336,9 @@ static void write_digest(struct answer *answer, const Osr__DigestResponse *respo
     osr_output_add_field(answer->out, "digest", digest);
     osr_output_add_field(answer->out, "documents", osr_display_number(number, response->documents));
     free(digest);
-    if (response->n_feeds > 0)
+    if (response->n_feeds > 0) {
         osr_output_add_text(answer->out, "\n");
+    }
     for (size_t i = 0; i < response->n_feeds; i++) {
         const Osr__FeedHead *feed = response->feeds[i];
         char *chain = hex_text(feed->chain);
@@ -334,13 +355,15 @@ static int on_digest(void *context, const Osr__Frame *frame, const struct osr_er
 {
     (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_DIGEST_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_KB_DIGEST_REPLY) {
         return OSR_OK;
+    }
     answer->count++;
-    if (answer->json)
+    if (answer->json) {
         osr_output_add_message(answer->out, &frame->kb_digest_reply->base);
-    else
+    } else {
         write_digest(answer, frame->kb_digest_reply);
+    }
     return answer->out->failure.code;
 }
 

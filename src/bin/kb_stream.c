@@ -19,10 +19,11 @@ struct export
 static void export_document(struct export *export, const Osr__Document *document)
 {
     struct osr_output *out = export->out;
-    if (export->is_array)
+    if (export->is_array) {
         osr_output_add_text(out, export->has_written ? ",\n" : "[\n");
-    else if (export->has_written)
+    } else if (export->has_written) {
         osr_output_add_text(out, "\n");
+    }
     export->has_written = true;
     if (export->full) {
         osr_message_encode(OSR_CODEC_JSON, &document->base, &out->buffer);
@@ -37,21 +38,24 @@ static int on_export(void *context, const Osr__Frame *frame, const struct osr_er
 {
     (void)err;
     struct export *export = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY)
+    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY) {
         return OSR_OK;
+    }
     const Osr__ListResponse *response = frame->kb_list_reply;
-    for (size_t i = 0; i < response->n_documents && export->out->failure.code == OSR_OK; i++)
+    for (size_t i = 0; i < response->n_documents && export->out->failure.code == OSR_OK; i++) {
         export_document(export, response->documents[i]);
+    }
     return export->out->failure.code;
 }
 
 /* An array that is not whole stays open: no reader can take it for a whole one. */
 static void end_export(struct export *export)
 {
-    if (export->is_array)
+    if (export->is_array) {
         osr_output_add_text(export->out, export->has_written ? "\n]\n" : "[]\n");
-    else if (export->has_written)
+    } else if (export->has_written) {
         osr_output_add_text(export->out, "\n");
+    }
 }
 
 int osr_run_kb_export(struct osr_context *context, const struct osr_arguments *arguments,
@@ -60,20 +64,23 @@ int osr_run_kb_export(struct osr_context *context, const struct osr_arguments *a
     static const char *const formats[] = {"json", "jsonl", NULL};
     size_t format;
     int code = osr_arguments_choice(arguments, OSR_FLAG_FORMAT, formats, &format, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     struct export export = {.out = &context->out,
                             .is_array = format == 0,
                             .full = osr_arguments_has(arguments, OSR_FLAG_FULL)};
     Osr__ListRequest request = OSR__LIST_REQUEST__INIT;
-    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION))
+    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {
         request.collection = (char *)arguments->values[OSR_FLAG_COLLECTION];
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_KB_LIST;
     frame.kb_list = &request;
     code = osr_context_call(context, &frame, on_export, &export, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         end_export(&export);
+    }
     return code;
 }
 
@@ -89,8 +96,9 @@ static void write_change(struct osr_output *out, const Osr__WatchResponse *chang
 {
     char time[OSR_DISPLAY_TIME_CHARS] = "";
     const Osr__Document *document = change->document;
-    if (document != NULL && document->version != NULL)
+    if (document != NULL && document->version != NULL) {
         osr_display_time(time, document->version->time_ms);
+    }
     struct osr_buffer line = {0};
     osr_buffer_add_format(&line, "%" PRIu64 "  %s  %-6s  ", change->position, time,
                           change->operation == OSR__OPERATION__DELETE ? "delete" : "put");
@@ -109,15 +117,19 @@ static int on_change(void *context, const Osr__Frame *frame, const struct osr_er
 {
     (void)err;
     struct watch *watch = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_WATCH_REPLY || frame->kb_watch_reply->position == 0)
+    if (frame->body_case != OSR__FRAME__BODY_KB_WATCH_REPLY ||
+        frame->kb_watch_reply->position == 0) {
         return OSR_OK;
-    if (watch->json)
+    }
+    if (watch->json) {
         osr_output_add_message(watch->out, &frame->kb_watch_reply->base);
-    else
+    } else {
         write_change(watch->out, frame->kb_watch_reply);
+    }
     int code = osr_output_flush(watch->out, NULL);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         watch->position = frame->kb_watch_reply->position;
+    }
     return code;
 }
 
@@ -127,19 +139,23 @@ int osr_run_kb_watch(struct osr_context *context, const struct osr_arguments *ar
     Osr__WatchRequest request = OSR__WATCH_REQUEST__INIT;
     int code =
         osr_arguments_number(arguments, OSR_FLAG_FROM, 0, UINT64_MAX, &request.from_position, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
-    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION))
+    }
+    if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {
         request.collection = (char *)arguments->values[OSR_FLAG_COLLECTION];
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_KB_WATCH;
     frame.kb_watch = &request;
     struct watch watch = {.out = &context->out, .json = context->json};
     /* Nothing may come for days: only --timeout ends the wait. */
-    if (!osr_arguments_has(arguments, OSR_FLAG_TIMEOUT))
+    if (!osr_arguments_has(arguments, OSR_FLAG_TIMEOUT)) {
         context->timeout_ms = 0;
+    }
     code = osr_context_call(context, &frame, on_change, &watch, err);
-    if (code == OSR_CANCELLED && watch.position > 0)
+    if (code == OSR_CANCELLED && watch.position > 0) {
         osr_err_hint(err, "go on with --from %" PRIu64, watch.position + 1);
+    }
     return code;
 }

@@ -28,14 +28,16 @@ static int on_written(void *context, const Osr__Frame *frame, const struct osr_e
     const struct write *write = context;
     struct osr_output *out = &write->context->out;
     const Osr__PutResponse *response = put_response(frame);
-    if (response == NULL)
+    if (response == NULL) {
         return OSR_OK;
-    if (write->context->json)
+    }
+    if (write->context->json) {
         osr_output_add_message(out, &response->base);
-    else if (write->verb == NULL)
+    } else if (write->verb == NULL) {
         osr_output_add_format(out, "%s\n", response->id);
-    else
+    } else {
         osr_output_add_format(out, "%s %s\n", write->verb, response->id);
+    }
     return out->failure.code;
 }
 
@@ -51,8 +53,9 @@ static int read_acks(const struct osr_arguments *arguments, uint32_t *ret_acks, 
 {
     uint64_t acks;
     int code = osr_arguments_number(arguments, OSR_FLAG_ACKS, 0, OSR_ACKS_MAX, &acks, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         *ret_acks = (uint32_t)acks;
+    }
     return code;
 }
 
@@ -67,19 +70,23 @@ int osr_run_kb_add(struct osr_context *context, const struct osr_arguments *argu
     bool given;
 
     int code = osr_document_set_flags(&document, arguments, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = read_acks(arguments, &put.acks, err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         code = osr_document_read_data(&data, &text, arguments, 0, &given, err);
+    }
     if (code == OSR_OK && !given) {
         code = osr_err_set(err, OSR_INVALID_ARGUMENT, "nothing to add");
         osr_err_hint(err, "give TEXT, or --json VALUE, or '-' for standard input");
     }
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         goto done;
+    }
 
-    if (osr_arguments_has(arguments, OSR_FLAG_ID))
+    if (osr_arguments_has(arguments, OSR_FLAG_ID)) {
         document.id = (char *)arguments->values[OSR_FLAG_ID];
+    }
     document.data = &data;
     put.document = &document;
     put.timeout_ms = context->acks_timeout_ms;
@@ -105,8 +112,10 @@ static int on_current(void *context, const Osr__Frame *frame, const struct osr_e
 {
     (void)err;
     struct update *update = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_GET_REPLY || frame->kb_get_reply->document == NULL)
+    if (frame->body_case != OSR__FRAME__BODY_KB_GET_REPLY ||
+        frame->kb_get_reply->document == NULL) {
         return osr_err_set(update->err, OSR_INTERNAL, "the instance gave no document");
+    }
     /* The copy points into the frame, and is packed before that goes. */
     Osr__Document document = *frame->kb_get_reply->document;
     document.version = NULL; /* the instance knows what the new version supersedes */
@@ -114,11 +123,13 @@ static int on_current(void *context, const Osr__Frame *frame, const struct osr_e
     document.n_supersedes = 0;
     document.source = NULL; /* this version comes from no file */
     document.time_ms = 0;
-    if (update->data != NULL)
+    if (update->data != NULL) {
         document.data = update->data;
+    }
     int code = osr_document_set_flags(&document, update->arguments, update->err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     Osr__UpdateRequest request = OSR__UPDATE_REQUEST__INIT;
     request.document = &document;
     request.acks = update->acks;
@@ -143,8 +154,9 @@ static int send_update(struct update *update, struct osr_err *err)
 {
     Osr__UpdateRequest *request =
         osr__update_request__unpack(NULL, update->request.size, update->request.data);
-    if (request == NULL)
+    if (request == NULL) {
         return osr_err_set(err, OSR_INTERNAL, "cannot read back the request");
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_KB_UPDATE;
     frame.kb_update = request;
@@ -157,8 +169,9 @@ static bool changes_anything(const struct osr_arguments *arguments, bool data_gi
 {
     static const enum osr_flag changing[] = {OSR_FLAG_COLLECTION, OSR_FLAG_KIND, OSR_FLAG_TAG,
                                              OSR_FLAG_AUTHOR, OSR_FLAG_EXPIRES};
-    for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++)
+    for (size_t i = 0; i < sizeof(changing) / sizeof(changing[0]); i++) {
         data_given |= osr_arguments_has(arguments, changing[i]);
+    }
     return data_given;
 }
 
@@ -171,16 +184,19 @@ int osr_run_kb_update(struct osr_context *context, const struct osr_arguments *a
     bool given;
 
     int code = read_acks(arguments, &update.acks, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = osr_document_read_data(&data, &text, arguments, 1, &given, err);
-    if (code == OSR_OK && !changes_anything(arguments, given))
+    }
+    if (code == OSR_OK && !changes_anything(arguments, given)) {
         code = osr_err_set(err, OSR_INVALID_ARGUMENT, "nothing to change: give TEXT or options");
+    }
     if (code == OSR_OK) {
         update.data = given ? &data : NULL;
         code = get_and_change(&update, err);
     }
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = send_update(&update, err);
+    }
     osr_buffer_done(&update.request);
     osr_buffer_done(&text);
     return code;
@@ -193,8 +209,9 @@ int osr_run_kb_delete(struct osr_context *context, const struct osr_arguments *a
     request.id = arguments->operands[0];
     request.timeout_ms = context->acks_timeout_ms;
     int code = read_acks(arguments, &request.acks, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.body_case = OSR__FRAME__BODY_KB_DELETE;
     frame.kb_delete = &request;

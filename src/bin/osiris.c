@@ -34,10 +34,11 @@ static int refuse_command(const char *typed, struct osr_err *err)
 {
     const char *meant = osr_command_suggest(typed);
     osr_err_set(err, OSR_INVALID_ARGUMENT, "no such command: '%s'", typed);
-    if (meant != NULL)
+    if (meant != NULL) {
         osr_err_hint(err, "did you mean '%s'?", meant);
-    else
+    } else {
         osr_err_hint(err, "osiris --help lists the commands");
+    }
     return OSR_INVALID_ARGUMENT;
 }
 
@@ -47,8 +48,9 @@ static int find_command(struct request *request, int *argc, char ***argv, struct
 {
     const char *first = (*argv)[0];
     request->command = osr_command_find(first);
-    if (!osr_command_is_group(first))
+    if (!osr_command_is_group(first)) {
         return request->command != NULL ? OSR_OK : refuse_command(first, err);
+    }
 
     request->group = first;
     int rest_count = *argc;
@@ -56,8 +58,9 @@ static int find_command(struct request *request, int *argc, char ***argv, struct
     struct osr_arguments ignored = {0};
     bool has_more =
         osr_arguments_read_global(&ignored, &rest_count, &rest, NULL) == OSR_OK && rest_count > 0;
-    if (!has_more)
+    if (!has_more) {
         return OSR_OK;
+    }
     char *name = osr_format("%s %s", first, rest[0]);
     const struct osr_command *longer = osr_command_find(name);
     int code = OSR_OK;
@@ -75,8 +78,9 @@ static int check_operands(const struct request *request, struct osr_err *err)
 {
     const struct osr_command *command = request->command;
     int count = request->arguments.operand_count;
-    if (count >= command->operands_min && count <= command->operands_max)
+    if (count >= command->operands_min && count <= command->operands_max) {
         return OSR_OK;
+    }
     bool is_few = count < command->operands_min;
     osr_err_set(err, OSR_INVALID_ARGUMENT, "too %s arguments; wanted is: osiris %s %s",
                 is_few ? "few" : "many", command->name, command->operands);
@@ -88,11 +92,13 @@ static int check_operands(const struct request *request, struct osr_err *err)
 static int read_request(struct request *request, int argc, char **argv, struct osr_err *err)
 {
     int code = osr_arguments_read_global(&request->arguments, &argc, &argv, err);
-    if (code != OSR_OK || argc == 0)
+    if (code != OSR_OK || argc == 0) {
         return code;
+    }
     code = find_command(request, &argc, &argv, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     static const struct osr_flag_help no_flags[] = {{OSR_FLAG_NONE, NULL}};
     const struct osr_flag_help *flags =
         request->command != NULL ? request->command->flags : no_flags;
@@ -102,10 +108,11 @@ static int read_request(struct request *request, int argc, char **argv, struct o
 static void write_help(const struct request *request, struct osr_output *out)
 {
     struct osr_buffer text = {0};
-    if (request->command != NULL)
+    if (request->command != NULL) {
         osr_help_write_command(&text, request->command);
-    else
+    } else {
         osr_help_write(&text, request->group);
+    }
     osr_output_add(out, osr_buffer_slice(&text));
     osr_buffer_done(&text);
 }
@@ -114,19 +121,22 @@ static int run_command(struct osr_context *context, const struct request *reques
                        struct osr_err *err)
 {
     int code = check_operands(request, err);
-    if (code == OSR_OK)
+    if (code == OSR_OK) {
         code = osr_context_init(context, &request->arguments, err);
-    if (code == OSR_OK)
+    }
+    if (code == OSR_OK) {
         code = request->command->run(context, &request->arguments, err);
+    }
     return code;
 }
 
 static int refuse_missing_command(const struct request *request, struct osr_err *err)
 {
-    if (request->group != NULL)
+    if (request->group != NULL) {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "which command of '%s'?", request->group);
-    else
+    } else {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "which command?");
+    }
     osr_err_hint(err, "osiris --help lists them");
     return OSR_INVALID_ARGUMENT;
 }
@@ -135,16 +145,18 @@ static int run(struct osr_context *context, int argc, char **argv, struct osr_er
 {
     struct request request = {0};
     int code = read_request(&request, argc, argv, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
-    if (osr_arguments_has(&request.arguments, OSR_FLAG_HELP))
+    }
+    if (osr_arguments_has(&request.arguments, OSR_FLAG_HELP)) {
         write_help(&request, &context->out);
-    else if (osr_arguments_has(&request.arguments, OSR_FLAG_VERSION))
+    } else if (osr_arguments_has(&request.arguments, OSR_FLAG_VERSION)) {
         osr_output_add_text(&context->out, "osiris " OSR_VERSION "\n");
-    else if (request.command == NULL)
+    } else if (request.command == NULL) {
         return refuse_missing_command(&request, err);
-    else
+    } else {
         code = run_command(context, &request, err);
+    }
     return code;
 }
 
@@ -153,9 +165,9 @@ static int run(struct osr_context *context, int argc, char **argv, struct osr_er
 static void open_standard_files(void)
 {
     int fd;
-    do
+    do {
         fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
     close(fd);
 }
 
@@ -174,10 +186,12 @@ int main(int argc, char **argv)
         err = context.out.failure;
         code = err.code;
     }
-    if (context.out.reader_gone)
+    if (context.out.reader_gone) {
         code = OSR_OK;
-    if (code != OSR_OK)
+    }
+    if (code != OSR_OK) {
         report(&err);
+    }
     osr_context_done(&context);
     return osr_code_info((enum osr_code)code)->exit_status;
 }

@@ -70,8 +70,9 @@ static int report(const struct osr_err *err)
     const struct osr_code_info *info = osr_code_info(err->code);
 
     fprintf(stderr, "osirisd: %s: %s\n", info->name, err->message);
-    if (err->hint[0] != '\0')
+    if (err->hint[0] != '\0') {
         fprintf(stderr, "hint: %s\n", err->hint);
+    }
     return info->exit_status;
 }
 
@@ -105,8 +106,9 @@ static void on_signal(uv_signal_t *handle, int number)
     /* One asks; a second one of the same kind ends the process at once, as without us. */
     uv_signal_stop(handle);
     signals->stop_asked = true;
-    if (signals->instance != NULL)
+    if (signals->instance != NULL) {
         osr_instance_stop(signals->instance);
+    }
 }
 
 static void watch_signal(struct signals *signals, uv_loop_t *loop, uv_signal_t *handle, int number)
@@ -124,11 +126,13 @@ static int serve(uv_loop_t *loop, const struct osr_config *config, const struct 
 {
     struct osr_instance *instance;
     int code = osr_instance_open(loop, config, trace, &instance, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     signals->instance = instance;
-    if (!signals->stop_asked)
+    if (!signals->stop_asked) {
         code = osr_instance_run(instance, err);
+    }
     signals->instance = NULL; /* closing it runs the loop: what comes now comes too late */
     osr_instance_close(instance);
     return code;
@@ -143,9 +147,10 @@ static int run(const struct osr_config *config, struct osr_err *err)
     uv_loop_t loop;
 
     int result = uv_loop_init(&loop);
-    if (result != 0)
+    if (result != 0) {
         return (int)osr_err_set(err, OSR_INTERNAL, "cannot make an event loop: %s",
                                 uv_strerror(result));
+    }
     watch_signal(&signals, &loop, &signals.terminate, SIGTERM);
     watch_signal(&signals, &loop, &signals.interrupt, SIGINT);
     int code = serve(&loop, config, &trace, &signals, err);
@@ -162,8 +167,9 @@ int main(int argc, char **argv)
     enum osr_config_action action;
     struct osr_err err;
 
-    if (osr_config_read(argc, argv, &config, &action, &err) != 0)
+    if (osr_config_read(argc, argv, &config, &action, &err) != 0) {
         return report(&err);
+    }
     if (action == OSR_CONFIG_SHOW_HELP) {
         char *help = osr_config_help();
         fputs(help, stdout);

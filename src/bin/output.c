@@ -17,8 +17,9 @@ void osr_output_init(struct osr_output *output, int fd)
     *output = (struct osr_output){.fd = fd, .columns = SIZE_MAX};
     output->is_terminal = isatty(fd) == 1;
     struct winsize size;
-    if (output->is_terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+    if (output->is_terminal && ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
         output->columns = size.ws_col;
+    }
 }
 
 void osr_output_done(struct osr_output *output)
@@ -29,10 +30,11 @@ void osr_output_done(struct osr_output *output)
 static void set_failure(struct osr_output *output, int errno_value)
 {
     output->reader_gone = errno_value == EPIPE;
-    if (errno_value == EPIPE || errno_value == EINTR)
+    if (errno_value == EPIPE || errno_value == EINTR) {
         osr_err_set(&output->failure, OSR_CANCELLED, "interrupted");
-    else
+    } else {
         osr_err_errno(&output->failure, OSR_IO, errno_value, "cannot write the output");
+    }
 }
 
 static void write_out(struct osr_output *output)
@@ -40,18 +42,20 @@ static void write_out(struct osr_output *output)
     size_t at = 0;
     while (at < output->buffer.size && output->failure.code == OSR_OK) {
         ssize_t written = write(output->fd, output->buffer.data + at, output->buffer.size - at);
-        if (written >= 0)
+        if (written >= 0) {
             at += (size_t)written;
-        else if (errno != EINTR || osr_interrupt_is_pending())
+        } else if (errno != EINTR || osr_interrupt_is_pending()) {
             set_failure(output, errno);
+        }
     }
     output->buffer.size = 0;
 }
 
 static void write_out_if_large(struct osr_output *output)
 {
-    if (output->buffer.size >= PIECE_BYTES)
+    if (output->buffer.size >= PIECE_BYTES) {
         write_out(output);
+    }
 }
 
 void osr_output_add(struct osr_output *output, struct osr_slice bytes)
@@ -72,8 +76,9 @@ void osr_output_add_format(struct osr_output *output, const char *format, ...)
     va_start(arguments, format);
     int length = vasprintf(&text, format, arguments);
     va_end(arguments);
-    if (length >= 0)
+    if (length >= 0) {
         osr_output_add_text(output, text);
+    }
     free(text);
 }
 
@@ -95,7 +100,8 @@ void osr_output_add_field(struct osr_output *output, const char *name, const cha
 int osr_output_flush(struct osr_output *output, struct osr_err *err)
 {
     write_out(output);
-    if (output->failure.code != OSR_OK && err != NULL)
+    if (output->failure.code != OSR_OK && err != NULL) {
         *err = output->failure;
+    }
     return output->failure.code;
 }

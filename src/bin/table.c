@@ -39,8 +39,9 @@ static void measure_sample(struct osr_table *table)
     }
     for (size_t i = 0; i < table->column_count; i++) {
         bool left_out = table->widths[i] == 0 && (table->columns[i].flags & OSR_COLUMN_OPTIONAL);
-        if (!left_out)
+        if (!left_out) {
             table->widths[i] = larger(table->widths[i], strlen(table->columns[i].title));
+        }
     }
 }
 
@@ -48,8 +49,9 @@ static size_t total_width(const struct osr_table *table)
 {
     size_t total = 0;
     for (size_t i = 0; i < table->column_count; i++) {
-        if (table->widths[i] > 0)
+        if (table->widths[i] > 0) {
             total += table->widths[i] + (total > 0 ? GAP_COLUMNS : 0);
+        }
     }
     return total;
 }
@@ -61,8 +63,9 @@ static size_t *widest(struct osr_table *table)
     for (size_t i = 0; i < table->column_count; i++) {
         bool can_give =
             !(table->columns[i].flags & OSR_COLUMN_WHOLE) && table->widths[i] > COLUMN_WIDTH_MIN;
-        if (can_give && (found == NULL || table->widths[i] > *found))
+        if (can_give && (found == NULL || table->widths[i] > *found)) {
             found = &table->widths[i];
+        }
     }
     return found;
 }
@@ -70,8 +73,9 @@ static size_t *widest(struct osr_table *table)
 static void shrink_to_terminal(struct osr_table *table)
 {
     size_t *giving;
-    while (total_width(table) > table->output->columns && (giving = widest(table)) != NULL)
+    while (total_width(table) > table->output->columns && (giving = widest(table)) != NULL) {
         (*giving)--;
+    }
 }
 
 static void add_spaces(struct osr_buffer *line, size_t count)
@@ -90,13 +94,16 @@ static void add_fitted(const struct osr_table *table, struct osr_buffer *line, s
     size_t padding = cell_width < width ? width - cell_width : 0;
     bool is_cut =
         cell_width > width && !(flags & OSR_COLUMN_WHOLE) && table->output->columns != SIZE_MAX;
-    if (flags & OSR_COLUMN_RIGHT)
+    if (flags & OSR_COLUMN_RIGHT) {
         add_spaces(line, padding);
+    }
     osr_buffer_add(line, cell.data, is_cut ? osr_display_fit(cell, width - 1) : cell.size);
-    if (is_cut)
+    if (is_cut) {
         osr_buffer_add_text(line, ELLIPSIS);
-    if (!(flags & OSR_COLUMN_RIGHT))
+    }
+    if (!(flags & OSR_COLUMN_RIGHT)) {
         add_spaces(line, padding);
+    }
 }
 
 /* One row; the titles where `at` is NULL, else the cells from *at on. */
@@ -106,14 +113,17 @@ static void write_row(struct osr_table *table, size_t *at)
     for (size_t i = 0; i < table->column_count; i++) {
         struct osr_slice cell =
             at == NULL ? osr_slice_text(table->columns[i].title) : next_cell(table, at);
-        if (table->widths[i] == 0)
+        if (table->widths[i] == 0) {
             continue;
-        if (line.size > 0)
+        }
+        if (line.size > 0) {
             add_spaces(&line, GAP_COLUMNS);
+        }
         add_fitted(table, &line, i, cell);
     }
-    while (line.size > 0 && line.data[line.size - 1] == ' ')
+    while (line.size > 0 && line.data[line.size - 1] == ' ') {
         line.size--;
+    }
     osr_buffer_add_u8(&line, '\n');
     osr_output_add(table->output, osr_buffer_slice(&line));
     osr_buffer_done(&line);
@@ -128,8 +138,9 @@ static void write_rows(struct osr_table *table)
         table->measured = true;
     }
     size_t at = 0;
-    for (size_t row = 0; row < table->row_count; row++)
+    for (size_t row = 0; row < table->row_count; row++) {
         write_row(table, &at);
+    }
     table->row_count = 0;
     table->cells.size = 0;
 }
@@ -137,23 +148,27 @@ static void write_rows(struct osr_table *table)
 static void end_cell(struct osr_table *table)
 {
     osr_buffer_add_u8(&table->cells, '\0');
-    if (++table->cell_count < table->column_count)
+    if (++table->cell_count < table->column_count) {
         return;
+    }
     table->cell_count = 0;
     table->row_count++;
-    if (table->measured || table->row_count == OSR_TABLE_SAMPLE_ROWS)
+    if (table->measured || table->row_count == OSR_TABLE_SAMPLE_ROWS) {
         write_rows(table);
+    }
 }
 
 /* Keeps a cell that begins at `begin` within its limit, without cutting a character. */
 static void limit_cell(struct osr_table *table, size_t begin)
 {
     size_t size = table->cells.size - begin;
-    if (size <= OSR_TABLE_CELL_BYTES_MAX)
+    if (size <= OSR_TABLE_CELL_BYTES_MAX) {
         return;
+    }
     size = OSR_TABLE_CELL_BYTES_MAX;
-    while (size > 0 && (table->cells.data[begin + size] & 0xc0) == 0x80)
+    while (size > 0 && (table->cells.data[begin + size] & 0xc0) == 0x80) {
         size--;
+    }
     table->cells.size = begin + size;
     osr_buffer_add_text(&table->cells, ELLIPSIS);
 }
@@ -188,7 +203,8 @@ void osr_table_add_data(struct osr_table *table, const Osr__Json *data)
 void osr_table_finish(struct osr_table *table)
 {
     assert(table->cell_count == 0);
-    if (table->row_count > 0)
+    if (table->row_count > 0) {
         write_rows(table);
+    }
     osr_buffer_done(&table->cells);
 }

@@ -42,12 +42,13 @@ struct osr_client {
 static int codec_of(const struct osr_url *url, enum osr_codec *ret_codec, struct osr_err *err)
 {
     const char *name = osr_url_parameter(url, "codec");
-    if (name == NULL || strcmp(name, "protobuf") == 0)
+    if (name == NULL || strcmp(name, "protobuf") == 0) {
         *ret_codec = OSR_CODEC_PROTOBUF;
-    else if (strcmp(name, "json") == 0)
+    } else if (strcmp(name, "json") == 0) {
         *ret_codec = OSR_CODEC_JSON;
-    else
+    } else {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "%s: codec is json or protobuf", url->text);
+    }
     return OSR_OK;
 }
 
@@ -56,17 +57,20 @@ int osr_client_connect(const struct osr_url *url, uint32_t timeout_ms,
 {
     enum osr_codec codec = OSR_CODEC_PROTOBUF;
     int code = codec_of(url, &codec, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
 
     int interrupt_pipe[2];
-    if (pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0)
+    if (pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
         return osr_err_errno(err, OSR_IO, errno, "cannot make a pipe");
+    }
 
     int fd;
     code = osr_dial_blocking(url, timeout_ms, &fd, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         goto fail_dial;
+    }
 
     struct osr_client *client = osr_alloc(sizeof(*client));
     client->fd = fd;
@@ -88,16 +92,18 @@ fail_dial:
 
 void osr_client_close(struct osr_client *client)
 {
-    if (client == NULL)
+    if (client == NULL) {
         return;
+    }
     close(client->fd);
     close(client->interrupt_read);
     close(client->interrupt_write);
     size_t cursor = 0;
     struct osr_slice request_id;
     void *call;
-    while (osr_map_next(client->calls, &cursor, &request_id, &call))
+    while (osr_map_next(client->calls, &cursor, &request_id, &call)) {
         free(call);
+    }
     osr_map_destroy(client->calls);
     osr_arena_destroy(client->arena);
     osr_stream_done(&client->received);
@@ -144,14 +150,16 @@ static void deliver(struct osr_client *client, struct call *call, const Osr__Fra
     client->delivering = true;
     int cancelled = call->on_reply(call->context, frame, err);
     client->delivering = false;
-    if (cancelled != 0 || err != NULL || frame->end)
+    if (cancelled != 0 || err != NULL || frame->end) {
         forget_call(client, find_call(client, request_id));
+    }
 }
 
 static int fail_with_earlier(const struct osr_client *client, struct osr_err *err)
 {
-    if (err != NULL)
+    if (err != NULL) {
         *err = client->failure;
+    }
     return client->failure.code;
 }
 
@@ -162,8 +170,9 @@ static int end_connection(struct osr_client *client, struct osr_err *err)
     size_t cursor = 0;
     struct osr_slice request_id;
     void *call;
-    while (osr_map_next(client->calls, &cursor, &request_id, &call))
+    while (osr_map_next(client->calls, &cursor, &request_id, &call)) {
         deliver(client, call, NULL, &client->failure);
+    }
     return fail_with_earlier(client, err);
 }
 
@@ -171,8 +180,9 @@ static void error_of_frame(const Osr__Error *error, struct osr_err *ret_err)
 {
     enum osr_code code = error->code == OSR__CODE__OK ? OSR_INTERNAL : (enum osr_code)error->code;
     osr_err_set(ret_err, code, "%s", error->message);
-    if (error->hint[0] != '\0')
+    if (error->hint[0] != '\0') {
         osr_err_hint(ret_err, "%s", error->hint);
+    }
 }
 
 static void answer_ping(struct osr_client *client, const Osr__Ping *ping)
@@ -198,8 +208,9 @@ static int handle_frame(struct osr_client *client, const Osr__Frame *frame)
         return client->failure.code;
     }
     struct call *call = find_call(client, frame->request_id);
-    if (call == NULL)
+    if (call == NULL) {
         return OSR_OK; /* cancelled, or nothing that a caller asked for */
+    }
     struct osr_err err;
     if (is_error) {
         error_of_frame(frame->error, &err);
@@ -216,8 +227,9 @@ static void handle_unknown_type(struct osr_client *client, uint64_t request_id,
                                 const struct osr_err *err)
 {
     struct call *call = find_call(client, request_id);
-    if (call != NULL)
+    if (call != NULL) {
         deliver(client, call, NULL, err);
+    }
 }
 
 /* Takes the next whole frame out of what was received; *ret_any tells whether there was one. */
@@ -226,8 +238,9 @@ static int handle_next(struct osr_client *client, bool *ret_any)
     struct osr_slice bytes;
     int code = osr_stream_next(&client->received, &bytes, &client->failure);
     *ret_any = code == OSR_OK && bytes.size > 0;
-    if (!*ret_any)
+    if (!*ret_any) {
         return code;
+    }
     osr_arena_reset(client->arena);
     Osr__Frame *frame;
     uint64_t request_id = 0;
@@ -251,10 +264,11 @@ static bool is_transient(int errno_value)
 
 static int set_connection_lost(struct osr_client *client, int errno_value)
 {
-    if (errno_value == 0 || errno_value == ECONNRESET || errno_value == EPIPE)
+    if (errno_value == 0 || errno_value == ECONNRESET || errno_value == EPIPE) {
         osr_err_set(&client->failure, OSR_UNAVAILABLE, "the instance closed the connection");
-    else
+    } else {
         osr_err_errno(&client->failure, OSR_IO, errno_value, "connection to the instance");
+    }
     osr_err_hint(&client->failure, "see what osirisd has to say, then try again");
     return client->failure.code;
 }
@@ -265,8 +279,9 @@ static int send_some(struct osr_client *client)
     ssize_t sent = send(client->fd, unsent->data + client->unsent_at,
                         unsent->size - client->unsent_at, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
-        if (is_transient(errno))
+        if (is_transient(errno)) {
             return OSR_OK;
+        }
         /* What made the instance hang up may still stand in the input: it explains more. */
         if (errno == EPIPE || errno == ECONNRESET) {
             unsent->size = client->unsent_at = 0;
@@ -286,10 +301,12 @@ static int send_some(struct osr_client *client)
 int osr_client_send(struct osr_client *client, Osr__Frame *request, osr_client_reply *on_reply,
                     void *context, struct osr_err *err)
 {
-    if (client->failure.code != OSR_OK)
+    if (client->failure.code != OSR_OK) {
         return fail_with_earlier(client, err);
-    if (osr_map_count(client->calls) >= OSR_CLIENT_OUTSTANDING_MAX)
+    }
+    if (osr_map_count(client->calls) >= OSR_CLIENT_OUTSTANDING_MAX) {
         return osr_err_set(err, OSR_BUSY, "%d calls are under way", OSR_CLIENT_OUTSTANDING_MAX);
+    }
 
     struct call *call = osr_alloc(sizeof(*call));
     call->request_id = ++client->last_request_id;
@@ -309,20 +326,22 @@ static int receive_some(struct osr_client *client)
     struct osr_buffer *input = &client->received.input;
     uint8_t *room = osr_buffer_reserve(input, RECEIVE_BYTES);
     ssize_t received = recv(client->fd, room, RECEIVE_BYTES, MSG_DONTWAIT);
-    if (received > 0)
+    if (received > 0) {
         input->size += (size_t)received;
-    else if (received == 0)
+    } else if (received == 0) {
         return set_connection_lost(client, 0);
-    else if (!is_transient(errno))
+    } else if (!is_transient(errno)) {
         return set_connection_lost(client, errno);
+    }
     return OSR_OK;
 }
 
 /* -1: for ever. */
 static int poll_timeout(uint64_t deadline_ms, uint64_t now)
 {
-    if (deadline_ms == UINT64_MAX)
+    if (deadline_ms == UINT64_MAX) {
         return -1;
+    }
     uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
     return left > INT32_MAX ? INT32_MAX : (int)left;
 }
@@ -355,21 +374,26 @@ static int wait_once(struct osr_client *client, struct waiting *waiting, int tim
     };
     int ready = poll(fds, 3, timeout);
     if (ready < 0) {
-        if (errno == EINTR)
+        if (errno == EINTR) {
             return OSR_OK;
+        }
         osr_err_errno(&client->failure, OSR_INTERNAL, errno, "poll");
         return end_connection(client, err);
     }
-    if (ready == 0)
+    if (ready == 0) {
         return osr_err_set(err, OSR_TIMEOUT, "the instance did not answer in time");
-    if (fds[0].revents != 0)
+    }
+    if (fds[0].revents != 0) {
         return take_interrupt(client, err);
+    }
     waiting->moved = fds[1].revents != 0;
     waiting->extra_readable = fds[2].revents != 0;
-    if ((fds[1].revents & POLLOUT) != 0 && send_some(client) != OSR_OK)
+    if ((fds[1].revents & POLLOUT) != 0 && send_some(client) != OSR_OK) {
         return end_connection(client, err);
-    if ((fds[1].revents & ~POLLOUT) != 0 && receive_some(client) != OSR_OK)
+    }
+    if ((fds[1].revents & ~POLLOUT) != 0 && receive_some(client) != OSR_OK) {
         return end_connection(client, err);
+    }
     return OSR_OK;
 }
 
@@ -379,22 +403,27 @@ static int run(struct osr_client *client, size_t outstanding, int extra_fd, uint
                struct osr_err *err)
 {
     assert(!client->delivering);
-    if (client->failure.code != OSR_OK)
+    if (client->failure.code != OSR_OK) {
         return end_connection(client, err);
+    }
     struct waiting waiting = {.extra_fd = extra_fd};
     uint64_t deadline_ms = timeout_ms == 0 ? UINT64_MAX : osr_monotonic_ms() + timeout_ms;
     while (extra_fd >= 0 ? !waiting.extra_readable : osr_map_count(client->calls) > outstanding) {
         bool any;
-        if (handle_next(client, &any) != OSR_OK)
+        if (handle_next(client, &any) != OSR_OK) {
             return end_connection(client, err);
-        if (any)
+        }
+        if (any) {
             continue;
+        }
         uint64_t now = deadline_ms == UINT64_MAX ? 0 : osr_monotonic_ms();
         int code = wait_once(client, &waiting, poll_timeout(deadline_ms, now), err);
-        if (code != OSR_OK)
+        if (code != OSR_OK) {
             return code;
-        if (waiting.moved && timeout_ms != 0 && extra_fd < 0)
+        }
+        if (waiting.moved && timeout_ms != 0 && extra_fd < 0) {
             deadline_ms = osr_monotonic_ms() + timeout_ms;
+        }
     }
     return OSR_OK;
 }
@@ -426,8 +455,9 @@ static int on_single_reply(void *context, const Osr__Frame *frame, const struct 
         single->error = *err;
         return 0;
     }
-    if (single->on_reply != NULL)
+    if (single->on_reply != NULL) {
         single->cancelled = single->on_reply(single->context, frame, NULL);
+    }
     return single->cancelled;
 }
 
@@ -437,18 +467,23 @@ int osr_client_call(struct osr_client *client, Osr__Frame *request, osr_client_r
     assert(osr_client_outstanding(client) == 0);
     struct single_call single = {.on_reply = on_reply, .context = context};
     int code = osr_client_send(client, request, on_single_reply, &single, err);
-    if (code != OSR_OK)
+    if (code != OSR_OK) {
         return code;
+    }
     code = osr_client_run(client, 0, timeout_ms, err);
     /* TIMEOUT or CANCELLED leave the call under way, but `single` goes with this function. */
     struct call *call = find_call(client, request->request_id);
-    if (call != NULL)
+    if (call != NULL) {
         forget_call(client, call);
-    if (code != OSR_OK)
+    }
+    if (code != OSR_OK) {
         return code;
-    if (single.cancelled != 0)
+    }
+    if (single.cancelled != 0) {
         return single.cancelled;
-    if (single.error.code != OSR_OK && err != NULL)
+    }
+    if (single.error.code != OSR_OK && err != NULL) {
         *err = single.error;
+    }
     return single.error.code;
 }

@@ -35,8 +35,9 @@ int osr_access_check(enum osr_role role, enum osr_permission permission, const c
                      struct osr_err *err)
 {
     assert(role < OSR_ROLE_COUNT && permission < OSR_MAY_COUNT);
-    if ((roles[role].may & 1u << permission) != 0)
+    if ((roles[role].may & 1u << permission) != 0) {
         return 0;
+    }
     osr_err_set(err, OSR_PERMISSION_DENIED, "%s may not use %s", roles[role].name, what);
     osr_err_hint(err, "%s", remedies[permission]);
     return OSR_PERMISSION_DENIED;

@@ -15,8 +15,9 @@ struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *
     call->bytes = bytes;
     struct osr_call **first = osr_session_calls(session);
     call->next = *first;
-    if (call->next != NULL)
+    if (call->next != NULL) {
         call->next->previous = call;
+    }
     *first = call;
     osr_session_request_begins(session, bytes);
     return call;
@@ -32,17 +33,21 @@ void osr_call_await(struct osr_call *call, struct osr_query *query)
 /* The session no longer knows the call. */
 static void detach(struct osr_call *call)
 {
-    if (call->session == NULL)
+    if (call->session == NULL) {
         return;
-    if (call->is_counted)
+    }
+    if (call->is_counted) {
         osr_session_query_ends(call->session);
+    }
     osr_session_request_ends(call->session, call->bytes);
-    if (call->previous != NULL)
+    if (call->previous != NULL) {
         call->previous->next = call->next;
-    else
+    } else {
         *osr_session_calls(call->session) = call->next;
-    if (call->next != NULL)
+    }
+    if (call->next != NULL) {
         call->next->previous = call->previous;
+    }
     call->next = call->previous = NULL;
     call->session = NULL;
 }
@@ -58,8 +63,9 @@ static void destroy(struct osr_call *call)
 
 static void send_reply(struct osr_call *call, ProtobufCMessage *message, bool end)
 {
-    if (call->session == NULL)
+    if (call->session == NULL) {
         return;
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     frame.request_id = call->request_id;
     frame.end = end;
@@ -75,16 +81,18 @@ void osr_call_reply(struct osr_call *call, ProtobufCMessage *message)
 
 void osr_call_fail(struct osr_call *call, const struct osr_err *err)
 {
-    if (call->session != NULL)
+    if (call->session != NULL) {
         osr_session_error(call->session, call->request_id, err);
+    }
     destroy(call);
 }
 
 void osr_call_stream(struct osr_call *call, ProtobufCMessage *message)
 {
     send_reply(call, message, false);
-    if (call->query != NULL && osr_session_is_full(call->session))
+    if (call->query != NULL && osr_session_is_full(call->session)) {
         osr_query_pause(call->query, true);
+    }
 }
 
 static ProtobufCMessage *copy(struct osr_arena *arena, const ProtobufCMessage *message)
@@ -115,8 +123,9 @@ bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item)
 void osr_call_clear_items(struct osr_call *call)
 {
     call->item_count = 0;
-    if (call->arena != NULL)
+    if (call->arena != NULL) {
         osr_arena_reset(call->arena);
+    }
 }
 
 void osr_calls_resume(struct osr_session *session)
@@ -124,16 +133,18 @@ void osr_calls_resume(struct osr_session *session)
     struct osr_call *next;
     for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = next) {
         next = call->next; /* this one may come to its end */
-        if (call->query != NULL)
+        if (call->query != NULL) {
             osr_query_pause(call->query, false);
+        }
     }
 }
 
 uint32_t osr_calls_endless(struct osr_session *session)
 {
     uint32_t count = 0;
-    for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = call->next)
+    for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = call->next) {
         count += call->is_endless;
+    }
     return count;
 }
 
@@ -142,8 +153,9 @@ void osr_calls_end(struct osr_session *session)
     struct osr_call *next;
     for (struct osr_call *call = *osr_session_calls(session); call != NULL; call = next) {
         next = call->next;
-        if (!call->is_endless)
+        if (!call->is_endless) {
             continue;
+        }
         osr_query_cancel(call->query);
         destroy(call);
     }
@@ -155,8 +167,9 @@ void osr_calls_abandon(struct osr_session *session)
     while ((call = *osr_session_calls(session)) != NULL) {
         struct osr_query *query = call->query;
         detach(call);
-        if (query == NULL)
+        if (query == NULL) {
             continue; /* its answer finds nobody, and ends it */
+        }
         osr_query_cancel(query);
         destroy(call);
     }

@@ -43,8 +43,9 @@ static int refuse_unknown_flag(struct osr_err *err, const char *name)
     const char *nearest = osr_option_nearest(name);
 
     refuse_flag(err, name, "unknown flag");
-    if (nearest != NULL)
+    if (nearest != NULL) {
         osr_err_hint(err, "did you mean '--%s'?", nearest);
+    }
     return OSR_INVALID_ARGUMENT;
 }
 
@@ -60,12 +61,14 @@ static struct argument take_apart(const char *text)
     struct argument argument = {.value = strchr(text, '=')};
     size_t size = argument.value != NULL ? (size_t)(argument.value - text) : strlen(text);
 
-    if (size >= sizeof argument.name)
+    if (size >= sizeof argument.name) {
         size = sizeof argument.name - 1;
+    }
     memcpy(argument.name, text, size);
     argument.name[size] = '\0';
-    if (argument.value != NULL)
+    if (argument.value != NULL) {
         argument.value++;
+    }
     return argument;
 }
 
@@ -77,17 +80,20 @@ static int take_value(const struct argument *argument, int argc, char *const *ar
         *ret_value = argument->value;
         return 0;
     }
-    if (*at + 1 >= argc)
+    if (*at + 1 >= argc) {
         return refuse_flag(err, argument->name, "a value must follow");
+    }
     *ret_value = argv[++*at];
     return 0;
 }
 
 static bool was_given(const struct command_line *line, const struct osr_option *option)
 {
-    for (size_t i = 0; i < line->count; i++)
-        if (line->flags[i].option == option)
+    for (size_t i = 0; i < line->count; i++) {
+        if (line->flags[i].option == option) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -98,16 +104,20 @@ static int read_option(struct command_line *line, const struct argument *argumen
     const char *value = "true";
     int code = 0;
 
-    if (option == NULL)
+    if (option == NULL) {
         return refuse_unknown_flag(err, argument->name);
-    if (!osr_option_is_list(option) && was_given(line, option))
+    }
+    if (!osr_option_is_list(option) && was_given(line, option)) {
         return refuse_flag(err, option->name, "given twice");
-    if (option->kind != OSR_OPTION_BOOLEAN)
+    }
+    if (option->kind != OSR_OPTION_BOOLEAN) {
         code = take_value(argument, argc, argv, at, &value, err);
-    else if (argument->value != NULL)
+    } else if (argument->value != NULL) {
         value = argument->value;
-    if (code == 0)
+    }
+    if (code == 0) {
         line->flags[line->count++] = (struct flag){option, value};
+    }
     return code;
 }
 
@@ -124,14 +134,17 @@ static int read_argument(struct command_line *line, int argc, char *const *argv,
         line->action = OSR_CONFIG_SHOW_VERSION;
         return 0;
     }
-    if (strncmp(text, "--", 2) != 0 || text[2] == '\0')
+    if (strncmp(text, "--", 2) != 0 || text[2] == '\0') {
         return refuse_word(err, text);
+    }
 
     struct argument argument = take_apart(text + 2);
-    if (strcmp(argument.name, "config") != 0)
+    if (strcmp(argument.name, "config") != 0) {
         return read_option(line, &argument, argc, argv, at, err);
-    if (line->file != NULL)
+    }
+    if (line->file != NULL) {
         return refuse_flag(err, "config", "given twice");
+    }
     return take_value(&argument, argc, argv, at, &line->file, err);
 }
 
@@ -140,8 +153,9 @@ static int read_command_line(struct command_line *line, int argc, char *const *a
 {
     for (int at = 1; at < argc && line->action == OSR_CONFIG_RUN; at++) {
         int code = read_argument(line, argc, argv, &at, err);
-        if (code != 0)
+        if (code != 0) {
             return code;
+        }
     }
     return 0;
 }
@@ -149,13 +163,15 @@ static int read_command_line(struct command_line *line, int argc, char *const *a
 static int apply_flags(const struct command_line *line, struct osr_config *config,
                        struct osr_err *err)
 {
-    for (size_t i = 0; i < line->count; i++)
+    for (size_t i = 0; i < line->count; i++) {
         osr_option_clear(line->flags[i].option, config);
+    }
     for (size_t i = 0; i < line->count; i++) {
         const struct flag *flag = &line->flags[i];
         int code = osr_option_set(flag->option, config, flag->value, err);
-        if (code != 0)
+        if (code != 0) {
             return osr_err_prefix(err, "--%s", flag->option->name);
+        }
     }
     return 0;
 }
@@ -167,8 +183,9 @@ static char *default_name(void)
 {
     char name[OSR_NAME_BYTES_MAX + 1] = "";
 
-    if (gethostname(name, sizeof name) != 0)
+    if (gethostname(name, sizeof name) != 0) {
         return osr_strdup("osiris");
+    }
     name[sizeof name - 1] = '\0';
     struct osr_slice text = osr_slice_text(name);
     bool is_usable = text.size > 0 && osr_utf8_is_valid(text) && osr_text_is_plain(text);
@@ -177,10 +194,12 @@ static char *default_name(void)
 
 static int fill_in_defaults(struct osr_config *config, struct osr_err *err)
 {
-    if (config->name == NULL)
+    if (config->name == NULL) {
         config->name = default_name();
-    if (config->cluster == NULL)
+    }
+    if (config->cluster == NULL) {
         config->cluster = osr_strdup("osiris");
+    }
     return config->data == NULL ? osr_folder_default(&config->data, err) : 0;
 }
 
@@ -195,8 +214,9 @@ bool osr_config_is_seed(const struct osr_url *url)
 static int check_listener(const struct osr_config *config, const struct osr_url *url,
                           struct osr_err *err)
 {
-    if (osr_url_is_loopback(url))
+    if (osr_url_is_loopback(url)) {
         return 0;
+    }
     if (osr_config_is_seed(url)) {
         osr_err_set(err, OSR_CONFIG,
                     "listen: %s: a listener for seed programs must be on loopback, because they "
@@ -205,8 +225,9 @@ static int check_listener(const struct osr_config *config, const struct osr_url 
         osr_err_hint(err, "listen at tcp://127.0.0.1:%u?peer=seed", url->port);
         return OSR_CONFIG;
     }
-    if (config->insecure)
+    if (config->insecure) {
         return 0;
+    }
     osr_err_set(err, OSR_CONFIG,
                 "listen: %s: everybody who reaches it from another machine could read everything "
                 "and add to it, unencrypted",
@@ -220,24 +241,29 @@ static int check_listener(const struct osr_config *config, const struct osr_url 
 
 static int check_peer(const struct osr_url *url, struct osr_err *err)
 {
-    if (osr_config_is_seed(url) && strcmp(url->scheme, "tcp") != 0)
+    if (osr_config_is_seed(url) && strcmp(url->scheme, "tcp") != 0) {
         return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: seed programs are reached by tcp://",
                                 url->text);
-    if (osr_url_parameter(url, "settle_ms") != NULL && !osr_config_is_seed(url))
+    }
+    if (osr_url_parameter(url, "settle_ms") != NULL && !osr_config_is_seed(url)) {
         return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: settle_ms goes with peer=seed only",
                                 url->text);
-    if (strcmp(url->scheme, "tcp") == 0 && url->port == 0)
+    }
+    if (strcmp(url->scheme, "tcp") == 0 && url->port == 0) {
         return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: port 0 cannot be dialled", url->text);
+    }
     return 0;
 }
 
 static int check_files(const struct osr_config *config, struct osr_err *err)
 {
-    for (size_t i = 0; config->mirror != NULL && i < config->follow_file_count; i++)
-        if (strcmp(config->mirror, config->follow_file[i]) == 0)
+    for (size_t i = 0; config->mirror != NULL && i < config->follow_file_count; i++) {
+        if (strcmp(config->mirror, config->follow_file[i]) == 0) {
             return (int)osr_err_set(err, OSR_CONFIG,
                                     "mirror: %s is a follow-file, too: it would follow itself",
                                     config->mirror);
+        }
+    }
     return 0;
 }
 
@@ -246,9 +272,10 @@ static int check_data(const struct osr_config *config, struct osr_err *err)
 {
     struct sockaddr_un address;
 
-    if (strchr(config->data, '?') != NULL)
+    if (strchr(config->data, '?') != NULL) {
         return (int)osr_err_set(err, OSR_CONFIG, "data: the path may not have a '?': %s",
                                 config->data);
+    }
     char *path = osr_format("%s/%s", config->data, OSR_SOCKET_NAME);
     int code = osr_address_unix(path, &address, err);
 
@@ -259,10 +286,12 @@ static int check_data(const struct osr_config *config, struct osr_err *err)
 static int check_whole(const struct osr_config *config, struct osr_err *err)
 {
     int code = check_data(config, err);
-    for (size_t i = 0; code == 0 && i < config->listen_count; i++)
+    for (size_t i = 0; code == 0 && i < config->listen_count; i++) {
         code = check_listener(config, &config->listen[i], err);
-    for (size_t i = 0; code == 0 && i < config->peer_count; i++)
+    }
+    for (size_t i = 0; code == 0 && i < config->peer_count; i++) {
         code = check_peer(&config->peer[i], err);
+    }
     return code != 0 ? code : check_files(config, err);
 }
 
@@ -272,10 +301,12 @@ static int read_config(const struct command_line *line, struct osr_config *confi
                        struct osr_err *err)
 {
     int code = line->file == NULL ? 0 : osr_config_file_read(line->file, config, err);
-    if (code == 0)
+    if (code == 0) {
         code = apply_flags(line, config, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = fill_in_defaults(config, err);
+    }
     return code != 0 ? code : check_whole(config, err);
 }
 
@@ -293,22 +324,26 @@ int osr_config_read(int argc, char *const *argv, struct osr_config *ret_config,
     struct command_line line = {.flags = osr_alloc((size_t)argc * sizeof *line.flags)};
 
     int code = read_command_line(&line, argc, argv, err);
-    if (code == 0 && line.action == OSR_CONFIG_RUN)
+    if (code == 0 && line.action == OSR_CONFIG_RUN) {
         code = read_config(&line, &config, err);
+    }
     free(line.flags);
-    if (code != 0 || line.action != OSR_CONFIG_RUN)
+    if (code != 0 || line.action != OSR_CONFIG_RUN) {
         osr_config_done(&config);
-    else
+    } else {
         *ret_config = config;
-    if (code == 0)
+    }
+    if (code == 0) {
         *ret_action = line.action;
+    }
     return code;
 }
 
 void osr_config_done(struct osr_config *config)
 {
-    for (size_t i = 0; i < OSR_OPTION_COUNT; i++)
+    for (size_t i = 0; i < OSR_OPTION_COUNT; i++) {
         osr_option_clear(&osr_options[i], config);
+    }
     *config = (struct osr_config){0};
 }
 
@@ -370,8 +405,9 @@ char *osr_config_help(void)
     struct osr_buffer text = {0};
 
     osr_buffer_add_text(&text, usage);
-    for (size_t i = 0; i < OSR_OPTION_COUNT; i++)
+    for (size_t i = 0; i < OSR_OPTION_COUNT; i++) {
         add_option_help(&text, &osr_options[i]);
+    }
     osr_buffer_add(&text, usage_end, sizeof usage_end); /* with its NUL */
     return (char *)text.data;
 }

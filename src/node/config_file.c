@@ -29,9 +29,10 @@ static size_t line_of(const struct reader *reader)
 /* `key` may be NULL: between keys. */
 static int refuse(struct reader *reader, const char *key, const char *why)
 {
-    if (key == NULL)
+    if (key == NULL) {
         return (int)osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: %s", reader->path,
                                 line_of(reader), why);
+    }
     return (int)osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: %.40s: %s", reader->path,
                             line_of(reader), key, why);
 }
@@ -42,10 +43,12 @@ static size_t problem_line(const struct reader *reader)
     const yaml_parser_t *parser = &reader->parser;
     size_t line = 1;
 
-    if (parser->error != YAML_READER_ERROR)
+    if (parser->error != YAML_READER_ERROR) {
         return parser->problem_mark.line + 1;
-    for (size_t i = 0; i < parser->problem_offset && i < reader->text.size; i++)
+    }
+    for (size_t i = 0; i < parser->problem_offset && i < reader->text.size; i++) {
         line += reader->text.data[i] == '\n';
+    }
     return line;
 }
 
@@ -67,10 +70,11 @@ static int refuse_unknown(struct reader *reader, const char *key)
     const char *nearest = osr_option_nearest(key);
 
     refuse(reader, key, "unknown key");
-    if (nearest != NULL)
+    if (nearest != NULL) {
         osr_err_hint(reader->err, "did you mean '%s'?", nearest);
-    else
+    } else {
         osr_err_hint(reader->err, "`osirisd --help` lists the keys: each flag is one");
+    }
     return OSR_CONFIG;
 }
 
@@ -93,14 +97,17 @@ static bool has_property(const yaml_event_t *event)
 /* Reads the next event, and refuses what no part of the file may have. */
 static int next_event(struct reader *reader, const char *key)
 {
-    if (reader->has_event)
+    if (reader->has_event) {
         yaml_event_delete(&reader->event);
+    }
     reader->has_event = false;
-    if (!yaml_parser_parse(&reader->parser, &reader->event))
+    if (!yaml_parser_parse(&reader->parser, &reader->event)) {
         return refuse_syntax(reader);
+    }
     reader->has_event = true;
-    if (has_property(&reader->event))
+    if (has_property(&reader->event)) {
         return refuse(reader, key, "aliases, anchors and tags are not used here");
+    }
     return 0;
 }
 
@@ -115,9 +122,11 @@ static const char *scalar_text(const yaml_event_t *event)
 
 static bool is_one_of(const char *text, const char *const *words)
 {
-    for (; *words != NULL; words++)
-        if (strcmp(text, *words) == 0)
+    for (; *words != NULL; words++) {
+        if (strcmp(text, *words) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -125,8 +134,9 @@ static bool is_number(const char *text)
 {
     char *end;
 
-    if (strspn(text, "0123456789+-.eE_xo") != strlen(text) || strpbrk(text, "0123456789") == NULL)
+    if (strspn(text, "0123456789+-.eE_xo") != strlen(text) || strpbrk(text, "0123456789") == NULL) {
         return false;
+    }
     strtod(text, &end);
     return *end == '\0';
 }
@@ -141,19 +151,23 @@ static enum value_type type_of(const yaml_event_t *event, const char *text)
                                            "Yes",  "YES",  "no",   "No",    "NO",    "on",    "On",
                                            "ON",   "off",  "Off",  "OFF",   NULL};
 
-    if (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+    if (event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE) {
         return VALUE_TEXT;
-    if (is_one_of(text, nothings))
+    }
+    if (is_one_of(text, nothings)) {
         return VALUE_NOTHING;
-    if (is_one_of(text, booleans))
+    }
+    if (is_one_of(text, booleans)) {
         return VALUE_BOOLEAN;
+    }
     return is_number(text) ? VALUE_NUMBER : VALUE_TEXT;
 }
 
 static enum value_type type_wanted(const struct osr_option *option)
 {
-    if (option->kind == OSR_OPTION_BOOLEAN)
+    if (option->kind == OSR_OPTION_BOOLEAN) {
         return VALUE_BOOLEAN;
+    }
     return option->kind == OSR_OPTION_NUMBER ? VALUE_NUMBER : VALUE_TEXT;
 }
 
@@ -168,10 +182,11 @@ static int refuse_type(struct reader *reader, const struct osr_option *option,
 
     osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: %s: expected %s, found %s", reader->path,
                 line_of(reader), option->name, names[wanted], names[found]);
-    if (wanted == VALUE_TEXT && found != VALUE_NOTHING)
+    if (wanted == VALUE_TEXT && found != VALUE_NOTHING) {
         osr_err_hint(reader->err, "put it in quotes if it is meant as text");
-    else if (wanted != VALUE_TEXT && found == VALUE_TEXT)
+    } else if (wanted != VALUE_TEXT && found == VALUE_TEXT) {
         osr_err_hint(reader->err, "write it without quotes");
+    }
     return OSR_CONFIG;
 }
 
@@ -179,15 +194,18 @@ static int refuse_type(struct reader *reader, const struct osr_option *option,
 static int read_scalar(struct reader *reader, const struct osr_option *option)
 {
     const char *text = scalar_text(&reader->event);
-    if (text == NULL)
+    if (text == NULL) {
         return refuse(reader, option->name, "the value has a NUL inside");
+    }
     enum value_type type = type_of(&reader->event, text);
-    if (type != type_wanted(option))
+    if (type != type_wanted(option)) {
         return refuse_type(reader, option, type);
+    }
     if (osr_option_set(option, reader->config, text, reader->err) != 0) {
         osr_err_prefix(reader->err, "%s:%zu: %s", reader->path, line_of(reader), option->name);
-        if (reader->err != NULL)
+        if (reader->err != NULL) {
             reader->err->code = OSR_CONFIG;
+        }
         return OSR_CONFIG;
     }
     return 0;
@@ -195,27 +213,33 @@ static int read_scalar(struct reader *reader, const struct osr_option *option)
 
 static int read_sequence(struct reader *reader, const struct osr_option *option)
 {
-    if (!osr_option_is_list(option))
+    if (!osr_option_is_list(option)) {
         return refuse(reader, option->name, "takes one value, not a list");
+    }
     for (;;) {
         int code = next_event(reader, option->name);
-        if (code != 0)
+        if (code != 0) {
             return code;
-        if (reader->event.type == YAML_SEQUENCE_END_EVENT)
+        }
+        if (reader->event.type == YAML_SEQUENCE_END_EVENT) {
             return 0;
-        if (reader->event.type != YAML_SCALAR_EVENT)
+        }
+        if (reader->event.type != YAML_SCALAR_EVENT) {
             return refuse(reader, option->name, "lists and mappings cannot stand inside a list");
+        }
         code = read_scalar(reader, option);
-        if (code != 0)
+        if (code != 0) {
             return code;
+        }
     }
 }
 
 static int read_value(struct reader *reader, const struct osr_option *option)
 {
     int code = next_event(reader, option->name);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     switch (reader->event.type) {
     case YAML_SCALAR_EVENT:
         return read_scalar(reader, option);
@@ -231,16 +255,19 @@ static int read_value(struct reader *reader, const struct osr_option *option)
 /* The current event is the key. */
 static int read_pair(struct reader *reader)
 {
-    if (reader->event.type != YAML_SCALAR_EVENT)
+    if (reader->event.type != YAML_SCALAR_EVENT) {
         return refuse(reader, NULL, "a key must be a word");
+    }
     const char *key = scalar_text(&reader->event);
     const struct osr_option *option = key == NULL ? NULL : osr_option_find(key);
-    if (option == NULL)
+    if (option == NULL) {
         return refuse_unknown(reader, (const char *)reader->event.data.scalar.value);
+    }
 
     size_t row = (size_t)(option - osr_options);
-    if (reader->seen[row])
+    if (reader->seen[row]) {
         return refuse(reader, option->name, "the key is there twice");
+    }
     reader->seen[row] = true;
     return read_value(reader, option);
 }
@@ -249,13 +276,16 @@ static int read_mapping(struct reader *reader)
 {
     for (;;) {
         int code = next_event(reader, NULL);
-        if (code != 0)
+        if (code != 0) {
             return code;
-        if (reader->event.type == YAML_MAPPING_END_EVENT)
+        }
+        if (reader->event.type == YAML_MAPPING_END_EVENT) {
             return 0;
+        }
         code = read_pair(reader);
-        if (code != 0)
+        if (code != 0) {
             return code;
+        }
     }
 }
 
@@ -263,22 +293,29 @@ static int read_mapping(struct reader *reader)
 static int read_document(struct reader *reader)
 {
     int code = next_event(reader, NULL); /* the stream's start */
-    if (code == 0)
+    if (code == 0) {
         code = next_event(reader, NULL);
-    if (code != 0 || reader->event.type == YAML_STREAM_END_EVENT)
+    }
+    if (code != 0 || reader->event.type == YAML_STREAM_END_EVENT) {
         return code;
+    }
     code = next_event(reader, NULL); /* behind the document's start */
-    if (code != 0)
+    if (code != 0) {
         return code;
-    if (reader->event.type != YAML_MAPPING_START_EVENT)
+    }
+    if (reader->event.type != YAML_MAPPING_START_EVENT) {
         return refuse(reader, NULL, "expected lines of the form `key: value`");
+    }
     code = read_mapping(reader);
-    if (code == 0)
+    if (code == 0) {
         code = next_event(reader, NULL); /* the document's end */
-    if (code == 0)
+    }
+    if (code == 0) {
         code = next_event(reader, NULL);
-    if (code == 0 && reader->event.type != YAML_STREAM_END_EVENT)
+    }
+    if (code == 0 && reader->event.type != YAML_STREAM_END_EVENT) {
         return refuse(reader, NULL, "a second document begins here");
+    }
     return code;
 }
 
@@ -287,14 +324,17 @@ int osr_config_file_parse(const char *path, struct osr_slice text, struct osr_co
 {
     struct reader reader = {.path = path, .text = text, .config = config, .err = err};
 
-    if (text.size > OSR_CONFIG_FILE_BYTES_MAX)
+    if (text.size > OSR_CONFIG_FILE_BYTES_MAX) {
         return (int)osr_err_set(err, OSR_CONFIG, "%s: longer than 1 MiB: not a config file", path);
-    if (!yaml_parser_initialize(&reader.parser))
+    }
+    if (!yaml_parser_initialize(&reader.parser)) {
         return (int)osr_err_set(err, OSR_INTERNAL, "cannot start the YAML parser");
+    }
     yaml_parser_set_input_string(&reader.parser, text.data, text.size);
     int code = read_document(&reader);
-    if (reader.has_event)
+    if (reader.has_event) {
         yaml_event_delete(&reader.event);
+    }
     yaml_parser_delete(&reader.parser);
     return code;
 }
@@ -305,12 +345,15 @@ static int read_bytes(int fd, struct osr_buffer *buffer)
     while (buffer->size <= OSR_CONFIG_FILE_BYTES_MAX) {
         size_t room = OSR_CONFIG_FILE_BYTES_MAX + 1 - buffer->size;
         ssize_t size = read(fd, osr_buffer_reserve(buffer, room), room);
-        if (size < 0 && errno != EINTR)
+        if (size < 0 && errno != EINTR) {
             return errno;
-        if (size == 0)
+        }
+        if (size == 0) {
             return 0;
-        if (size > 0)
+        }
+        if (size > 0) {
             buffer->size += (size_t)size;
+        }
     }
     return 0;
 }
@@ -326,8 +369,9 @@ int osr_config_file_read(const char *path, struct osr_config *config, struct osr
 {
     struct osr_buffer text = {0};
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         return refuse_unreadable(path, errno, err);
+    }
     int result = read_bytes(fd, &text);
     close(fd);
     int code = result != 0 ? refuse_unreadable(path, result, err)

@@ -48,9 +48,11 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
 
 const struct osr_option *osr_option_find(const char *name)
 {
-    for (size_t i = 0; i < OSR_OPTION_COUNT; i++)
-        if (strcmp(osr_options[i].name, name) == 0)
+    for (size_t i = 0; i < OSR_OPTION_COUNT; i++) {
+        if (strcmp(osr_options[i].name, name) == 0) {
             return &osr_options[i];
+        }
+    }
     return NULL;
 }
 
@@ -93,11 +95,13 @@ static int refuse(struct osr_err *err, const char *why)
 
 static int check_path(const char *text, struct osr_err *err)
 {
-    if (text[0] == '\0')
+    if (text[0] == '\0') {
         return refuse(err, "the path is empty");
-    if (strlen(text) > OSR_CONFIG_PATH_BYTES_MAX)
+    }
+    if (strlen(text) > OSR_CONFIG_PATH_BYTES_MAX) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "the path is longer than %d bytes",
                                 OSR_CONFIG_PATH_BYTES_MAX);
+    }
     return 0;
 }
 
@@ -110,27 +114,31 @@ static void set_text(char **field, const char *text)
 static int set_path(char **field, const char *text, struct osr_err *err)
 {
     int code = check_path(text, err);
-    if (code == 0)
+    if (code == 0) {
         set_text(field, text);
+    }
     return code;
 }
 
 static int set_name(const struct osr_option *option, char **field, const char *text,
                     struct osr_err *err)
 {
-    if (text[0] == '\0')
+    if (text[0] == '\0') {
         return refuse(err, "the name is empty");
-    if (strlen(text) > option->max)
+    }
+    if (strlen(text) > option->max) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "the name is longer than %u bytes",
                                 option->max);
+    }
     set_text(field, text);
     return 0;
 }
 
 static int set_boolean(bool *field, const char *text, struct osr_err *err)
 {
-    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
         return refuse(err, "expected true or false");
+    }
     *field = text[0] == 't';
     return 0;
 }
@@ -141,12 +149,14 @@ static int set_number(const struct osr_option *option, uint32_t *field, const ch
     uint64_t number = 0;
     const char *at = text;
 
-    while (*at >= '0' && *at <= '9' && number <= option->max)
+    while (*at >= '0' && *at <= '9' && number <= option->max) {
         number = number * 10 + (uint64_t)(*at++ - '0');
-    if (at == text || *at != '\0' || number < option->min || number > option->max)
+    }
+    if (at == text || *at != '\0' || number < option->min || number > option->max) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
                                 "expected a whole number from %u to %u, found '%.40s'", option->min,
                                 option->max, text);
+    }
     *field = (uint32_t)number;
     return 0;
 }
@@ -177,11 +187,14 @@ static int add_url(struct osr_url **list, size_t *count, const char *text, struc
 {
     struct osr_url url;
     int code = osr_url_parse(text, &url, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp((*list)[i].text, text) == 0)
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp((*list)[i].text, text) == 0) {
             return refuse_twice(err, text);
+        }
+    }
     *list = osr_realloc(*list, (*count + 1) * sizeof **list);
     (*list)[(*count)++] = url;
     return 0;
@@ -190,11 +203,14 @@ static int add_url(struct osr_url **list, size_t *count, const char *text, struc
 static int add_path(char ***list, size_t *count, const char *text, struct osr_err *err)
 {
     int code = check_path(text, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
-    for (size_t i = 0; i < *count; i++)
-        if (strcmp((*list)[i], text) == 0)
+    }
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp((*list)[i], text) == 0) {
             return refuse_twice(err, text);
+        }
+    }
     *list = osr_realloc(*list, (*count + 1) * sizeof **list);
     (*list)[(*count)++] = osr_strdup(text);
     return 0;
@@ -206,10 +222,12 @@ int osr_option_set(const struct osr_option *option, struct osr_config *config, c
     struct osr_slice bytes = osr_slice_text(text);
     void *field = field_of(option, config);
 
-    if (!osr_utf8_is_valid(bytes) || !osr_text_is_plain(bytes))
+    if (!osr_utf8_is_valid(bytes) || !osr_text_is_plain(bytes)) {
         return refuse(err, "the value is not UTF-8, or has control characters");
-    if (osr_option_is_list(option) && *count_of(option, config) == option->max)
+    }
+    if (osr_option_is_list(option) && *count_of(option, config) == option->max) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "more than %u of them", option->max);
+    }
 
     switch (option->kind) {
     case OSR_OPTION_PATH:
@@ -232,8 +250,9 @@ int osr_option_set(const struct osr_option *option, struct osr_config *config, c
 
 static void clear_paths(char ***list, size_t *count)
 {
-    for (size_t i = 0; i < *count; i++)
+    for (size_t i = 0; i < *count; i++) {
         free((*list)[i]);
+    }
     free(*list);
     *list = NULL;
     *count = 0;

@@ -133,18 +133,21 @@ static void step(struct osr_engine *engine, struct osr_feed_event *event)
     event->time_ms = osr_wall_ms();
     struct osr_feed_outputs outputs;
     osr_feed_step(engine->feed, event, &outputs);
-    for (size_t i = 0; i < outputs.count; i++)
+    for (size_t i = 0; i < outputs.count; i++) {
         take_output(engine, &outputs.items[i]);
+    }
     engine->is_stepping = false;
 }
 
 void osr_engine_post(struct osr_engine *engine, struct osr_feed_event *event)
 {
-    if (engine->is_closing)
+    if (engine->is_closing) {
         return;
+    }
     step(engine, event);
-    if (engine->is_carrying)
+    if (engine->is_carrying) {
         return; /* the loop below is under way further up the stack */
+    }
     engine->is_carrying = true;
     while (engine->deferred_first < engine->deferred_count) {
         struct deferred deferred = engine->deferred[engine->deferred_first++];
@@ -185,8 +188,9 @@ static void on_release(void *context, const struct osr_batch *batch, uint32_t lo
                        uint64_t last_ordinal)
 {
     struct osr_engine *engine = context;
-    if (!engine->is_closing)
+    if (!engine->is_closing) {
         osr_knowledge_released(engine->knowledge, batch, log_id, last_ordinal);
+    }
 }
 
 static void on_failure(void *context, const struct osr_err *err)
@@ -232,14 +236,16 @@ static void on_tick(uv_timer_t *timer)
 static void set_tick(struct osr_engine *engine)
 {
     uint64_t due_ms = osr_feed_deadline_ms(engine->feed);
-    if (due_ms == engine->tick_ms)
+    if (due_ms == engine->tick_ms) {
         return;
+    }
     engine->tick_ms = due_ms;
     uint64_t now_ms = uv_now(engine->loop);
-    if (due_ms == UINT64_MAX)
+    if (due_ms == UINT64_MAX) {
         uv_timer_stop(&engine->tick);
-    else
+    } else {
         uv_timer_start(&engine->tick, on_tick, due_ms > now_ms ? due_ms - now_ms : 0, 0);
+    }
 }
 
 void osr_engine_end_turn(struct osr_engine *engine)
@@ -314,16 +320,21 @@ static int open_parts(struct osr_engine *engine, struct osr_err *err)
     const struct osr_feed_restored *restored = NULL;
     size_t count = 0;
     int code = osr_folder_lock(engine->config->data, &engine->lock, err);
-    if (code == 0)
+    if (code == 0) {
         code = osr_keys_open(engine->config->data, &engine->keys, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = open_journal(engine, &restored, &count, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = create_core(engine, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = open_knowledge(engine, err);
-    if (code != 0)
+    }
+    if (code != 0) {
         return code;
+    }
     uv_timer_init(engine->loop, &engine->tick); /* only fills in the handle */
     engine->tick.data = engine;
     engine->has_timer = true;
@@ -355,19 +366,22 @@ int osr_engine_open(uv_loop_t *loop, const struct osr_config *config,
 
 void osr_engine_close(struct osr_engine *engine)
 {
-    if (engine == NULL)
+    if (engine == NULL) {
         return;
+    }
     engine->is_closing = true;
-    if (engine->has_timer)
+    if (engine->has_timer) {
         uv_close((uv_handle_t *)&engine->tick, NULL);
+    }
     osr_knowledge_close(engine->knowledge);
     osr_journal_close(engine->journal);
 }
 
 void osr_engine_free(struct osr_engine *engine)
 {
-    if (engine == NULL)
+    if (engine == NULL) {
         return;
+    }
     osr_feed_destroy(engine->feed);
     osr_keys_close(engine->keys);
     osr_folder_unlock(engine->lock);

@@ -11,8 +11,9 @@ static uint32_t find_log(struct osr_journal *journal, const struct osr_feed_id *
 {
     const struct osr_feed_id *found;
     for (uint32_t log_id = 1; (found = osr_journal_feed(journal, log_id)) != NULL; log_id++) {
-        if (osr_feed_id_equal(found, feed))
+        if (osr_feed_id_equal(found, feed)) {
             return log_id;
+        }
     }
     return 0;
 }
@@ -26,8 +27,9 @@ static uint64_t entry_time_ms(struct osr_journal *journal, const struct osr_feed
     struct osr_err err;
     uint64_t time_ms = 0;
     if (log_id != 0 &&
-        osr_wal_read_one(osr_journal_wal(journal), log_id, sequence, &record, &err) == 0)
+        osr_wal_read_one(osr_journal_wal(journal), log_id, sequence, &record, &err) == 0) {
         time_ms = osr_get_u64(osr_record_stored(osr_buffer_slice(&record)).data);
+    }
     osr_buffer_done(&record);
     return time_ms;
 }
@@ -53,8 +55,9 @@ struct feed_parts {
 static void fill_lag(const struct osr_services *services, const struct osr_feed_info *feed,
                      Osr__FollowerStatus *status)
 {
-    if (status->acked >= feed->sequence)
+    if (status->acked >= feed->sequence) {
         return;
+    }
     status->lag_entries = feed->sequence - status->acked;
     status->lag_ms = age_ms(entry_time_ms(services->journal, &feed->id, status->acked + 1));
 }
@@ -70,8 +73,9 @@ static void fill_follower(const struct osr_services *services, const struct osr_
     status->connected = info->peer != UINT32_MAX;
     const struct osr_session *session =
         status->connected ? osr_sessions_find_link(services->sessions, info->peer) : NULL;
-    if (session != NULL)
+    if (session != NULL) {
         status->peer = (char *)osr_session_url(session);
+    }
     status->acked = info->acked;
     fill_lag(services, feed, status);
 }
@@ -92,12 +96,14 @@ static void fill_seed(const struct osr_services *services, const struct osr_feed
 /* The name of a feed's origin, as far as it has told us. */
 static const char *origin_name(const struct osr_services *services, const char *origin)
 {
-    if (strcmp(origin, services->instance) == 0)
+    if (strcmp(origin, services->instance) == 0) {
         return services->config->name;
+    }
     for (size_t i = 0; i < osr_sessions_link_count(services->sessions); i++) {
         const struct osr_session *session = osr_sessions_link(services->sessions, i);
-        if (strcmp(osr_session_instance(session), origin) == 0)
+        if (strcmp(osr_session_instance(session), origin) == 0) {
             return osr_session_peer_name(session);
+        }
     }
     return "";
 }
@@ -166,8 +172,9 @@ static const struct osr_session *find_link(const struct osr_sessions *sessions, 
         const struct osr_session *session = osr_sessions_link(sessions, i);
         if (strcmp(osr_session_instance(session), peer) == 0 ||
             strcmp(osr_session_url(session), peer) == 0 ||
-            strcmp(osr_session_peer_name(session), peer) == 0)
+            strcmp(osr_session_peer_name(session), peer) == 0) {
             return session;
+        }
     }
     return NULL;
 }
@@ -178,8 +185,9 @@ static void find_own_feed(const struct osr_feed *feed, struct osr_feed_info *ret
     for (size_t i = 0; i < osr_feed_count(feed); i++) {
         struct osr_feed_info info;
         osr_feed_info(feed, i, &info);
-        if (info.own)
+        if (info.own) {
             *ret_info = info;
+        }
     }
 }
 
@@ -197,16 +205,18 @@ static uint64_t find_position(struct osr_journal *journal, const struct osr_feed
     uint32_t log_id = find_log(journal, feed);
     uint64_t position = 0;
     struct osr_err err;
-    if (log_id != 0)
+    if (log_id != 0) {
         (void)osr_wal_read(osr_journal_wal(journal), log_id, sequence, take_ordinal, &position,
                            &err);
+    }
     return position;
 }
 
 static int check_from(uint64_t from, const struct osr_feed_info *own, struct osr_err *err)
 {
-    if (from >= 1 && from <= own->sequence)
+    if (from >= 1 && from <= own->sequence) {
         return 0;
+    }
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
                             "from_sequence is %" PRIu64 "; this instance's feed has 1 to %" PRIu64,
                             from, own->sequence);
@@ -235,11 +245,13 @@ static int resend_to_seed(const struct osr_services *services, struct osr_seed_p
         return 0;
     }
     int code = check_from(from, own, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     uint64_t position = find_position(services->journal, &own->id, from);
-    if (position == 0)
+    if (position == 0) {
         return (int)osr_err_set(err, OSR_IO, "entry %" PRIu64 " cannot be read", from);
+    }
     osr_seed_peer_resend(seed, position, own->id.origin, from);
     *ret_entries = own->sequence + 1 - from;
     return 0;
@@ -250,8 +262,9 @@ static int resend_to_link(const struct osr_services *services, const struct osr_
                           struct osr_err *err)
 {
     int code = check_from(from, own, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     services->resend(services->context, osr_session_number(session), from);
     *ret_entries = own->sequence + 1 - from;
     return 0;
@@ -264,11 +277,13 @@ static int resend(const struct osr_services *services, const Osr__ResendRequest 
     struct osr_feed_info own = {0};
     find_own_feed(services->feed, &own);
     const struct osr_session *session = find_link(services->sessions, request->peer);
-    if (session != NULL)
+    if (session != NULL) {
         return resend_to_link(services, session, from, &own, ret_entries, err);
+    }
     struct osr_seed_peer *seed = osr_neighbours_find_seed(services->neighbours, request->peer);
-    if (seed != NULL)
+    if (seed != NULL) {
         return resend_to_seed(services, seed, from, &own, ret_entries, err);
+    }
     osr_err_set(err, OSR_NOT_FOUND, "no peer %s is connected", request->peer);
     osr_err_hint(err, "`osiris status` lists the peers");
     return OSR_NOT_FOUND;
@@ -279,8 +294,9 @@ void osr_operation_feeds_resend(struct osr_operations *operations, struct osr_ca
 {
     struct osr_err err;
     Osr__ResendResponse response = OSR__RESEND_RESPONSE__INIT;
-    if (resend(operations->services, frame->feeds_resend, &response.entries, &err) != 0)
+    if (resend(operations->services, frame->feeds_resend, &response.entries, &err) != 0) {
         osr_call_fail(call, &err);
-    else
+    } else {
         osr_call_reply(call, &response.base);
+    }
 }

@@ -45,8 +45,9 @@ struct osr_follow_file {
 
 static void release(struct osr_follow_file *follow)
 {
-    if (--follow->holds > 0)
+    if (--follow->holds > 0) {
         return;
+    }
     osr_follow_scan_done(&follow->job.scan);
     free(follow->key);
     free(follow);
@@ -74,8 +75,9 @@ static bool has_changed(struct scan_job *job)
     struct stat file;
 
     job->stamp = (struct stamp){0};
-    if (stat(job->path, &file) == 0)
+    if (stat(job->path, &file) == 0) {
         job->stamp = (struct stamp){file.st_ino, file.st_size, nanoseconds(file.st_mtim)};
+    }
     return before.inode != job->stamp.inode || before.size != job->stamp.size ||
            before.changed_ns != job->stamp.changed_ns || is_fresh(&job->stamp);
 }
@@ -86,12 +88,14 @@ static void scan_work(struct osr_file_job *base)
     struct osr_buffer text = {0};
 
     job->is_unchanged = !has_changed(job);
-    if (job->is_unchanged)
+    if (job->is_unchanged) {
         return;
+    }
     job->err = (struct osr_err){0};
     if (osr_file_read_whole(job->path, OSR_FOLLOW_FILE_BYTES_MAX, &text, &job->err) == 0 &&
-        osr_follow_scan(osr_buffer_slice(&text), &job->mark, &job->scan, &job->err) != 0)
+        osr_follow_scan(osr_buffer_slice(&text), &job->mark, &job->scan, &job->err) != 0) {
         osr_err_prefix(&job->err, "%s", job->path);
+    }
     osr_buffer_done(&text);
 }
 
@@ -115,10 +119,12 @@ static void note_trouble(struct osr_follow_file *follow, const struct osr_err *e
 {
     uint64_t now_ms = uv_now(follow->options.loop);
 
-    if (follow->trouble_since_ms == 0)
+    if (follow->trouble_since_ms == 0) {
         follow->trouble_since_ms = now_ms;
-    if (follow->trouble_told || now_ms - follow->trouble_since_ms < OSR_FOLLOW_PATIENCE_MS)
+    }
+    if (follow->trouble_told || now_ms - follow->trouble_since_ms < OSR_FOLLOW_PATIENCE_MS) {
         return;
+    }
     follow->trouble_told = true;
     osr_trace(follow->options.trace, OSR_LEVEL_WARNING, "cannot follow the file: %s; trying again",
               err->message);
@@ -126,9 +132,10 @@ static void note_trouble(struct osr_follow_file *follow, const struct osr_err *e
 
 static void note_success(struct osr_follow_file *follow)
 {
-    if (follow->trouble_told)
+    if (follow->trouble_told) {
         osr_trace(follow->options.trace, OSR_LEVEL_INFO, "%s can be followed again",
                   follow->options.path);
+    }
     follow->trouble_since_ms = 0;
     follow->trouble_told = false;
 }
@@ -138,13 +145,15 @@ static void note_scan(struct osr_follow_file *follow)
     const struct osr_follow_scan *scan = &follow->job.scan;
     const char *path = follow->options.path;
 
-    if (scan->restarted)
+    if (scan->restarted) {
         osr_trace(follow->options.trace, OSR_LEVEL_WARNING,
                   "%s does not begin with what was imported from it: it is read anew", path);
-    if (scan->refused > 0)
+    }
+    if (scan->refused > 0) {
         osr_trace(follow->options.trace, OSR_LEVEL_WARNING,
                   "%s: %llu entries are too long or too deep to be imported", path,
                   (unsigned long long)scan->refused);
+    }
 }
 
 /* A file that is not there yet is no trouble. */
@@ -160,8 +169,9 @@ static void on_scanned(struct osr_follow_file *follow)
     } else {
         note_success(follow);
         note_scan(follow);
-        if (follow->job.scan.restarted)
+        if (follow->job.scan.restarted) {
             follow->mark = (struct osr_follow_mark){0};
+        }
         follow->next = 0;
         follow->imported = 0;
         import_next(follow);
@@ -172,8 +182,9 @@ static void scan_done(struct osr_file_job *base)
 {
     struct osr_follow_file *follow = (struct osr_follow_file *)base;
 
-    if (!follow->stopping)
+    if (!follow->stopping) {
         on_scanned(follow);
+    }
     release(follow);
 }
 
@@ -222,8 +233,9 @@ static void on_written(void *context, const struct osr_write_result *result)
 {
     struct osr_follow_file *follow = context;
 
-    if (!follow->stopping)
+    if (!follow->stopping) {
         on_imported(follow, result);
+    }
     release(follow);
 }
 
@@ -273,15 +285,17 @@ static void finish_scan(struct osr_follow_file *follow)
 {
     struct osr_follow_scan *scan = &follow->job.scan;
 
-    if (follow->imported > 0)
+    if (follow->imported > 0) {
         osr_trace(follow->options.trace, OSR_LEVEL_INFO, "%s: %llu entries imported",
                   follow->options.path, (unsigned long long)follow->imported);
+    }
     if (follow->mark.count != scan->end.count) { /* the last ones were refused */
         follow->mark = scan->end;
         save_mark(follow);
     }
-    if (scan->has_more)
+    if (scan->has_more) {
         follow->job.stamp = (struct stamp){0}; /* as if it had changed */
+    }
     osr_follow_scan_done(scan);
     look_later(follow);
 }
@@ -305,8 +319,9 @@ static void read_mark(void *context, const char *key, struct osr_slice value)
     struct osr_follow_file *follow = context;
 
     /* A mark that cannot be read costs a scan from the beginning, no entry and no double. */
-    if (strcmp(key, follow->key) == 0)
+    if (strcmp(key, follow->key) == 0) {
         osr_follow_mark_decode(&follow->mark, value);
+    }
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -333,8 +348,9 @@ struct osr_follow_file *osr_follow_file_start(const struct osr_follow_file_optio
 
 void osr_follow_file_stop(struct osr_follow_file *follow)
 {
-    if (follow == NULL)
+    if (follow == NULL) {
         return;
+    }
     follow->stopping = true;
     uv_close((uv_handle_t *)&follow->timer, on_timer_closed);
 }

@@ -64,18 +64,22 @@ static int visit_element(void *context, struct osr_slice element, struct osr_err
     struct osr_follow_item item;
 
     int code = osr_json_compact(&scan->data, element, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     struct osr_slice data = osr_slice(scan->data.data + begin, scan->data.size - begin);
     bool is_new = pass_element(scanner, data, &item);
     bool is_usable = is_new && can_be_document(data);
-    if (is_new && !is_usable)
+    if (is_new && !is_usable) {
         scan->refused++;
-    if (!is_usable)
+    }
+    if (!is_usable) {
         scan->data.size = begin;
+    }
     item.end = scan->data.size;
-    if (is_usable)
+    if (is_usable) {
         add_item(scan, &item);
+    }
 
     scanner->differs =
         scanner->at.count == scanner->from->count &&
@@ -110,10 +114,11 @@ int osr_follow_scan(struct osr_slice text, const struct osr_follow_mark *mark,
         code = scan_from(text, &beginning, &scan, &differs, err);
         scan.restarted = true;
     }
-    if (code != 0)
+    if (code != 0) {
         osr_follow_scan_done(&scan);
-    else
+    } else {
         *ret_scan = scan;
+    }
     return code;
 }
 
@@ -139,8 +144,9 @@ void osr_follow_mark_encode(const struct osr_follow_mark *mark, struct osr_buffe
 
 bool osr_follow_mark_decode(struct osr_follow_mark *mark, struct osr_slice value)
 {
-    if (value.size != MARK_SIZE || value.data[0] != MARK_FORMAT)
+    if (value.size != MARK_SIZE || value.data[0] != MARK_FORMAT) {
         return false;
+    }
     mark->count = osr_get_u64(value.data + 1);
     memcpy(mark->chain.bytes, value.data + 9, sizeof mark->chain.bytes);
     return true;

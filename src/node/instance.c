@@ -41,16 +41,18 @@ static void on_send(void *context, uint32_t peer, const Osr__Frame *frame)
 {
     struct osr_instance *instance = context;
     struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
-    if (session != NULL)
+    if (session != NULL) {
         osr_session_send(session, frame);
+    }
 }
 
 static void on_identified(void *context, uint32_t peer, const char *id, const char *name)
 {
     struct osr_instance *instance = context;
     struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
-    if (session == NULL)
+    if (session == NULL) {
         return;
+    }
     osr_session_identify(session, id, name);
     struct osr_err err;
     if (osr_session_user(session) != NULL &&
@@ -65,8 +67,9 @@ static void on_identified(void *context, uint32_t peer, const char *id, const ch
 
 static enum osr_level level_of_close(enum osr_code code)
 {
-    if (code == OSR_CANCELLED)
+    if (code == OSR_CANCELLED) {
         return OSR_LEVEL_INFO; /* another link to the same instance stays */
+    }
     return osr_code_info(code)->class == OSR_CLASS_FATAL ? OSR_LEVEL_ERROR : OSR_LEVEL_WARNING;
 }
 
@@ -74,21 +77,24 @@ static void on_engine_close(void *context, uint32_t peer, const struct osr_err *
 {
     struct osr_instance *instance = context;
     struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
-    if (session == NULL)
+    if (session == NULL) {
         return;
+    }
     osr_trace(instance->trace, level_of_close(err->code), "%s: closed: %s (%s)%s%s",
               osr_session_url(session), err->message, osr_code_info(err->code)->name,
               err->hint[0] != '\0' ? "; " : "", err->hint);
-    if (osr_session_user(session) != NULL)
+    if (osr_session_user(session) != NULL) {
         osr_peers_note_error(instance->peers, session, err);
+    }
     osr_session_close(session);
 }
 
 static void on_failure(void *context, const struct osr_err *err)
 {
     struct osr_instance *instance = context;
-    if (instance->failure.code == OSR_OK)
+    if (instance->failure.code == OSR_OK) {
         instance->failure = *err;
+    }
     osr_instance_stop(instance);
 }
 
@@ -125,9 +131,10 @@ static void on_request(void *context, struct osr_session *session, Osr__Frame *f
 static void on_arrival_written(void *context, const struct osr_write_result *result)
 {
     struct osr_instance *instance = context;
-    if (result->code != OSR_OK)
+    if (result->code != OSR_OK) {
         osr_trace(instance->trace, OSR_LEVEL_ERROR, "a seed program's entry is lost: %s",
                   osr_code_info(result->code)->text);
+    }
 }
 
 static void on_append(void *context, struct osr_session *session, const Osr__UpdateKb *update)
@@ -165,8 +172,9 @@ static void on_closed(void *context, struct osr_session *session, const struct o
                                        .peer_down = {osr_session_number(session)}};
         osr_engine_post(instance->engine, &event);
     }
-    if (osr_session_user(session) != NULL)
+    if (osr_session_user(session) != NULL) {
         osr_peers_closed(instance->peers, session, err);
+    }
 }
 
 static void on_resend(void *context, uint32_t peer, uint64_t from_sequence)
@@ -214,8 +222,9 @@ static uint32_t connections_allowed(const struct osr_instance *instance)
 {
     uint32_t wanted = instance->config->connections_max;
     uint32_t given = osr_descriptors_raise(wanted + DESCRIPTORS_KEPT);
-    if (given >= wanted + DESCRIPTORS_KEPT)
+    if (given >= wanted + DESCRIPTORS_KEPT) {
         return wanted;
+    }
     uint32_t allowed = given > 2 * DESCRIPTORS_KEPT ? given - DESCRIPTORS_KEPT : DESCRIPTORS_KEPT;
     osr_trace(instance->trace, OSR_LEVEL_WARNING,
               "only %u connections at a time: the system gives %u descriptors (ulimit -n)", allowed,
@@ -249,13 +258,15 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
     };
     int code = osr_sessions_create(instance->loop, &handler, connections_allowed(instance),
                                    instance->trace, &instance->sessions, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     instance->peers = osr_peers_create(instance->loop, instance->sessions,
                                        osr_engine_journal(instance->engine), instance->trace);
     code = start_neighbours(instance, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     instance->services = (struct osr_services){
         .loop = instance->loop,
         .config = instance->config,
@@ -293,8 +304,9 @@ static int listen_at(struct osr_instance *instance, const struct osr_url *url, s
     int code = osr_transport_listen(instance->loop, url,
                                     osr_config_is_seed(url) ? on_accept_seed : on_accept, instance,
                                     listener, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     instance->services.listener_count = ++instance->listener_count;
     osr_trace(instance->trace, OSR_LEVEL_INFO, "listening at %s", osr_listener_url(*listener));
     return 0;
@@ -305,8 +317,9 @@ static int listen_in_folder(struct osr_instance *instance, struct osr_err *err)
     struct osr_url url;
     char *text = osr_format("unix://%s/%s", instance->config->data, OSR_SOCKET_NAME);
     int code = osr_url_parse(text, &url, err);
-    if (code == 0)
+    if (code == 0) {
         code = listen_at(instance, &url, err);
+    }
     free(text);
     return code;
 }
@@ -315,11 +328,13 @@ static int open_doors(struct osr_instance *instance, struct osr_err *err)
 {
     const struct osr_config *config = instance->config;
     int code = listen_in_folder(instance, err);
-    for (size_t i = 0; code == 0 && i < config->listen_count; i++)
+    for (size_t i = 0; code == 0 && i < config->listen_count; i++) {
         code = listen_at(instance, &config->listen[i], err);
+    }
     for (size_t i = 0; code == 0 && i < config->peer_count; i++) {
-        if (!osr_config_is_seed(&config->peer[i]))
+        if (!osr_config_is_seed(&config->peer[i])) {
             code = osr_peers_add(instance->peers, &config->peer[i], err);
+        }
     }
     return code;
 }
@@ -343,8 +358,9 @@ int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
     instance->config = config;
     instance->trace = trace;
     int code = open_engine(instance, err);
-    if (code == 0)
+    if (code == 0) {
         code = create_control(instance, err);
+    }
     if (code == 0) {
         start_turns(instance);
         instance->has_turns = true;
@@ -364,10 +380,12 @@ int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
 
 int osr_instance_run(struct osr_instance *instance, struct osr_err *err)
 {
-    while (!instance->is_stopped)
+    while (!instance->is_stopped) {
         uv_run(instance->loop, UV_RUN_DEFAULT);
-    if (instance->failure.code == OSR_OK)
+    }
+    if (instance->failure.code == OSR_OK) {
         return 0;
+    }
     *err = instance->failure;
     return (int)err->code;
 }
@@ -381,30 +399,36 @@ void osr_instance_stop(struct osr_instance *instance)
 /* Links and clients go before what they stand on: their last words still reach the core. */
 static void close_doors(struct osr_instance *instance)
 {
-    for (size_t i = 0; i < instance->listener_count; i++)
+    for (size_t i = 0; i < instance->listener_count; i++) {
         osr_listener_close(instance->listeners[i]);
+    }
     instance->services.listener_count = 0;
-    if (instance->peers != NULL)
+    if (instance->peers != NULL) {
         osr_peers_stop(instance->peers);
-    if (instance->sessions == NULL)
+    }
+    if (instance->sessions == NULL) {
         return;
+    }
     osr_sessions_shut(instance->sessions);
-    while (osr_sessions_count(instance->sessions) > 0)
+    while (osr_sessions_count(instance->sessions) > 0) {
         uv_run(instance->loop, UV_RUN_ONCE);
+    }
 }
 
 static void stop_turns(struct osr_instance *instance)
 {
-    if (!instance->has_turns)
+    if (!instance->has_turns) {
         return;
+    }
     uv_close((uv_handle_t *)&instance->before_wait, NULL);
     uv_close((uv_handle_t *)&instance->after_wait, NULL);
 }
 
 void osr_instance_close(struct osr_instance *instance)
 {
-    if (instance == NULL)
+    if (instance == NULL) {
         return;
+    }
     uv_loop_t *loop = instance->loop;
     close_doors(instance);
     osr_neighbours_close(instance->neighbours);

@@ -43,8 +43,9 @@ struct osr_mirror {
 
 static void release(struct osr_mirror *mirror)
 {
-    if (--mirror->holds > 0)
+    if (--mirror->holds > 0) {
         return;
+    }
     osr_mirror_file_abandon(&mirror->job.file, mirror->job.path);
     osr_buffer_done(&mirror->text);
     osr_buffer_done(&mirror->job.chunk);
@@ -64,8 +65,9 @@ static int take_step(struct mirror_job *job)
     case COMMIT:
         code =
             osr_mirror_file_write(&job->file, job->path, osr_buffer_slice(&job->chunk), &job->err);
-        if (code == 0 && job->step == COMMIT)
+        if (code == 0 && job->step == COMMIT) {
             code = osr_mirror_file_commit(&job->file, job->path, &job->err);
+        }
         return code;
     case ABANDON:
         break;
@@ -78,10 +80,12 @@ static void job_work(struct osr_file_job *base)
     struct mirror_job *job = (struct mirror_job *)base;
     int code = take_step(job);
 
-    if (code != 0 || job->step == ABANDON)
+    if (code != 0 || job->step == ABANDON) {
         osr_mirror_file_abandon(&job->file, job->path);
-    if (code == 0)
+    }
+    if (code == 0) {
         job->err = (struct osr_err){0};
+    }
     job->chunk.size = 0;
 }
 
@@ -98,16 +102,18 @@ static void schedule(struct osr_mirror *mirror)
 {
     uint64_t now_ms = uv_now(mirror->options.loop);
 
-    if (!mirror->is_dirty || mirror->is_writing)
+    if (!mirror->is_dirty || mirror->is_writing) {
         return;
+    }
     uint64_t pause_ms = mirror->next_ms > now_ms ? mirror->next_ms - now_ms : 0;
     uv_timer_start(&mirror->timer, on_due, pause_ms, 0);
 }
 
 static void on_change(struct osr_mirror *mirror)
 {
-    if (mirror->is_dirty)
+    if (mirror->is_dirty) {
         return;
+    }
     mirror->is_dirty = true;
     schedule(mirror);
 }
@@ -124,8 +130,9 @@ static void watch_expiry(struct osr_mirror *mirror)
     enum { LOOK_AGAIN_MS = 60 * 1000 }; /* the wall clock may jump */
     uv_timeval64_t now;
 
-    if (mirror->expires_ms == UINT64_MAX)
+    if (mirror->expires_ms == UINT64_MAX) {
         return;
+    }
     uv_gettimeofday(&now);
     uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_usec / 1000;
     if (mirror->expires_ms <= now_ms) {
@@ -156,12 +163,14 @@ static void end_version(struct osr_mirror *mirror, uint64_t pause_ms)
 
 static void fail_version(struct osr_mirror *mirror, const struct osr_err *err)
 {
-    if (!mirror->trouble_told)
+    if (!mirror->trouble_told) {
         osr_trace(mirror->options.trace, OSR_LEVEL_WARNING, "mirror: %s; trying again",
                   err->message);
+    }
     mirror->trouble_told = true;
-    if (mirror->list != NULL)
+    if (mirror->list != NULL) {
         osr_query_cancel(mirror->list);
+    }
     mirror->list = NULL;
     mirror->is_dirty = true;
     end_version(mirror, OSR_MIRROR_RETRY_MS);
@@ -173,9 +182,10 @@ static void finish_version(struct osr_mirror *mirror)
     uint64_t rest_ms = took_ms * OSR_MIRROR_REST_FACTOR;
     uint64_t interval_ms = mirror->options.interval_ms;
 
-    if (mirror->trouble_told)
+    if (mirror->trouble_told) {
         osr_trace(mirror->options.trace, OSR_LEVEL_INFO, "mirror: %s is up to date again",
                   mirror->options.path);
+    }
     mirror->trouble_told = false;
     watch_expiry(mirror);
     end_version(mirror, rest_ms > interval_ms ? rest_ms : interval_ms);
@@ -188,8 +198,9 @@ static void write_text(struct osr_mirror *mirror)
 
     mirror->job.chunk = mirror->text;
     mirror->text = empty;
-    if (mirror->list != NULL)
+    if (mirror->list != NULL) {
         osr_query_pause(mirror->list, true);
+    }
     submit(mirror, mirror->list_ended ? COMMIT : WRITE);
 }
 
@@ -198,38 +209,44 @@ static void add_document(struct osr_mirror *mirror, const Osr__Document *documen
     osr_buffer_add_text(&mirror->text, mirror->listed++ == 0 ? "[\n" : ",\n");
     osr_json_to_ascii(&mirror->text,
                       osr_slice(document->data->text.data, document->data->text.len));
-    if (document->expires_ms != 0 && document->expires_ms < mirror->expires_ms)
+    if (document->expires_ms != 0 && document->expires_ms < mirror->expires_ms) {
         mirror->expires_ms = document->expires_ms;
+    }
 }
 
 static void on_listed(void *context, const struct osr_query_reply *reply)
 {
     struct osr_mirror *mirror = context;
 
-    if (reply->last)
+    if (reply->last) {
         mirror->list = NULL;
+    }
     if (reply->err != NULL) {
         mirror->failure = *reply->err;
-        if (!mirror->has_job)
+        if (!mirror->has_job) {
             submit(mirror, ABANDON);
+        }
         return;
     }
-    if (reply->document != NULL)
+    if (reply->document != NULL) {
         add_document(mirror, reply->document);
+    }
     if (reply->last) {
         mirror->list_ended = true;
         osr_buffer_add_text(&mirror->text, mirror->listed == 0 ? "[]\n" : "\n]\n");
     }
-    if (reply->last || mirror->text.size >= OSR_MIRROR_CHUNK_BYTES)
+    if (reply->last || mirror->text.size >= OSR_MIRROR_CHUNK_BYTES) {
         write_text(mirror);
+    }
 }
 
 static void on_watched(void *context, const struct osr_query_reply *reply)
 {
     struct osr_mirror *mirror = context;
 
-    if (reply->last)
+    if (reply->last) {
         mirror->watch = NULL;
+    }
     on_change(mirror);
 }
 
@@ -243,8 +260,9 @@ static void begin(struct osr_mirror *mirror)
     mirror->text.size = 0;
     mirror->listed = 0;
     mirror->list_ended = false;
-    if (mirror->watch == NULL)
+    if (mirror->watch == NULL) {
         mirror->watch = osr_knowledge_watch(mirror->options.knowledge, 0, "", on_watched, mirror);
+    }
     mirror->list = osr_knowledge_list(mirror->options.knowledge, "", "", 0, on_listed, mirror);
 }
 
@@ -254,10 +272,11 @@ static void on_checked(struct osr_mirror *mirror)
 {
     const struct osr_err *err = &mirror->job.err;
 
-    if (mirror->job.aside != NULL)
+    if (mirror->job.aside != NULL) {
         osr_trace(mirror->options.trace, OSR_LEVEL_WARNING,
                   "mirror: %s was no JSON array; it is now %s", mirror->options.path,
                   mirror->job.aside);
+    }
     free(mirror->job.aside);
     mirror->job.aside = NULL;
     if (err->code != OSR_OK) {
@@ -272,18 +291,19 @@ static void on_job_done(struct osr_mirror *mirror)
 {
     const struct mirror_job *job = &mirror->job;
 
-    if (job->step == CHECK)
+    if (job->step == CHECK) {
         on_checked(mirror);
-    else if (job->err.code != OSR_OK)
+    } else if (job->err.code != OSR_OK) {
         fail_version(mirror, &job->err);
-    else if (job->step == ABANDON)
+    } else if (job->step == ABANDON) {
         fail_version(mirror, &mirror->failure);
-    else if (mirror->failure.code != OSR_OK)
+    } else if (mirror->failure.code != OSR_OK) {
         submit(mirror, ABANDON);
-    else if (job->step == COMMIT)
+    } else if (job->step == COMMIT) {
         finish_version(mirror);
-    else if (mirror->list != NULL)
+    } else if (mirror->list != NULL) {
         osr_query_pause(mirror->list, false);
+    }
 }
 
 static void job_done(struct osr_file_job *base)
@@ -291,8 +311,9 @@ static void job_done(struct osr_file_job *base)
     struct osr_mirror *mirror = (struct osr_mirror *)base;
 
     mirror->has_job = false;
-    if (!mirror->stopping)
+    if (!mirror->stopping) {
         on_job_done(mirror);
+    }
     release(mirror);
 }
 
@@ -320,13 +341,16 @@ struct osr_mirror *osr_mirror_start(const struct osr_mirror_options *options)
 
 void osr_mirror_stop(struct osr_mirror *mirror)
 {
-    if (mirror == NULL)
+    if (mirror == NULL) {
         return;
+    }
     mirror->stopping = true;
-    if (mirror->watch != NULL)
+    if (mirror->watch != NULL) {
         osr_query_cancel(mirror->watch);
-    if (mirror->list != NULL)
+    }
+    if (mirror->list != NULL) {
         osr_query_cancel(mirror->list);
+    }
     mirror->watch = NULL;
     mirror->list = NULL;
     uv_close((uv_handle_t *)&mirror->timer, on_timer_closed);

@@ -58,10 +58,11 @@ int osr_mirror_file_check(const char *path, char **ret_aside, struct osr_err *er
     int code = osr_file_read_whole(path, CHECKED_BYTES_MAX, &text, err);
 
     *ret_aside = NULL;
-    if (code == OSR_NOT_FOUND)
+    if (code == OSR_NOT_FOUND) {
         code = 0;
-    else if (code == 0 && osr_json_array_walk(osr_buffer_slice(&text), NULL, NULL, err) != 0)
+    } else if (code == 0 && osr_json_array_walk(osr_buffer_slice(&text), NULL, NULL, err) != 0) {
         code = set_aside(path, ret_aside, err);
+    }
     osr_buffer_done(&text);
     return code;
 }
@@ -75,12 +76,15 @@ static int open_temporary(struct osr_mirror_file *file, const char *path, struct
     int code = 0;
 
     file->fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file->fd < 0)
+    if (file->fd < 0) {
         code = (int)osr_err_errno(err, OSR_IO, errno, "cannot make %s", temporary);
+    }
     file->is_open = file->fd >= 0;
     /* Whoever could read the mirror before can read it after. */
-    if (file->is_open && stat(path, &present) == 0 && fchmod(file->fd, present.st_mode & 0777) < 0)
+    if (file->is_open && stat(path, &present) == 0 &&
+        fchmod(file->fd, present.st_mode & 0777) < 0) {
         code = (int)osr_err_errno(err, OSR_IO, errno, "cannot set the mode of %s", temporary);
+    }
     free(temporary);
     return code;
 }
@@ -89,10 +93,12 @@ static int write_all(int fd, const char *path, struct osr_slice bytes, struct os
 {
     while (bytes.size > 0) {
         ssize_t size = write(fd, bytes.data, bytes.size);
-        if (size < 0 && errno != EINTR)
+        if (size < 0 && errno != EINTR) {
             return (int)osr_err_errno(err, OSR_IO, errno, "cannot write %s.new", path);
-        if (size > 0)
+        }
+        if (size > 0) {
             bytes = osr_slice(bytes.data + size, bytes.size - (size_t)size);
+        }
     }
     return 0;
 }
@@ -111,12 +117,14 @@ static int rename_into_place(const char *path, struct osr_err *err)
     char *copy = osr_strdup(path);
     int code = 0;
 
-    if (rename(temporary, path) < 0)
+    if (rename(temporary, path) < 0) {
         code = (int)osr_err_errno(err, OSR_IO, errno, "cannot rename %s", temporary);
+    }
     int fd = code == 0 ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
-        if (fsync(fd) < 0)
+        if (fsync(fd) < 0) {
             code = (int)osr_err_errno(err, OSR_IO, errno, "cannot sync the folder of %s", path);
+        }
         close(fd);
     }
     free(copy);
@@ -127,18 +135,21 @@ static int rename_into_place(const char *path, struct osr_err *err)
 int osr_mirror_file_commit(struct osr_mirror_file *file, const char *path, struct osr_err *err)
 {
     int failed = fsync(file->fd) < 0 ? errno : 0;
-    if (close(file->fd) < 0 && failed == 0)
+    if (close(file->fd) < 0 && failed == 0) {
         failed = errno;
+    }
     file->is_open = false;
-    if (failed != 0)
+    if (failed != 0) {
         return (int)osr_err_errno(err, OSR_IO, failed, "cannot write %s.new", path);
+    }
     return rename_into_place(path, err);
 }
 
 void osr_mirror_file_abandon(struct osr_mirror_file *file, const char *path)
 {
-    if (!file->is_open)
+    if (!file->is_open) {
         return;
+    }
     char *temporary = temporary_name(path);
     close(file->fd);
     unlink(temporary);

@@ -24,11 +24,13 @@ static int start_seeds(struct osr_neighbours *neighbours,
                                                    .journal = options->journal,
                                                    .url = &options->config->peer[i],
                                                    .trace = options->trace};
-        if (!osr_config_is_seed(seed.url))
+        if (!osr_config_is_seed(seed.url)) {
             continue;
+        }
         int code = osr_seed_peer_start(&seed, &neighbours->seeds[neighbours->seed_count], err);
-        if (code != 0)
+        if (code != 0) {
             return code;
+        }
         neighbours->seed_count++;
     }
     return 0;
@@ -57,8 +59,9 @@ static void start_mirror(struct osr_neighbours *neighbours,
                                               .path = options->config->mirror,
                                               .interval_ms = options->config->mirror_ms,
                                               .trace = options->trace};
-    if (mirror.path != NULL)
+    if (mirror.path != NULL) {
         neighbours->mirror = osr_mirror_start(&mirror);
+    }
 }
 
 int osr_neighbours_open(const struct osr_neighbours_options *options,
@@ -68,10 +71,12 @@ int osr_neighbours_open(const struct osr_neighbours_options *options,
     struct osr_neighbours *neighbours = osr_alloc(sizeof *neighbours);
     int code = 0;
 
-    if (has_files)
+    if (has_files) {
         code = osr_file_worker_create(options->loop, &neighbours->files, err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = start_seeds(neighbours, options, err);
+    }
     if (code != 0) {
         osr_neighbours_close(neighbours);
         return code;
@@ -84,12 +89,15 @@ int osr_neighbours_open(const struct osr_neighbours_options *options,
 
 void osr_neighbours_close(struct osr_neighbours *neighbours)
 {
-    if (neighbours == NULL)
+    if (neighbours == NULL) {
         return;
-    for (size_t i = 0; i < neighbours->seed_count; i++)
+    }
+    for (size_t i = 0; i < neighbours->seed_count; i++) {
         osr_seed_peer_stop(neighbours->seeds[i]);
-    for (size_t i = 0; i < neighbours->follow_count; i++)
+    }
+    for (size_t i = 0; i < neighbours->follow_count; i++) {
         osr_follow_file_stop(neighbours->follows[i]);
+    }
     osr_mirror_stop(neighbours->mirror);
     osr_file_worker_destroy(neighbours->files); /* hands back the jobs of those just stopped */
     free(neighbours);
@@ -119,8 +127,9 @@ struct osr_seed_peer *osr_neighbours_find_seed(const struct osr_neighbours *neig
     for (size_t i = 0; i < neighbours->seed_count; i++) {
         struct osr_seed_peer_status status;
         osr_seed_peer_status(neighbours->seeds[i], &status);
-        if (is_same_url(status.url, url))
+        if (is_same_url(status.url, url)) {
             return neighbours->seeds[i];
+        }
     }
     return NULL;
 }

@@ -71,8 +71,9 @@ static int find_operation(const Osr__Frame *frame, const struct operation **ret_
 static int check_size(const struct operation *operation, const Osr__Frame *frame, size_t size,
                       struct osr_err *err)
 {
-    if (size <= operation->request_bytes_max)
+    if (size <= operation->request_bytes_max) {
         return 0;
+    }
     return (int)osr_err_set(err, OSR_TOO_LARGE, "%s of %zu bytes; at most %zu are taken",
                             osr_frame_type(frame), size, operation->request_bytes_max);
 }
@@ -82,11 +83,13 @@ static int admit(const struct osr_session *session, const Osr__Frame *frame, siz
                  const struct operation **ret_operation, struct osr_err *err)
 {
     int code = find_operation(frame, ret_operation, err);
-    if (code == 0)
+    if (code == 0) {
         code = osr_access_check(osr_session_role(session), (*ret_operation)->permission,
                                 osr_frame_type(frame), err);
-    if (code == 0)
+    }
+    if (code == 0) {
         code = check_size(*ret_operation, frame, size, err);
+    }
     return code;
 }
 
@@ -106,9 +109,10 @@ void osr_operations_request(struct osr_operations *operations, struct osr_sessio
 
 int osr_operation_timeout(uint32_t asked_ms, uint32_t *ret_timeout_ms, struct osr_err *err)
 {
-    if (asked_ms > OSR_WAIT_MAX_MS)
+    if (asked_ms > OSR_WAIT_MAX_MS) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "timeout_ms is %u; at most %d is taken",
                                 asked_ms, OSR_WAIT_MAX_MS);
+    }
     *ret_timeout_ms = asked_ms != 0 ? asked_ms : OSR_WAIT_DEFAULT_MS;
     return 0;
 }
@@ -135,8 +139,9 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void osr_operations_destroy(struct osr_operations *operations)
 {
-    if (operations == NULL)
+    if (operations == NULL) {
         return;
+    }
     osr_status_waiters_drop(operations);
     uv_close((uv_handle_t *)&operations->wait_timer, on_timer_closed);
 }

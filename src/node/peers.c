@@ -39,14 +39,16 @@ struct osr_peers {
 static void load_pin(void *context, const char *key, struct osr_slice value)
 {
     struct peer *peer = context;
-    if (strcmp(key, peer->pin_key) == 0 && value.size < sizeof(peer->pin))
+    if (strcmp(key, peer->pin_key) == 0 && value.size < sizeof(peer->pin)) {
         snprintf(peer->pin, sizeof(peer->pin), "%.*s", (int)value.size, (const char *)value.data);
+    }
 }
 
 static void pin(struct peer *peer, const char *instance)
 {
-    if (strcmp(peer->pin, instance) == 0)
+    if (strcmp(peer->pin, instance) == 0) {
         return;
+    }
     snprintf(peer->pin, sizeof(peer->pin), "%s", instance);
     /* A full disk loses the pin, not the link: it is written at the next sight. */
     osr_journal_fact(peer->peers->journal, peer->pin_key, osr_slice_text(instance), NULL, NULL);
@@ -57,8 +59,9 @@ static int check_pin(const struct peer *peer, const char *instance, struct osr_e
 {
     const char *promised = osr_url_parameter(&peer->url, "id");
     const char *expected = promised != NULL ? promised : peer->pin;
-    if (expected[0] == '\0' || strcmp(expected, instance) == 0)
+    if (expected[0] == '\0' || strcmp(expected, instance) == 0) {
         return 0;
+    }
     osr_err_set(err, OSR_UNAUTHENTICATED, "%s is %s now, and %s was expected there", peer->url.text,
                 instance, expected);
     osr_err_hint(err, "if that is right, dial it as %s%cid=%s", peer->url.text,
@@ -73,11 +76,13 @@ static void on_timer(uv_timer_t *timer);
 static void dial_later(struct peer *peer)
 {
     struct osr_peers *peers = peer->peers;
-    if (peers->is_stopped)
+    if (peers->is_stopped) {
         return;
+    }
     uint64_t pause_ms = OSR_RETRY_MS_MAX;
-    if (peer->failures < 7) /* 2^7 * 100 ms is over the maximum */
+    if (peer->failures < 7) { /* 2^7 * 100 ms is over the maximum */
         pause_ms = (uint64_t)OSR_RETRY_MS_MIN << peer->failures;
+    }
     peer->failures++;
     uv_timer_start(&peer->timer, on_timer, osr_random_below(&peers->random, pause_ms) + 1, 0);
 }
@@ -86,8 +91,9 @@ static void dial(struct peer *peer)
 {
     struct osr_err err;
     if (osr_sessions_dial(peer->peers->sessions, &peer->url, peer->codec, peer, &peer->session,
-                          &err) == 0)
+                          &err) == 0) {
         return;
+    }
     snprintf(peer->last_error, sizeof(peer->last_error), "%s", err.message);
     peer->is_tried = true;
     dial_later(peer);
@@ -100,8 +106,9 @@ static bool is_linked_otherwise(const struct peer *peer)
     for (size_t i = 0; peer->pin[0] != '\0' && i < osr_sessions_link_count(sessions); i++) {
         const struct osr_session *session = osr_sessions_link(sessions, i);
         if (session != peer->session && osr_session_is_open(session) &&
-            strcmp(osr_session_instance(session), peer->pin) == 0)
+            strcmp(osr_session_instance(session), peer->pin) == 0) {
             return true;
+        }
     }
     return false;
 }
@@ -109,10 +116,11 @@ static bool is_linked_otherwise(const struct peer *peer)
 static void on_timer(uv_timer_t *timer)
 {
     struct peer *peer = timer->data;
-    if (is_linked_otherwise(peer))
+    if (is_linked_otherwise(peer)) {
         uv_timer_start(timer, on_timer, OSR_LINKED_LOOK_MS, 0);
-    else
+    } else {
         dial(peer);
+    }
 }
 
 int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, const char *instance,
@@ -122,8 +130,9 @@ int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, c
     assert(peer != NULL && peer->session == session);
     peer->is_tried = true;
     int code = check_pin(peer, instance, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     pin(peer, instance);
     peer->is_up = true;
     peer->up_ms = uv_now(peers->loop);
@@ -143,11 +152,13 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
                       const struct osr_err *err)
 {
     struct peer *peer = osr_session_user(session);
-    if (peer->is_up && uv_now(peers->loop) - peer->up_ms >= OSR_LINK_STEADY_MS)
+    if (peer->is_up && uv_now(peers->loop) - peer->up_ms >= OSR_LINK_STEADY_MS) {
         peer->failures = 0;
-    if (peer->last_error[0] == '\0')
+    }
+    if (peer->last_error[0] == '\0') {
         snprintf(peer->last_error, sizeof(peer->last_error), "%s",
                  err->code == OSR_OK ? "it closed the connection" : err->message);
+    }
     /* The first failure in a row is news, the others are not. */
     osr_trace(peers->trace, peer->failures == 0 ? OSR_LEVEL_WARNING : OSR_LEVEL_TRACE,
               "%s: no link: %s", peer->url.text, peer->last_error);
@@ -175,9 +186,10 @@ struct osr_peers *osr_peers_create(uv_loop_t *loop, struct osr_sessions *session
 
 int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr_err *err)
 {
-    if (peers->count == OSR_PEERS_MAX)
+    if (peers->count == OSR_PEERS_MAX) {
         return (int)osr_err_set(err, OSR_CONFIG, "no more than %d peers can be dialled",
                                 OSR_PEERS_MAX);
+    }
     struct peer *peer = osr_alloc(sizeof(*peer));
     int status = uv_timer_init(peers->loop, &peer->timer);
     if (status != 0) {
@@ -199,8 +211,9 @@ int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr
 void osr_peers_stop(struct osr_peers *peers)
 {
     peers->is_stopped = true;
-    for (size_t i = 0; i < peers->count; i++)
+    for (size_t i = 0; i < peers->count; i++) {
         uv_timer_stop(&peers->items[i]->timer);
+    }
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -212,8 +225,9 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void osr_peers_destroy(struct osr_peers *peers)
 {
-    if (peers == NULL)
+    if (peers == NULL) {
         return;
+    }
     for (size_t i = 0; i < peers->count; i++) {
         assert(peers->items[i]->session == NULL);
         uv_close((uv_handle_t *)&peers->items[i]->timer, on_timer_closed);
@@ -224,8 +238,9 @@ void osr_peers_destroy(struct osr_peers *peers)
 bool osr_peers_are_tried(const struct osr_peers *peers)
 {
     for (size_t i = 0; i < peers->count; i++) {
-        if (!peers->items[i]->is_tried)
+        if (!peers->items[i]->is_tried) {
             return false;
+        }
     }
     return true;
 }
@@ -237,10 +252,12 @@ size_t osr_peers_count(const struct osr_peers *peers)
 
 static const char *state_name(const struct peer *peer)
 {
-    if (peer->is_up || is_linked_otherwise(peer))
+    if (peer->is_up || is_linked_otherwise(peer)) {
         return "up";
-    if (peer->session == NULL)
+    }
+    if (peer->session == NULL) {
         return "waiting";
+    }
     return osr_session_is_open(peer->session) ? "greeting" : "connecting";
 }
 
@@ -254,8 +271,9 @@ void osr_peers_status(const struct osr_peers *peers, size_t index, Osr__PeerStat
     ret_status->state = (char *)state_name(peer);
     ret_status->last_error = peer->last_error;
     ret_status->instance = peer->pin;
-    if (peer->session != NULL)
+    if (peer->session != NULL) {
         ret_status->name = (char *)osr_session_peer_name(peer->session);
-    else if (!peers->is_stopped)
+    } else if (!peers->is_stopped) {
         ret_status->retry_ms = uv_timer_get_due_in(&peer->timer);
+    }
 }

@@ -8,8 +8,9 @@ static int check_length(const char *field, const char *text, size_t bytes_min, s
                         struct osr_err *err)
 {
     size_t size = strlen(text);
-    if (size >= bytes_min && size <= bytes_max)
+    if (size >= bytes_min && size <= bytes_max) {
         return 0;
+    }
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "%s has %zu bytes; %zu to %zu are taken",
                             field, size, bytes_min, bytes_max);
 }
@@ -22,8 +23,9 @@ static int check_id(const char *id, struct osr_err *err)
 /* Ends the call where the query has failed; true if so. */
 static bool ended_by_failure(struct osr_call *call, const struct osr_query_reply *reply)
 {
-    if (reply->err == NULL)
+    if (reply->err == NULL) {
         return false;
+    }
     call->query = NULL;
     osr_call_fail(call, reply->err);
     return true;
@@ -32,8 +34,9 @@ static bool ended_by_failure(struct osr_call *call, const struct osr_query_reply
 static void on_get(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     Osr__GetResponse response = OSR__GET_RESPONSE__INIT;
     response.document = reply->document;
     call->query = NULL;
@@ -44,11 +47,12 @@ void osr_operation_kb_get(struct osr_operations *operations, struct osr_call *ca
                           const Osr__Frame *frame)
 {
     struct osr_err err;
-    if (check_id(frame->kb_get->id, &err) != 0)
+    if (check_id(frame->kb_get->id, &err) != 0) {
         osr_call_fail(call, &err);
-    else
+    } else {
         osr_call_await(call, osr_knowledge_get(operations->services->knowledge, frame->kb_get->id,
                                                on_get, call));
+    }
 }
 
 /* Lists: items are collected; `wrap` makes a reply of them. */
@@ -69,10 +73,12 @@ static void collect(struct osr_call *call, const ProtobufCMessage *item, bool la
                     wrap_items *wrap)
 {
     bool is_full = item != NULL && osr_call_collect(call, item);
-    if (last)
+    if (last) {
         call->query = NULL;
-    if (last || is_full)
+    }
+    if (last || is_full) {
         wrap(call, last);
+    }
 }
 
 static void wrap_documents(struct osr_call *call, bool last)
@@ -86,8 +92,9 @@ static void wrap_documents(struct osr_call *call, bool last)
 static void on_list(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     collect(call, reply->document == NULL ? NULL : &reply->document->base, reply->last,
             wrap_documents);
 }
@@ -98,12 +105,13 @@ void osr_operation_kb_list(struct osr_operations *operations, struct osr_call *c
     const Osr__ListRequest *request = frame->kb_list;
     struct osr_err err;
     if (check_length("after_id", request->after_id, 0, OSR_ID_BYTES_MAX, &err) != 0 ||
-        check_length("collection", request->collection, 0, OSR_COLLECTION_BYTES_MAX, &err) != 0)
+        check_length("collection", request->collection, 0, OSR_COLLECTION_BYTES_MAX, &err) != 0) {
         osr_call_fail(call, &err);
-    else
+    } else {
         osr_call_await(call,
                        osr_knowledge_list(operations->services->knowledge, request->after_id,
                                           request->collection, request->limit, on_list, call));
+    }
 }
 
 static void wrap_hits(struct osr_call *call, bool last)
@@ -117,13 +125,15 @@ static void wrap_hits(struct osr_call *call, bool last)
 static void on_search(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     Osr__SearchHit hit = OSR__SEARCH_HIT__INIT;
     hit.document = reply->document;
     hit.rank = reply->rank;
-    if (reply->snippet != NULL)
+    if (reply->snippet != NULL) {
         hit.snippet = (char *)reply->snippet;
+    }
     collect(call, reply->document == NULL ? NULL : &hit.base, reply->last, wrap_hits);
 }
 
@@ -134,17 +144,19 @@ void osr_operation_kb_search(struct osr_operations *operations, struct osr_call 
     const Osr__SearchRequest *request = frame->kb_search;
     struct osr_err err;
     int code = check_length("query", request->query, 1, OSR_QUERY_BYTES_MAX, &err);
-    if (code == 0 && request->limit > OSR_SEARCH_HITS_MAX)
+    if (code == 0 && request->limit > OSR_SEARCH_HITS_MAX) {
         code =
             (int)osr_err_set(&err, OSR_INVALID_ARGUMENT, "limit is %u; at most %d hits are given",
                              request->limit, OSR_SEARCH_HITS_MAX);
-    if (code != 0)
+    }
+    if (code != 0) {
         osr_call_fail(call, &err);
-    else
+    } else {
         osr_call_await(call,
                        osr_knowledge_search(operations->services->knowledge, request->query,
                                             request->limit != 0 ? request->limit : HITS_DEFAULT,
                                             on_search, call));
+    }
 }
 
 static void wrap_versions(struct osr_call *call, bool last)
@@ -158,8 +170,9 @@ static void wrap_versions(struct osr_call *call, bool last)
 static void on_history(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     Osr__HistoryItem item = OSR__HISTORY_ITEM__INIT;
     item.operation = reply->operation;
     item.document = reply->document;
@@ -172,18 +185,20 @@ void osr_operation_kb_history(struct osr_operations *operations, struct osr_call
                               const Osr__Frame *frame)
 {
     struct osr_err err;
-    if (check_id(frame->kb_history->id, &err) != 0)
+    if (check_id(frame->kb_history->id, &err) != 0) {
         osr_call_fail(call, &err);
-    else
+    } else {
         osr_call_await(call, osr_knowledge_history(operations->services->knowledge,
                                                    frame->kb_history->id, on_history, call));
+    }
 }
 
 static void on_watch(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     Osr__WatchResponse response = OSR__WATCH_RESPONSE__INIT;
     response.position = reply->position;
     response.origin = (char *)reply->origin;
@@ -223,8 +238,9 @@ struct digest_feeds {
 static void on_digest(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     struct digest_feeds *feeds = call->operation;
     Osr__FeedHead *heads = osr_alloc((feeds->count + 1) * sizeof(*heads));
     Osr__FeedHead **pointers = osr_alloc((feeds->count + 1) * sizeof(*pointers));
@@ -286,8 +302,9 @@ void osr_operation_kb_digest(struct osr_operations *operations, struct osr_call 
 static void on_rebuild(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply))
+    if (ended_by_failure(call, reply)) {
         return;
+    }
     Osr__RebuildResponse response = OSR__REBUILD_RESPONSE__INIT;
     response.done = reply->position;
     response.total = reply->sequence;

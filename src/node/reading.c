@@ -32,8 +32,9 @@ static void hand_over(struct osr_reading *reading)
     while (reading->waiting != NULL && osr_worker_waiting(reading->worker) < JOBS_UNDER_WAY_MAX) {
         struct osr_job *job = reading->waiting;
         reading->waiting = job->next;
-        if (reading->waiting == NULL)
+        if (reading->waiting == NULL) {
             reading->waiting_end = &reading->waiting;
+        }
         osr_worker_submit(reading->worker, job);
     }
 }

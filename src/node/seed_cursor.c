@@ -16,17 +16,20 @@ void osr_seed_cursor_done(struct osr_seed_cursor *cursor)
 
 static struct osr_seed_held *find(const struct osr_seed_cursor *cursor, const char *origin)
 {
-    for (size_t i = 0; i < cursor->held_count; i++)
-        if (strcmp(cursor->held[i].origin, origin) == 0)
+    for (size_t i = 0; i < cursor->held_count; i++) {
+        if (strcmp(cursor->held[i].origin, origin) == 0) {
             return &cursor->held[i];
+        }
+    }
     return NULL;
 }
 
 static struct osr_seed_held *find_or_add(struct osr_seed_cursor *cursor, const char *origin)
 {
     struct osr_seed_held *held = find(cursor, origin);
-    if (held != NULL)
+    if (held != NULL) {
         return held;
+    }
     cursor->held = osr_realloc(cursor->held, (cursor->held_count + 1) * sizeof *cursor->held);
     held = &cursor->held[cursor->held_count++];
     *held = (struct osr_seed_held){0};
@@ -45,10 +48,11 @@ void osr_seed_cursor_rewind(struct osr_seed_cursor *cursor, uint64_t position, c
                             uint64_t sequence)
 {
     cursor->position = position - 1;
-    if (cursor->position == 0)
+    if (cursor->position == 0) {
         cursor->held_count = 0;
-    else
+    } else {
         find_or_add(cursor, origin)->sequence = sequence - 1;
+    }
 }
 
 uint64_t osr_seed_cursor_held(const struct osr_seed_cursor *cursor, const char *origin)
@@ -77,12 +81,14 @@ void osr_seed_cursor_encode(const struct osr_seed_cursor *cursor, struct osr_buf
 
 static int check_value(struct osr_slice value, struct osr_err *err)
 {
-    if (value.size > 0 && value.data[0] > FORMAT)
+    if (value.size > 0 && value.data[0] > FORMAT) {
         return (int)osr_err_set(err, OSR_UNSUPPORTED_VERSION,
                                 "the cursor has format %u, made by a newer osirisd", value.data[0]);
+    }
     if (value.size < HEAD_SIZE || value.data[0] != FORMAT ||
-        value.size != HEAD_SIZE + (size_t)osr_get_u32(value.data + 25) * HELD_SIZE)
+        value.size != HEAD_SIZE + (size_t)osr_get_u32(value.data + 25) * HELD_SIZE) {
         return (int)osr_err_set(err, OSR_CORRUPT, "the cursor of %zu bytes is damaged", value.size);
+    }
     return 0;
 }
 
@@ -90,8 +96,9 @@ int osr_seed_cursor_decode(struct osr_seed_cursor *cursor, struct osr_slice valu
                            struct osr_err *err)
 {
     int code = check_value(value, err);
-    if (code != 0)
+    if (code != 0) {
         return code;
+    }
     cursor->position = osr_get_u64(value.data + 1);
     cursor->doubles = osr_get_u64(value.data + 9);
     cursor->skipped = osr_get_u64(value.data + 17);

@@ -6,8 +6,9 @@ bool osr_seed_message(struct osr_buffer *buffer, struct osr_slice data)
 {
     size_t before = buffer->size;
 
-    if (data.size > OSR_SEED_MESSAGE_BYTES_MAX)
+    if (data.size > OSR_SEED_MESSAGE_BYTES_MAX) {
         return false;
+    }
     osr_buffer_add_text(buffer, "{\"type\":\"UPDATE_KB\",\"data\":");
     osr_json_to_ascii(buffer, data);
     osr_buffer_add_text(buffer, "}");

@@ -55,8 +55,9 @@ struct osr_seed_peer {
 
 static void release(struct osr_seed_peer *peer)
 {
-    if (--peer->holds > 0)
+    if (--peer->holds > 0) {
         return;
+    }
     osr_seed_cursor_done(&peer->cursor);
     osr_buffer_done(&peer->message);
     free(peer->key);
@@ -83,8 +84,9 @@ static void on_pause_over(uv_timer_t *timer)
 static void note_error(struct osr_seed_peer *peer, const struct osr_err *err)
 {
     peer->error = *err;
-    if (peer->error_told || peer->retry_ms < OSR_SEED_RETRY_MS_MAX)
+    if (peer->error_told || peer->retry_ms < OSR_SEED_RETRY_MS_MAX) {
         return;
+    }
     peer->error_told = true;
     osr_trace(peer->options.trace, OSR_LEVEL_WARNING, "cannot deliver: %s; trying again",
               err->message);
@@ -92,8 +94,9 @@ static void note_error(struct osr_seed_peer *peer, const struct osr_err *err)
 
 static void note_delivery(struct osr_seed_peer *peer)
 {
-    if (peer->error_told)
+    if (peer->error_told) {
         osr_trace(peer->options.trace, OSR_LEVEL_INFO, "%s: delivers again", url_text(peer));
+    }
     peer->error_told = false;
     peer->error = (struct osr_err){0};
     peer->retry_ms = 0;
@@ -103,8 +106,9 @@ static void retry(struct osr_seed_peer *peer, const struct osr_err *err)
 {
     uint32_t doubled = peer->retry_ms * 2;
 
-    if (doubled < OSR_SEED_RETRY_MS_MIN)
+    if (doubled < OSR_SEED_RETRY_MS_MIN) {
         doubled = OSR_SEED_RETRY_MS_MIN;
+    }
     peer->retry_ms = doubled < OSR_SEED_RETRY_MS_MAX ? doubled : OSR_SEED_RETRY_MS_MAX;
     note_error(peer, err);
     peer->state = PAUSING;
@@ -139,8 +143,9 @@ static void on_open(void *context, struct osr_connection *connection)
     struct osr_seed_peer *peer = context;
     struct osr_buffer message = {0};
 
-    if (peer->may_have_arrived)
+    if (peer->may_have_arrived) {
         peer->cursor.doubles++;
+    }
     peer->may_have_arrived = true;
     peer->state = SENDING;
     osr_buffer_add(&message, peer->message.data, peer->message.size);
@@ -174,10 +179,11 @@ static void on_end(void *context, struct osr_connection *connection)
     struct osr_seed_peer *peer = context;
     (void)connection;
 
-    if (peer->state == ENDING)
+    if (peer->state == ENDING) {
         peer->state = DELIVERED;
-    else
+    } else {
         reset(peer, "the program closed the connection too early");
+    }
 }
 
 static void rewind_cursor(struct osr_seed_peer *peer);
@@ -190,12 +196,13 @@ static void on_attempt_over(struct osr_seed_peer *peer, const struct osr_err *er
         osr_err_set(&own, OSR_UNAVAILABLE, "%s: %s", url_text(peer), peer->reset_why);
         err = &own;
     }
-    if (peer->state == REWINDING)
+    if (peer->state == REWINDING) {
         rewind_cursor(peer);
-    else if (peer->state == DELIVERED && err->code == OSR_OK)
+    } else if (peer->state == DELIVERED && err->code == OSR_OK) {
         save(peer);
-    else
+    } else {
         retry(peer, err);
+    }
 }
 
 static void on_close(void *context, struct osr_connection *connection, const struct osr_err *err)
@@ -224,10 +231,11 @@ static void dial(struct osr_seed_peer *peer)
     peer->state = DIALLING;
     peer->reset_why = NULL;
     if (osr_transport_dial(peer->options.loop, peer->options.url, OSR_SEED_DIAL_MS, &handler, peer,
-                           &peer->connection, &err) == 0)
+                           &peer->connection, &err) == 0) {
         peer->holds++;
-    else
+    } else {
         retry(peer, &err);
+    }
 }
 
 /* -- the cursor -- */
@@ -256,8 +264,9 @@ static void on_saved(void *context, enum osr_code code)
     struct osr_seed_peer *peer = context;
 
     peer->is_saving = false;
-    if (!peer->stopping)
+    if (!peer->stopping) {
         go_on(peer, code);
+    }
     release(peer);
 }
 
@@ -297,12 +306,14 @@ static bool make_message(struct osr_seed_peer *peer, const struct osr_query_repl
     const Osr__Document *document = reply->document;
 
     if (reply->operation != OSR__OPERATION__PUT ||
-        (peer->skips_arrivals && came_from_a_seed(document)))
+        (peer->skips_arrivals && came_from_a_seed(document))) {
         return false;
+    }
     peer->message.size = 0;
     if (osr_seed_message(&peer->message,
-                         osr_slice(document->data->text.data, document->data->text.len)))
+                         osr_slice(document->data->text.data, document->data->text.len))) {
         return true;
+    }
     peer->cursor.skipped++;
     osr_trace(peer->options.trace, OSR_LEVEL_WARNING,
               "%s: document %s is skipped: its message would be over %d bytes", url_text(peer),
@@ -316,11 +327,13 @@ static void on_reply(void *context, const struct osr_query_reply *reply)
 
     if (reply->last) {
         peer->query = NULL;
-        if (reply->err != NULL)
+        if (reply->err != NULL) {
             osr_trace(peer->options.trace, OSR_LEVEL_WARNING, "%s: cannot read entries: %s",
                       url_text(peer), reply->err->message);
-        if (peer->state == READING)
+        }
+        if (peer->state == READING) {
             uv_timer_start(&peer->timer, on_read_again, OSR_SEED_RETRY_MS_MAX, 0);
+        }
         return;
     }
     assert(peer->state == READING);
@@ -362,13 +375,15 @@ void osr_seed_peer_resend(struct osr_seed_peer *peer, uint64_t position, const c
     peer->rewind_sequence = sequence;
     peer->state = REWINDING;
     uv_timer_stop(&peer->timer);
-    if (peer->query != NULL)
+    if (peer->query != NULL) {
         osr_query_cancel(peer->query);
+    }
     peer->query = NULL;
-    if (peer->connection != NULL)
+    if (peer->connection != NULL) {
         reset(peer, "sending again from an earlier entry");
-    else if (!peer->is_saving)
+    } else if (!peer->is_saving) {
         rewind_cursor(peer);
+    }
 }
 
 /* -- life -- */
@@ -378,8 +393,9 @@ static void read_cursor(void *context, const char *key, struct osr_slice value)
     struct osr_seed_peer *peer = context;
 
     if (strcmp(key, peer->key) == 0 &&
-        osr_seed_cursor_decode(&peer->cursor, value, &peer->error) != 0)
+        osr_seed_cursor_decode(&peer->cursor, value, &peer->error) != 0) {
         osr_err_prefix(&peer->error, "%s", key);
+    }
 }
 
 static uint32_t settle_ms_of(const struct osr_url *url)
@@ -419,14 +435,17 @@ int osr_seed_peer_start(const struct osr_seed_peer_options *options,
 
 void osr_seed_peer_stop(struct osr_seed_peer *peer)
 {
-    if (peer == NULL)
+    if (peer == NULL) {
         return;
+    }
     peer->stopping = true;
-    if (peer->query != NULL)
+    if (peer->query != NULL) {
         osr_query_cancel(peer->query);
+    }
     peer->query = NULL;
-    if (peer->connection != NULL)
+    if (peer->connection != NULL) {
         osr_connection_close(peer->connection, true);
+    }
     uv_close((uv_handle_t *)&peer->timer, on_timer_closed);
 }
 

@@ -16,8 +16,9 @@ size_t osr_session_queued(const struct osr_session *session)
 
 void osr_session_drop(struct osr_session *session, bool reset)
 {
-    if (session->state == SESSION_CLOSED)
+    if (session->state == SESSION_CLOSED) {
         return;
+    }
     session->state = SESSION_CLOSED;
     osr_buffer_done(&session->output);
     osr_connection_close(session->connection, reset);
@@ -25,8 +26,9 @@ void osr_session_drop(struct osr_session *session, bool reset)
 
 void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
 {
-    if (session->state == SESSION_CLOSED)
+    if (session->state == SESSION_CLOSED) {
         return;
+    }
     size_t before = session->output.size;
     osr_stream_write(session->stream.codec, frame, &session->output);
     osr_session_mark_dirty(session);
@@ -52,8 +54,9 @@ void osr_session_error(struct osr_session *session, uint64_t request_id,
 
 void osr_session_flush(struct osr_session *session)
 {
-    if (session->output.size == 0 || session->state == SESSION_CLOSED)
+    if (session->output.size == 0 || session->state == SESSION_CLOSED) {
         return;
+    }
     session->handed_over += session->output.size;
     osr_connection_write(session->connection, &session->output);
 }
@@ -67,12 +70,14 @@ void osr_session_close(struct osr_session *session)
 void osr_session_refuse(struct osr_session *session, uint64_t request_id,
                         const struct osr_err *error)
 {
-    if (session->state == SESSION_CLOSED)
+    if (session->state == SESSION_CLOSED) {
         return;
+    }
     osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: refused: %s (%s)", session->url,
               error->message, osr_code_info(error->code)->name);
-    if (session->state != SESSION_SEED) /* which has no ear for it */
+    if (session->state != SESSION_SEED) { /* which has no ear for it */
         osr_session_error(session, request_id, error);
+    }
     osr_session_close(session);
 }
 
@@ -153,10 +158,12 @@ static void handle_append(struct osr_session *session, const Osr__Frame *frame)
 {
     struct osr_sessions *sessions = session->sessions;
     struct osr_err err;
-    if (osr_access_check(session->role, OSR_MAY_APPEND, "UPDATE_KB without request_id", &err) != 0)
+    if (osr_access_check(session->role, OSR_MAY_APPEND, "UPDATE_KB without request_id", &err) !=
+        0) {
         osr_session_error(session, 0, &err);
-    else
+    } else {
         sessions->handler.on_append(sessions->handler.context, session, frame->update_kb);
+    }
 }
 
 static void handle_replication(struct osr_session *session, const Osr__Frame *frame)
@@ -176,22 +183,25 @@ static void handle_replication(struct osr_session *session, const Osr__Frame *fr
 static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t size)
 {
     struct osr_sessions *sessions = session->sessions;
-    if (session->state == SESSION_FRESH && !settle_state(session, frame))
+    if (session->state == SESSION_FRESH && !settle_state(session, frame)) {
         return;
-    if (is_replication(frame))
+    }
+    if (is_replication(frame)) {
         handle_replication(session, frame);
-    else if (is_append(frame))
+    } else if (is_append(frame)) {
         handle_append(session, frame);
-    else
+    } else {
         sessions->handler.on_request(sessions->handler.context, session, frame, size);
+    }
 }
 
 /* A request that cannot be read is that request's failure, where it is known which one it is
  * and where the next frame begins; on a link nothing may be passed over. */
 static bool is_survivable(const struct osr_session *session, int code)
 {
-    if (code == OSR_UNKNOWN_TYPE)
+    if (code == OSR_UNKNOWN_TYPE) {
         return session->state == SESSION_CLIENT || session->state == SESSION_LINK;
+    }
     return code == OSR_INVALID_ARGUMENT && session->state == SESSION_CLIENT;
 }
 
@@ -208,21 +218,25 @@ static void handle_bytes(struct osr_session *session, struct osr_slice bytes)
         handle_frame(session, frame, bytes.size);
         return;
     }
-    if (session->state == SESSION_FRESH && code != OSR_MALFORMED)
+    if (session->state == SESSION_FRESH && code != OSR_MALFORMED) {
         session->state = SESSION_CLIENT; /* speaks our language, if with an accent */
-    if (is_survivable(session, code))
+    }
+    if (is_survivable(session, code)) {
         osr_session_error(session, request_id, &err);
-    else
+    } else {
         osr_session_refuse(session, request_id, &err);
+    }
 }
 
 /* The other end has ended its direction: answer what is under way, then go too. */
 static void finish_if_ended(struct osr_session *session)
 {
-    if (!session->is_ended || session->state == SESSION_CLOSED)
+    if (!session->is_ended || session->state == SESSION_CLOSED) {
         return;
-    if (session->requests > 0 || is_held(session))
+    }
+    if (session->requests > 0 || is_held(session)) {
         return;
+    }
     if (osr_stream_is_partial(&session->stream)) {
         struct osr_err err;
         osr_err_set(&err, OSR_MALFORMED, "the connection ended inside a frame");
@@ -235,8 +249,9 @@ static void finish_if_ended(struct osr_session *session)
 static void update_reading(struct osr_session *session)
 {
     bool reading = session->state != SESSION_CLOSED && !session->is_ended && !is_held(session);
-    if (reading == session->is_reading)
+    if (reading == session->is_reading) {
         return;
+    }
     session->is_reading = reading;
     osr_connection_read(session->connection, reading);
 }
@@ -259,12 +274,14 @@ void osr_session_release_input(struct osr_session *session)
 /* Until when the next frame must be there. */
 static void set_deadline(struct osr_session *session, bool frame_came)
 {
-    if (session->state == SESSION_FRESH)
+    if (session->state == SESSION_FRESH) {
         return; /* set once, when it connected */
-    if (is_held(session) || !osr_stream_is_partial(&session->stream))
+    }
+    if (is_held(session) || !osr_stream_is_partial(&session->stream)) {
         session->deadline_ms = UINT64_MAX;
-    else if (frame_came || session->deadline_ms == UINT64_MAX)
+    } else if (frame_came || session->deadline_ms == UINT64_MAX) {
         session->deadline_ms = uv_now(session->sessions->loop) + OSR_FRAME_REST_MS;
+    }
 }
 
 void osr_session_process(struct osr_session *session)
@@ -277,8 +294,9 @@ void osr_session_process(struct osr_session *session)
             osr_session_refuse(session, 0, &err);
             break;
         }
-        if (bytes.size == 0)
+        if (bytes.size == 0) {
             break;
+        }
         frame_came = true;
         handle_bytes(session, bytes);
     }
@@ -303,8 +321,9 @@ void osr_session_request_ends(struct osr_session *session, size_t bytes)
 {
     struct osr_sessions *sessions = session->sessions;
     assert(session->requests > 0 && session->request_bytes >= bytes);
-    if (!session->is_reading || sessions->request_bytes >= OSR_REQUEST_BYTES_MAX)
+    if (!session->is_reading || sessions->request_bytes >= OSR_REQUEST_BYTES_MAX) {
         sessions->resume_wanted = true;
+    }
     session->requests--;
     session->request_bytes -= bytes;
     sessions->request_bytes -= bytes;

@@ -29,8 +29,9 @@ static struct osr_session *session_create(struct osr_sessions *sessions,
     session->taken_ms = uv_now(sessions->loop);
     osr_stream_init(&session->stream, codec, state == SESSION_DIALLING, 0);
     session->next = sessions->first;
-    if (session->next != NULL)
+    if (session->next != NULL) {
         session->next->previous = session;
+    }
     sessions->first = session;
     sessions->count++;
     return session;
@@ -49,10 +50,12 @@ static void forget_link(struct osr_sessions *sessions, const struct osr_session 
 static void forget_dirty(struct osr_sessions *sessions, const struct osr_session *session)
 {
     struct osr_session **link = &sessions->first_dirty;
-    while (*link != NULL && *link != session)
+    while (*link != NULL && *link != session) {
         link = &(*link)->next_dirty;
-    if (*link != NULL)
+    }
+    if (*link != NULL) {
         *link = session->next_dirty;
+    }
 }
 
 void osr_session_destroy(struct osr_session *session)
@@ -60,14 +63,17 @@ void osr_session_destroy(struct osr_session *session)
     struct osr_sessions *sessions = session->sessions;
     assert(session->calls == NULL);
     forget_link(sessions, session);
-    if (session->is_dirty)
+    if (session->is_dirty) {
         forget_dirty(sessions, session);
-    if (session->previous != NULL)
+    }
+    if (session->previous != NULL) {
         session->previous->next = session->next;
-    else
+    } else {
         sessions->first = session->next;
-    if (session->next != NULL)
+    }
+    if (session->next != NULL) {
         session->next->previous = session->previous;
+    }
     sessions->count--;
     sessions->input -= session->input;
     sessions->request_bytes -= session->request_bytes;
@@ -80,8 +86,9 @@ void osr_session_destroy(struct osr_session *session)
 
 void osr_session_mark_dirty(struct osr_session *session)
 {
-    if (session->is_dirty)
+    if (session->is_dirty) {
         return;
+    }
     session->is_dirty = true;
     session->next_dirty = session->sessions->first_dirty;
     session->sessions->first_dirty = session;
@@ -101,16 +108,18 @@ static struct osr_session *largest_input(const struct osr_sessions *sessions)
 {
     struct osr_session *largest = sessions->first;
     for (struct osr_session *session = largest; session != NULL; session = session->next) {
-        if (session->input > largest->input)
+        if (session->input > largest->input) {
             largest = session;
+        }
     }
     return largest;
 }
 
 void osr_sessions_spare_memory(struct osr_sessions *sessions)
 {
-    if (sessions->input <= OSR_INPUT_BYTES_MAX)
+    if (sessions->input <= OSR_INPUT_BYTES_MAX) {
         return;
+    }
     struct osr_session *largest = largest_input(sessions);
     struct osr_err err;
     osr_err_set(&err, OSR_BUSY, "too many incomplete frames at once");
@@ -122,8 +131,9 @@ void osr_sessions_spare_memory(struct osr_sessions *sessions)
 static size_t output_of_all(const struct osr_sessions *sessions)
 {
     size_t total = 0;
-    for (struct osr_session *session = sessions->first; session != NULL; session = session->next)
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
         total += osr_session_queued(session);
+    }
     return total;
 }
 
@@ -131,8 +141,9 @@ static struct osr_session *largest_output(const struct osr_sessions *sessions)
 {
     struct osr_session *largest = sessions->first;
     for (struct osr_session *session = largest; session != NULL; session = session->next) {
-        if (osr_session_queued(session) > osr_session_queued(largest))
+        if (osr_session_queued(session) > osr_session_queued(largest)) {
             largest = session;
+        }
     }
     return largest;
 }
@@ -149,24 +160,28 @@ static void drop_unread(struct osr_session *session)
 void osr_sessions_spare_output(struct osr_sessions *sessions, size_t grown)
 {
     sessions->output += grown;
-    if (sessions->output < OUTPUT_LOOK_BYTES)
+    if (sessions->output < OUTPUT_LOOK_BYTES) {
         return;
+    }
     sessions->output = 0;
-    while (output_of_all(sessions) > OSR_OUTPUT_BYTES_MAX)
+    while (output_of_all(sessions) > OSR_OUTPUT_BYTES_MAX) {
         drop_unread(largest_output(sessions));
+    }
 }
 
 void osr_sessions_resume(struct osr_sessions *sessions, bool hold_clients, bool hold_links)
 {
     bool unchanged = hold_clients == sessions->hold_clients && hold_links == sessions->hold_links;
-    if (unchanged && !sessions->resume_wanted)
+    if (unchanged && !sessions->resume_wanted) {
         return;
+    }
     sessions->hold_clients = hold_clients;
     sessions->hold_links = hold_links;
     sessions->resume_wanted = false;
     for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
-        if (session->state != SESSION_DIALLING && session->state != SESSION_CLOSED)
+        if (session->state != SESSION_DIALLING && session->state != SESSION_CLOSED) {
             osr_session_process(session);
+        }
     }
 }
 
@@ -201,9 +216,10 @@ static void turn_away(struct osr_sessions *sessions, struct osr_connection *conn
 static enum osr_role role_of(const struct osr_connection *connection)
 {
     struct osr_credentials credentials = osr_connection_credentials(connection);
-    if (credentials.known)
+    if (credentials.known) {
         return credentials.uid == 0 || credentials.uid == geteuid() ? OSR_ROLE_ADMIN
                                                                     : OSR_ROLE_STRANGER;
+    }
     return osr_connection_is_local(connection) ? OSR_ROLE_LOCAL : OSR_ROLE_REMOTE;
 }
 
@@ -255,8 +271,9 @@ static void check_stall(struct osr_session *session, uint64_t now_ms)
         session->taken_ms = now_ms;
         return;
     }
-    if (now_ms - session->taken_ms < OSR_WRITE_STALL_MS)
+    if (now_ms - session->taken_ms < OSR_WRITE_STALL_MS) {
         return;
+    }
     osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
               "%s: closed: it has read nothing for %d s", session->url, OSR_WRITE_STALL_MS / 1000);
     osr_session_drop(session, true);
@@ -264,22 +281,25 @@ static void check_stall(struct osr_session *session, uint64_t now_ms)
 
 static void check_deadline(struct osr_session *session, uint64_t now_ms)
 {
-    if (now_ms < session->deadline_ms)
+    if (now_ms < session->deadline_ms) {
         return;
+    }
     struct osr_err err;
-    if (session->state == SESSION_FRESH)
+    if (session->state == SESSION_FRESH) {
         osr_err_set(&err, OSR_TIMEOUT, "no frame within %d s", OSR_FIRST_FRAME_MS / 1000);
-    else
+    } else {
         osr_err_set(&err, OSR_TIMEOUT, "a frame was not complete within %d s",
                     OSR_FRAME_REST_MS / 1000);
+    }
     osr_session_refuse(session, 0, &err);
 }
 
 /* Connections that wait for nothing need no read buffer. */
 static void release_idle_input(struct osr_session *session)
 {
-    if (session->stream.input.size == session->stream.consumed)
+    if (session->stream.input.size == session->stream.consumed) {
         osr_session_release_input(session);
+    }
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -287,16 +307,18 @@ static void on_sweep(uv_timer_t *timer)
     struct osr_sessions *sessions = timer->data;
     uint64_t now_ms = uv_now(sessions->loop);
     for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
-        if (session->state == SESSION_DIALLING || session->state == SESSION_CLOSED)
+        if (session->state == SESSION_DIALLING || session->state == SESSION_CLOSED) {
             continue;
+        }
         check_deadline(session, now_ms);
         check_stall(session, now_ms);
         release_idle_input(session);
     }
-    if (sessions->turned_away > 0)
+    if (sessions->turned_away > 0) {
         osr_trace(sessions->trace, OSR_LEVEL_WARNING,
                   "%u connections turned away: there are %u already", sessions->turned_away,
                   sessions->connections_max);
+    }
     sessions->turned_away = 0;
 }
 
@@ -313,8 +335,9 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
     sessions->connections_max = connections_max;
     sessions->arena = osr_arena_create(ARENA_BYTES_KEPT, OSR_DECODE_BYTES_MAX);
     int status = uv_timer_init(loop, &sessions->sweep);
-    if (status == 0)
+    if (status == 0) {
         status = uv_timer_start(&sessions->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    }
     if (status != 0) {
         osr_arena_destroy(sessions->arena);
         free(sessions);
@@ -346,8 +369,9 @@ static void on_sweep_closed(uv_handle_t *handle)
 
 void osr_sessions_destroy(struct osr_sessions *sessions)
 {
-    if (sessions == NULL)
+    if (sessions == NULL) {
         return;
+    }
     assert(sessions->count == 0);
     uv_close((uv_handle_t *)&sessions->sweep, on_sweep_closed);
 }
@@ -366,8 +390,9 @@ struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_
 struct osr_session *osr_sessions_find_link(const struct osr_sessions *sessions, uint32_t number)
 {
     for (size_t i = 0; i < sessions->link_count; i++) {
-        if (sessions->links[i]->number == number)
+        if (sessions->links[i]->number == number) {
             return sessions->links[i];
+        }
     }
     return NULL;
 }

@@ -36,8 +36,9 @@ static void add_accepted_links(const struct osr_sessions *sessions, struct statu
 {
     for (size_t i = 0; i < osr_sessions_link_count(sessions); i++) {
         const struct osr_session *session = osr_sessions_link(sessions, i);
-        if (osr_session_user(session) != NULL)
+        if (osr_session_user(session) != NULL) {
             continue; /* dialled: peers.h has said it */
+        }
         Osr__PeerStatus status = OSR__PEER_STATUS__INIT;
         status.url = (char *)osr_session_url(session);
         status.instance = (char *)osr_session_instance(session);
@@ -78,14 +79,15 @@ static void describe_storage(const struct osr_services *services, struct status_
 {
     const struct osr_err *projection = services->storage;
     parts->response.storage = parts->storage;
-    if (osr_journal_is_full(services->journal))
+    if (osr_journal_is_full(services->journal)) {
         snprintf(parts->storage, sizeof(parts->storage),
                  "the disk is full: nothing can be written until there is room");
-    else if (projection->code != OSR_OK)
+    } else if (projection->code != OSR_OK) {
         snprintf(parts->storage, sizeof(parts->storage), "%s%s%s", projection->message,
                  projection->hint[0] != '\0' ? "; " : "", projection->hint);
-    else
+    } else {
         snprintf(parts->storage, sizeof(parts->storage), "ok");
+    }
 }
 
 static uint64_t entries_held(const struct osr_feed *feed)
@@ -110,9 +112,10 @@ static void fill_status(const struct osr_services *services, struct status_parts
     response->uptime_ms = uv_now(services->loop) - services->start_ms;
     response->data_folder = services->config->data;
     response->listeners = parts->listeners;
-    for (size_t i = 0; i < services->listener_count; i++)
+    for (size_t i = 0; i < services->listener_count; i++) {
         parts->listeners[response->n_listeners++] =
             (char *)osr_listener_url(services->listeners[i]);
+    }
     response->entries = entries_held(services->feed);
     response->log_bytes = osr_wal_bytes(osr_journal_wal(services->journal));
     response->projection_lag = osr_knowledge_lag(services->knowledge);
@@ -129,10 +132,11 @@ static void on_count(void *context, const struct osr_query_reply *reply)
     struct status_parts *parts = osr_alloc(sizeof(*parts));
     fill_status(services, parts);
     /* What is wrong with the projection is told as such, and is no reason to tell nothing. */
-    if (reply->err == NULL)
+    if (reply->err == NULL) {
         parts->response.documents = reply->count;
-    else if (services->storage->code == OSR_OK)
+    } else if (services->storage->code == OSR_OK) {
         parts->response.storage = (char *)reply->err->message;
+    }
     osr_call_reply(call, &parts->response.base);
     free(parts);
 }
@@ -145,13 +149,15 @@ static void answer_status(struct osr_call *call)
 /* Every feed known here is held to its known end, and can be searched. */
 static bool is_caught_up(const struct osr_services *services)
 {
-    if (!osr_peers_are_tried(services->peers) || osr_knowledge_lag(services->knowledge) > 0)
+    if (!osr_peers_are_tried(services->peers) || osr_knowledge_lag(services->knowledge) > 0) {
         return false;
+    }
     for (size_t i = 0; i < osr_feed_count(services->feed); i++) {
         struct osr_feed_info info;
         osr_feed_info(services->feed, i, &info);
-        if (info.sequence < info.known)
+        if (info.sequence < info.known) {
             return false;
+        }
     }
     return true;
 }
@@ -165,8 +171,9 @@ static bool answer_waiter(struct osr_call *call, uint64_t deadline_ms)
         answer_status(call);
         return true;
     }
-    if (!is_gone && uv_now(services->loop) < deadline_ms)
+    if (!is_gone && uv_now(services->loop) < deadline_ms) {
         return false;
+    }
     struct osr_err err;
     osr_err_set(&err, OSR_TIMEOUT, "not every known entry is here and searchable yet");
     osr_err_hint(&err, "see `osiris feeds` and `osiris status`");
@@ -187,8 +194,9 @@ static void on_wait_timer(uv_timer_t *timer)
         *link = waiter->next;
         free(waiter);
     }
-    if (operations->waiters == NULL)
+    if (operations->waiters == NULL) {
         uv_timer_stop(timer);
+    }
 }
 
 static void wait_for_all(struct osr_operations *operations, struct osr_call *call,
@@ -219,10 +227,11 @@ void osr_operation_status(struct osr_operations *operations, struct osr_call *ca
 {
     uint32_t timeout_ms;
     struct osr_err err;
-    if (!frame->status->wait)
+    if (!frame->status->wait) {
         answer_status(call);
-    else if (osr_operation_timeout(frame->status->timeout_ms, &timeout_ms, &err) != 0)
+    } else if (osr_operation_timeout(frame->status->timeout_ms, &timeout_ms, &err) != 0) {
         osr_call_fail(call, &err);
-    else
+    } else {
         wait_for_all(operations, call, timeout_ms);
+    }
 }

@@ -11,8 +11,9 @@ struct wait {
 static int read_wait(uint32_t acks, uint32_t timeout_ms, struct wait *ret_wait, struct osr_err *err)
 {
     ret_wait->acks = acks;
-    if (acks <= OSR_ACKS_MAX)
+    if (acks <= OSR_ACKS_MAX) {
         return osr_operation_timeout(timeout_ms, &ret_wait->timeout_ms, err);
+    }
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "acks is %u; at most %d can be waited for",
                             acks, OSR_ACKS_MAX);
 }
@@ -20,8 +21,9 @@ static int read_wait(uint32_t acks, uint32_t timeout_ms, struct wait *ret_wait, 
 static int check_document(const Osr__Document *document, Osr__Operation operation, bool needs_id,
                           struct osr_err *err)
 {
-    if (document == NULL)
+    if (document == NULL) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "document is missing");
+    }
     return osr_document_check(document, operation, needs_id, err);
 }
 
@@ -148,12 +150,14 @@ static void on_imported(void *context, const struct osr_write_result *result)
 
 static int check_import(const Osr__ImportRequest *request, struct osr_err *err)
 {
-    if (request->n_documents == 0 || request->n_documents > OSR_IMPORT_DOCUMENTS_MAX)
+    if (request->n_documents == 0 || request->n_documents > OSR_IMPORT_DOCUMENTS_MAX) {
         return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "%zu documents; 1 to %d are taken",
                                 request->n_documents, OSR_IMPORT_DOCUMENTS_MAX);
+    }
     for (size_t i = 0; i < request->n_documents; i++) {
-        if (check_document(request->documents[i], OSR__OPERATION__PUT, false, err) != 0)
+        if (check_document(request->documents[i], OSR__OPERATION__PUT, false, err) != 0) {
             return (int)osr_err_prefix(err, "documents[%zu]", i);
+        }
     }
     return 0;
 }
