@@ -323,6 +323,13 @@ void osr_connection_write(struct osr_connection *connection, struct osr_buffer *
     schedule_flush(connection);
 }
 
+void osr_connection_flush(struct osr_connection *connection)
+{
+    if (uv_is_active((uv_handle_t *)&connection->flush)) {
+        on_flush(&connection->flush);
+    }
+}
+
 size_t osr_connection_queued(const struct osr_connection *connection)
 {
     return connection->gone ? 0 : connection->queued;

@@ -60,6 +60,9 @@ void osr_connection_accept(struct osr_connection *connection,
                            const struct osr_connection_handler *handler, void *context);
 /* Queues bytes and takes the buffer's memory (it is empty after). Written as one piece. */
 void osr_connection_write(struct osr_connection *connection, struct osr_buffer *buffer);
+/* Writes what the socket takes at once, not in the loop's next turn. on_drain may come from
+ * within. */
+void osr_connection_flush(struct osr_connection *connection);
 size_t osr_connection_queued(const struct osr_connection *connection); /* bytes not yet written */
 /* Stops and resumes reading: back-pressure. */
 void osr_connection_read(struct osr_connection *connection, bool on);

@@ -1,9 +1,12 @@
 #include "adapter/worker.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* Jobs in the order of submission. Invariant: *tail is NULL. */
 struct job_list {
@@ -13,7 +16,10 @@ struct job_list {
 
 struct osr_worker {
     struct osr_worker_options options;
-    uv_async_t finished_some; /* tells the loop that `finished` is not empty */
+    /* Readable while `finished` may not be empty. Not a uv_async_t: there the loop spins until
+     * the thread that woke it is done with waking, which takes long where both share a core. */
+    int finished_some;
+    uv_poll_t from_thread; /* watches it */
     uv_thread_t thread;
     uint32_t waiting; /* loop's thread only */
 
@@ -65,12 +71,15 @@ static void run_batch(struct osr_worker *worker)
     worker->options.work(worker->options.context, jobs);
     uv_mutex_lock(&worker->lock);
 
+    bool is_told = worker->finished.head != NULL;
     list_append(&worker->finished, jobs);
     uv_cond_signal(&worker->to_destroy);
-    /* Not under the lock: the loop wakes on the other core at once and takes it. */
-    uv_mutex_unlock(&worker->lock);
-    uv_async_send(&worker->finished_some);
-    uv_mutex_lock(&worker->lock);
+    if (!is_told) {
+        /* Not under the lock: the loop wakes on the other core at once and takes it. */
+        uv_mutex_unlock(&worker->lock);
+        eventfd_write(worker->finished_some, 1);
+        uv_mutex_lock(&worker->lock);
+    }
 }
 
 static void run_idle(struct osr_worker *worker)
@@ -118,9 +127,14 @@ static void deliver(struct osr_worker *worker)
     }
 }
 
-static void on_finished_some(uv_async_t *async)
+static void on_finished_some(uv_poll_t *poll, int status, int events)
 {
-    deliver(async->data);
+    struct osr_worker *worker = poll->data;
+    eventfd_t count;
+    (void)status;
+    (void)events;
+    eventfd_read(worker->finished_some, &count);
+    deliver(worker);
 }
 
 /* Signals are the loop's business: a new thread inherits a mask that blocks them all. */
@@ -144,9 +158,28 @@ static void free_worker(struct osr_worker *worker)
     free(worker);
 }
 
-static void on_async_closed(uv_handle_t *handle)
+static void on_poll_closed(uv_handle_t *handle)
 {
-    free_worker(handle->data);
+    struct osr_worker *worker = handle->data;
+    close(worker->finished_some);
+    free_worker(worker);
+}
+
+static int watch_thread(struct osr_worker *worker, uv_loop_t *loop, struct osr_err *err)
+{
+    const char *name = worker->options.name;
+    worker->finished_some = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (worker->finished_some < 0) {
+        return osr_err_set(err, OSR_UNAVAILABLE, "thread %s: eventfd: %s", name, strerror(errno));
+    }
+    int result = uv_poll_init(loop, &worker->from_thread, worker->finished_some);
+    if (result != 0) {
+        close(worker->finished_some);
+        return osr_err_set(err, OSR_INTERNAL, "thread %s: %s", name, uv_strerror(result));
+    }
+    worker->from_thread.data = worker;
+    uv_poll_start(&worker->from_thread, UV_READABLE, on_finished_some);
+    return 0;
 }
 
 int osr_worker_create(uv_loop_t *loop, const struct osr_worker_options *options,
@@ -164,20 +197,17 @@ int osr_worker_create(uv_loop_t *loop, const struct osr_worker_options *options,
         abort();
     }
 
-    int result = uv_async_init(loop, &worker->finished_some, on_finished_some);
-    if (result != 0) {
-        osr_err_set(err, OSR_INTERNAL, "thread %s: %s", options->name, uv_strerror(result));
+    int code = watch_thread(worker, loop, err);
+    if (code != 0) {
         free_worker(worker);
-        return OSR_INTERNAL;
+        return code;
     }
-    worker->finished_some.data = worker;
-
-    result = start_thread(worker);
+    int result = start_thread(worker);
     if (result != 0) {
         osr_err_set(err, OSR_UNAVAILABLE, "cannot start thread %s: %s", options->name,
                     uv_strerror(result));
         osr_err_hint(err, "raise the limit on threads (ulimit -u, TasksMax= in systemd)");
-        uv_close((uv_handle_t *)&worker->finished_some, on_async_closed);
+        uv_close((uv_handle_t *)&worker->from_thread, on_poll_closed);
         return OSR_UNAVAILABLE;
     }
     *ret_worker = worker;
@@ -218,5 +248,5 @@ void osr_worker_destroy(struct osr_worker *worker)
     uv_cond_signal(&worker->to_thread);
     uv_mutex_unlock(&worker->lock);
     uv_thread_join(&worker->thread);
-    uv_close((uv_handle_t *)&worker->finished_some, on_async_closed);
+    uv_close((uv_handle_t *)&worker->from_thread, on_poll_closed);
 }
