@@ -255,6 +255,7 @@ void osr_engine_end_turn(struct osr_engine *engine)
         struct osr_feed_event event = {.type = OSR_FEED_FLUSH};
         osr_engine_post(engine, &event);
     }
+    osr_journal_end_turn(engine->journal);
     set_tick(engine);
 }
 

@@ -12,8 +12,8 @@
 /* Written since the next segment was last looked after: often enough for the smallest one. */
 enum { PREPARE_EVERY_BYTES = 512 << 10 };
 
-/* A READ that is answered in the loop's next turn, when the core is not in the middle of its
- * outputs any more. */
+/* A READ that is answered at the end of the turn: all batches that were committed by then go
+ * out as one, under one signature. */
 struct pending_read {
     struct pending_read *next;
     uint64_t ticket;
@@ -41,7 +41,7 @@ struct osr_journal {
 
     struct pending_read *reads;
     struct pending_read **reads_end;
-    uv_idle_t *turn; /* runs while there are pending reads */
+    uv_idle_t *awake; /* keeps the loop from waiting while there are pending reads */
 
     uint64_t opened_at; /* last ordinal found at open */
     uint64_t released;
@@ -276,10 +276,14 @@ static struct pending_read *take_reads(struct osr_journal *journal)
     return reads;
 }
 
-static void on_turn(uv_idle_t *turn)
+static void on_awake(uv_idle_t *awake)
 {
-    struct osr_journal *journal = turn->data;
-    uv_idle_stop(turn);
+    (void)awake; /* the turn's end does the work */
+}
+
+void osr_journal_end_turn(struct osr_journal *journal)
+{
+    uv_idle_stop(journal->awake);
     struct pending_read *read = take_reads(journal);
     while (read != NULL) {
         struct pending_read *next = read->next;
@@ -306,7 +310,7 @@ static void read_soon(struct osr_journal *journal, const struct osr_feed_output 
     };
     *journal->reads_end = read;
     journal->reads_end = &read->next;
-    uv_idle_start(journal->turn, on_turn);
+    uv_idle_start(journal->awake, on_awake);
 }
 
 void osr_journal_carry_out(struct osr_journal *journal, struct osr_feed_output *output)
@@ -474,9 +478,8 @@ int osr_journal_open(uv_loop_t *loop, const struct osr_journal_options *options,
     journal->facts = osr_facts_create(seed);
     journal->tail = osr_tail_create(OSR_JOURNAL_CACHE_BYTES);
     journal->reads_end = &journal->reads;
-    journal->turn = osr_alloc(sizeof(*journal->turn));
-    journal->turn->data = journal;
-    uv_idle_init(loop, journal->turn);
+    journal->awake = osr_alloc(sizeof(*journal->awake));
+    uv_idle_init(loop, journal->awake);
 
     int code = recover(journal, options, err);
     if (code == 0) {
@@ -506,7 +509,7 @@ static void drop_reads(struct osr_journal *journal)
         free(read);
         read = next;
     }
-    uv_close((uv_handle_t *)journal->turn, free_handle);
+    uv_close((uv_handle_t *)journal->awake, free_handle);
 }
 
 void osr_journal_close(struct osr_journal *journal)

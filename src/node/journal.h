@@ -26,7 +26,8 @@
 
 struct osr_journal;
 
-/* None is called from within a function of this header, but on_release. */
+/* None is called from within a function of this header, but on_release, and on_read from
+ * osr_journal_end_turn. */
 struct osr_journal_handler {
     /* Answers to what the core put out; each becomes an event of the core. */
     void (*on_stored)(void *context, uint64_t ticket, enum osr_code code);
@@ -64,6 +65,9 @@ void osr_journal_close(struct osr_journal *journal); /* NULL is a no-op */
 
 /* Carries out STORE, TRUNCATE, SIGN, VERIFY, READ or COMMIT. STORE takes the batch's memory. */
 void osr_journal_carry_out(struct osr_journal *journal, struct osr_feed_output *output);
+
+/* At the end of a turn of the loop: answers READs from memory where it can. */
+void osr_journal_end_turn(struct osr_journal *journal);
 
 /* Writes a fact (an empty value takes it away); `done` (may be NULL) is called when it is
  * durable, or not stored: DISK_FULL, or what ended the log. */

@@ -94,13 +94,25 @@ void osr_session_mark_dirty(struct osr_session *session)
     session->sessions->first_dirty = session;
 }
 
+static void write_out(struct osr_session *session)
+{
+    osr_session_flush(session);
+    if (session->state != SESSION_CLOSED) {
+        osr_connection_flush(session->connection);
+    }
+}
+
 void osr_sessions_flush(struct osr_sessions *sessions)
 {
+    /* Links first: followers sync while clients read what was said to them. */
+    for (size_t i = 0; i < sessions->link_count; i++) {
+        write_out(sessions->links[i]);
+    }
     while (sessions->first_dirty != NULL) {
         struct osr_session *session = sessions->first_dirty;
         sessions->first_dirty = session->next_dirty;
         session->is_dirty = false;
-        osr_session_flush(session);
+        write_out(session);
     }
 }
 

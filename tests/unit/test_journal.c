@@ -685,6 +685,7 @@ static void read_feed(struct fixture *fixture, const struct feed *feed, uint64_t
     output.read.last_signature = signature_of(feed->sequence);
     osr_journal_carry_out(fixture->journal, &output);
     size_t before = fixture->update_count;
+    osr_journal_end_turn(fixture->journal);
     run(fixture, 1);
     assert_int_equal(fixture->update_count, before + 1);
 }
