@@ -59,6 +59,7 @@ int osr_knowledge_open(uv_loop_t *loop, const struct osr_knowledge_options *opti
     knowledge->loop = loop;
     osr_secret_random(knowledge->hash_key, sizeof(knowledge->hash_key));
     knowledge->recent = osr_recent_create(knowledge->hash_key);
+    knowledge->cache = osr_document_cache_create(knowledge->hash_key[1]);
     knowledge->opened_at = osr_wal_last_ordinal(osr_journal_wal(options->journal));
     knowledge->recent_from = knowledge->opened_at;
     knowledge->queries = osr_queries_create();
@@ -96,6 +97,7 @@ void osr_knowledge_close(struct osr_knowledge *knowledge)
     osr_writes_destroy(knowledge->writes);
     osr_arrivals_destroy(knowledge->arrivals);
     osr_recent_destroy(knowledge->recent);
+    osr_document_cache_destroy(knowledge->cache);
     free(knowledge->instance);
     free(knowledge);
 }
@@ -131,6 +133,7 @@ void osr_knowledge_released(struct osr_knowledge *knowledge, const struct osr_ba
     knowledge->released = last_ordinal;
     if (batch != NULL) {
         add_recent(knowledge, batch, log_id, last_ordinal);
+        osr_document_cache_released(knowledge->cache, batch);
     }
     osr_projection_advance(knowledge->projection, last_ordinal);
     if (batch != NULL && strcmp(batch->feed.origin, knowledge->instance) == 0) {

@@ -7,8 +7,8 @@
  * trip. Puts without an id need none of this.
  *
  * Reading. A document can be got as soon as it is committed: an index in memory holds what the
- * projection does not have yet. `list`, `search`, `history` and `digest` wait until the
- * projection has caught up with what was released when they were asked.
+ * projection does not have yet, and a cache what was got before. `list`, `search`, `history` and
+ * `digest` wait until the projection has caught up with what was released when they were asked.
  *
  * The projection thread walks the log from where it stopped, always: after a write, a start
  * or a rebuild, the same way. Its lag is bounded: past OSR_KNOWLEDGE_LAG_MAX entries
@@ -120,6 +120,11 @@ struct osr_query_reply {
 };
 
 typedef void osr_query_reply_fn(void *context, const struct osr_query_reply *reply);
+
+/* What a get would answer, where it is known at once; the reply lives until the next call of any
+ * function here, `err` holds its failure. False: ask with osr_knowledge_get. */
+bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, const char *id,
+                              struct osr_query_reply *ret_reply, struct osr_err *err);
 
 /* Each returns the query, valid until the reply with `last`. NOT_FOUND where there is none. No
  * reply comes before they return. */

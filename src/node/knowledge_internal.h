@@ -5,6 +5,7 @@
 #define OSR_NODE_KNOWLEDGE_INTERNAL_H
 
 #include "model/limits.h"
+#include "node/document_cache.h"
 #include "node/knowledge.h"
 #include "node/projection.h"
 #include "node/reading.h"
@@ -22,6 +23,7 @@ struct osr_knowledge {
      * document up waits until the projection has what came before. */
     struct osr_recent *recent;
     uint64_t recent_from;
+    struct osr_document_cache *cache;
 
     struct osr_projection *projection;
     struct osr_reading *lookups; /* single documents */

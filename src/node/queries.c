@@ -8,6 +8,12 @@ enum { PLACES_KEEP = 64 << 10, PLACES_CAP = 8 << 20 };
 
 /* ---- get ---- */
 
+static int not_found(struct osr_slice id, struct osr_err *err)
+{
+    return (int)osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
+                            (const char *)id.data);
+}
+
 static int fill_get(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
 {
     struct osr_journal *journal = query->knowledge->options.journal;
@@ -15,9 +21,9 @@ static int fill_get(struct osr_query *query, struct osr_reading *reading, struct
     struct osr_version_set set = {0};
     int code = osr_lookup_versions(&query->lookup, id, reading, journal, &set, err);
     const struct osr_store_version *winner = code == 0 ? osr_version_set_winner(&set) : NULL;
+    query->has_no_version = code == 0 && winner == NULL;
     if (code == 0 && (winner == NULL || !osr_store_version_is_visible(winner, query->now_ms))) {
-        code = osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
-                           (const char *)id.data);
+        code = not_found(id, err);
     }
     if (code == 0) {
         Osr__Entry *entry;
@@ -32,12 +38,44 @@ static int fill_get(struct osr_query *query, struct osr_reading *reading, struct
     return code;
 }
 
+static void keep_get(struct osr_query *query)
+{
+    struct osr_document_cache *cache = query->knowledge->cache;
+    struct osr_slice id = osr_buffer_slice(&query->text);
+    if (query->row_count > 0) {
+        osr_document_cache_keep(cache, id, query->ticket, query->rows[0].document);
+    } else if (query->has_no_version) {
+        osr_document_cache_keep(cache, id, query->ticket, NULL);
+    }
+}
+
+bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, const char *id,
+                              struct osr_query_reply *ret_reply, struct osr_err *err)
+{
+    struct osr_slice key = osr_slice_text(id);
+    uint64_t now_ms = knowledge->options.time_ms(knowledge->options.context);
+    *ret_reply = (struct osr_query_reply){.last = true};
+    switch (osr_document_cache_find(knowledge->cache, key, now_ms, &ret_reply->document)) {
+    case OSR_CACHED_NOTHING:
+        return false;
+    case OSR_CACHED_DOCUMENT:
+        return true;
+    case OSR_CACHED_ABSENCE:
+        not_found(key, err);
+        ret_reply->err = err;
+        return true;
+    }
+    abort();
+}
+
 struct osr_query *osr_knowledge_get(struct osr_knowledge *knowledge, const char *id,
                                     osr_query_reply_fn *on_reply, void *context)
 {
-    static const struct osr_query_kind kind = {.name = "get", .is_lookup = true, .fill = fill_get};
+    static const struct osr_query_kind kind = {
+        .name = "get", .is_lookup = true, .fill = fill_get, .filled = keep_get};
     struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
     osr_buffer_add_text(&query->text, id);
+    query->ticket = osr_document_cache_expect(knowledge->cache, osr_buffer_slice(&query->text));
     return osr_query_ask(query);
 }
 

@@ -121,6 +121,9 @@ static void done(struct osr_reading_job *job)
 {
     struct osr_query *query = (struct osr_query *)job;
     query->is_on_thread = false;
+    if (query->kind->filled != NULL) {
+        query->kind->filled(query);
+    }
     if (query->is_cancelled) {
         destroy(query);
     } else {

@@ -40,6 +40,8 @@ struct osr_query_kind {
     bool may_lag;   /* answers from what is projected while the disk is full */
     /* On the thread: fills rows, sets is_at_end. A failure ends the query. */
     int (*fill)(struct osr_query *query, struct osr_reading *reading, struct osr_err *err);
+    /* Then, on the loop; may be NULL. */
+    void (*filled)(struct osr_query *query);
 };
 
 struct osr_query {
@@ -68,8 +70,10 @@ struct osr_query {
     uint64_t limit; /* left; UINT64_MAX: none */
     uint64_t now_ms;
     struct osr_lookup lookup;
-    uint64_t from;     /* watch: ordinal of the next record to read */
-    uint64_t released; /* watch: up to here */
+    uint64_t ticket;     /* get: of the cache */
+    bool has_no_version; /* get: none at all, not even a deleted one */
+    uint64_t from;       /* watch: ordinal of the next record to read */
+    uint64_t released;   /* watch: up to here */
     struct osr_digest_feed *feeds;
     size_t feed_count;
 

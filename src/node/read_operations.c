@@ -46,12 +46,16 @@ static void on_get(void *context, const struct osr_query_reply *reply)
 void osr_operation_kb_get(struct osr_operations *operations, struct osr_call *call,
                           const Osr__Frame *frame)
 {
+    struct osr_knowledge *knowledge = operations->services->knowledge;
+    const char *id = frame->kb_get->id;
+    struct osr_query_reply reply;
     struct osr_err err;
-    if (check_id(frame->kb_get->id, &err) != 0) {
+    if (check_id(id, &err) != 0) {
         osr_call_fail(call, &err);
+    } else if (osr_knowledge_get_cached(knowledge, id, &reply, &err)) {
+        on_get(call, &reply);
     } else {
-        osr_call_await(call, osr_knowledge_get(operations->services->knowledge, frame->kb_get->id,
-                                               on_get, call));
+        osr_call_await(call, osr_knowledge_get(knowledge, id, on_get, call));
     }
 }
 
