@@ -172,7 +172,7 @@ static void on_signed(struct osr_feed *core, uint64_t ticket, const struct osr_s
     if (operation.kind == OPERATION_SIGN_PROOF) {
         struct peer *peer = osr_feed_session_by_serial(core, operation.peer_serial);
         if (peer != NULL) {
-            osr_feed_session_signed(core, peer, signature);
+            osr_feed_greeting_signed(core, peer, signature);
         }
     } else if (operation.kind == OPERATION_SIGN_RESTORED) {
         osr_feed_restore_signed(core, operation.replica, signature);
@@ -191,7 +191,7 @@ static void on_verified(struct osr_feed *core, uint64_t ticket, bool valid)
     struct peer *peer = osr_feed_session_by_serial(core, operation.peer_serial);
     if (operation.kind == OPERATION_VERIFY_PROOF) {
         if (peer != NULL) {
-            osr_feed_session_verified(core, peer, valid);
+            osr_feed_greeting_verified(core, peer, valid);
         }
     } else if (operation.kind == OPERATION_VERIFY_FORK) {
         if (peer != NULL) {

@@ -40,7 +40,9 @@ struct osr_feed_options {
     uint32_t retry_ms;     /* without an ack before sending again, without an entry before
                               asking again */
     uint32_t heartbeat_ms; /* of silence before PING */
-    uint32_t silence_ms;   /* without a frame before a peer is closed; also for HELLO */
+    uint32_t silence_ms;   /* without a frame before a peer is closed; also for HELLO, and for how
+                              long writes wait for a peer that claims to hold entries of the own
+                              feed which were lost here, and does not show them */
     struct osr_trace trace;
 };
 
@@ -260,7 +262,8 @@ size_t osr_feed_backlog(const struct osr_feed *feed);
 
 const char *osr_feed_instance(const struct osr_feed *feed);
 
-/* For `feeds`, `status` and `digest`. */
+/* For `feeds`, `status` and `digest`. Feeds are numbered as they come to be known; a number stays
+ * a feed's for good. */
 struct osr_feed_info {
     struct osr_feed_id id;
     uint64_t sequence;     /* committed */

@@ -17,10 +17,8 @@
 static uint64_t held_by(const struct osr_feed *core, const struct replica *replica,
                         const struct peer *peer)
 {
-    if (replica->own && peer->own_claim > 0) {
-        return peer->own_claim;
-    }
-    return osr_feed_holding(core, replica, peer)->sequence;
+    uint64_t claimed = replica->own ? osr_feed_own_claim_of(peer) : 0;
+    return claimed > 0 ? claimed : osr_feed_holding(core, replica, peer)->sequence;
 }
 
 static bool holds_it(const struct osr_feed *core, const struct replica *replica,
@@ -31,8 +29,7 @@ static bool holds_it(const struct osr_feed *core, const struct replica *replica,
 
 static bool may_provide(const struct replica *replica, const struct peer *peer)
 {
-    return peer != NULL && peer->state == PEER_UP && !osr_feed_channel(replica, peer)->forked &&
-           !(replica->own && peer->own_claim_refused);
+    return peer != NULL && peer->state == PEER_UP && !osr_feed_channel(replica, peer)->forked;
 }
 
 static bool is_origin(const struct replica *replica, const struct peer *peer)
@@ -61,26 +58,12 @@ void osr_feed_follow_report_fork(struct osr_feed *core, struct replica *replica,
     osr_feed_say(core, OSR_LEVEL_ERROR, "%s: forked at or before %llu: %s holds another branch",
                  replica->label, (unsigned long long)sequence, peer->label);
     osr_feed_send_error(core, peer->number, &err);
+    if (replica->own) {
+        osr_feed_own_claim_forked(core, peer);
+    }
     if (replica->provider == peer) {
         replica->provider = NULL;
     }
-}
-
-/* Of the own feed a peer says it holds more than there is: entries we lost, or a lie. It is
- * not counted as a follower's progress, but asked to show them. */
-static void take_own_claim(struct osr_feed *core, struct peer *peer, uint64_t sequence)
-{
-    if (peer->own_claim_refused || sequence <= peer->own_claim) {
-        return;
-    }
-    if (peer->own_claim == 0) {
-        peer->own_claim_ms = core->now_ms;
-        osr_feed_arm(core, core->now_ms + core->options.silence_ms);
-    }
-    peer->own_claim = sequence;
-    osr_feed_say(core, OSR_LEVEL_WARNING, "%s: %s says it holds %llu of our own feed, we hold %llu",
-                 core->own.replica->label, peer->label, (unsigned long long)sequence,
-                 (unsigned long long)core->own.replica->head.sequence);
 }
 
 void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struct claim *claim)
@@ -96,7 +79,7 @@ void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struc
         return;
     }
     if (replica->own && claim->sequence > head->sequence) {
-        take_own_claim(core, peer, claim->sequence);
+        osr_feed_own_claim_take(core, peer, claim->sequence);
         osr_feed_follow_review(core, replica);
         return;
     }
@@ -110,18 +93,6 @@ void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struc
         osr_feed_own_acked(core);
     }
     osr_feed_follow_review(core, replica);
-}
-
-bool osr_feed_follow_own_is_behind(const struct osr_feed *core)
-{
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
-        const struct peer *peer = core->peers[i];
-        if (peer != NULL && peer->own_claim > core->own.replica->head.sequence &&
-            may_provide(core->own.replica, peer)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- asking ---- */
@@ -222,41 +193,18 @@ static void retry(struct osr_feed *core, struct replica *replica)
     ask_new(core, replica, next_provider(core, replica));
 }
 
-/* The own feed is asked for only while a peer says it holds more of it. */
-static void check_own_claims(struct osr_feed *core, struct replica *replica)
+/* The own feed is asked for only while a peer claims more of it: false where none does. */
+static bool review_own(struct osr_feed *core, struct replica *replica)
 {
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
-        struct peer *peer = core->peers[i];
-        if (peer == NULL || peer->own_claim == 0) {
-            continue;
-        }
-        if (peer->own_claim <= replica->head.sequence) {
-            *osr_feed_holding(core, replica, peer) =
-                (struct holding){.stated = true, .sequence = peer->own_claim};
-            peer->own_claim = 0;
-        } else if (core->now_ms >= peer->own_claim_ms + core->options.silence_ms) {
-            osr_feed_say(core, OSR_LEVEL_ERROR,
-                         "%s: %s does not show the entries up to %llu that "
-                         "it says it holds: going on without",
-                         replica->label, peer->label, (unsigned long long)peer->own_claim);
-            peer->own_claim = 0;
-            peer->own_claim_refused = true;
-        } else {
-            osr_feed_arm(core, peer->own_claim_ms + core->options.silence_ms);
-        }
+    osr_feed_own_claim_review(core);
+    if (osr_feed_own_claim_is_open(core)) {
+        return true;
     }
-    if (replica->provider != NULL && !osr_feed_follow_own_is_behind(core)) {
+    if (replica->provider != NULL) {
         osr_feed_follow_stop(core, replica, replica->provider);
         replica->provider = NULL;
     }
-}
-
-void osr_feed_follow_own_shown(struct osr_feed *core)
-{
-    struct peer *provider = core->own.replica->provider;
-    if (provider != NULL) {
-        provider->own_claim_ms = core->now_ms;
-    }
+    return false;
 }
 
 void osr_feed_follow_review(struct osr_feed *core, struct replica *replica)
@@ -268,11 +216,8 @@ void osr_feed_follow_review(struct osr_feed *core, struct replica *replica)
         osr_feed_arm(core, replica->blocked_until_ms);
         return;
     }
-    if (replica->own) {
-        check_own_claims(core, replica);
-        if (core->own.sealing || !osr_feed_follow_own_is_behind(core)) {
-            return;
-        }
+    if (replica->own && (!review_own(core, replica) || core->own.sealing)) {
+        return;
     }
     struct peer *provider = choose_provider(core, replica);
     if (provider == NULL) {

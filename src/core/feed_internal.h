@@ -1,15 +1,17 @@
 /* feed_internal.h -- what the parts of the feed core share. May be included by
  * src/core/feed*.c alone.
  *
- *   feed.c          life, dispatch of events, deadline, information
- *   feed_output.c   outputs, tickets of what is under way, frames
- *   feed_replica.c  the table of feeds held
- *   feed_restore.c  what the log gave back: verified, cut, signed again
- *   feed_session.c  links: HELLO, proof, silence, who a peer is
- *   feed_own.c      writes into the own feed, and waiting for followers
- *   feed_lead.c     sending committed entries to those who asked, and statements (ACK)
- *   feed_follow.c   choosing whom to ask, and asking
- *   feed_receive.c  taking what comes */
+ *   feed.c            life, dispatch of events, deadline, information
+ *   feed_output.c     outputs, tickets of what is under way, frames
+ *   feed_replica.c    the table of feeds held
+ *   feed_restore.c    what the log gave back: verified, cut, signed again
+ *   feed_session.c    links: who is there, once or twice, and whether still
+ *   feed_greeting.c   HELLO and HELLO_PROOF: how each side shows who it is
+ *   feed_own.c        writes into the own feed, and waiting for followers
+ *   feed_own_claim.c  peers that say they hold more of the own feed than we do
+ *   feed_lead.c       sending committed entries to those who asked, and statements (ACK)
+ *   feed_follow.c     choosing whom to ask, and asking
+ *   feed_receive.c    taking what comes */
 #ifndef OSR_CORE_FEED_INTERNAL_H
 #define OSR_CORE_FEED_INTERNAL_H
 
@@ -71,12 +73,22 @@ enum {
 
 struct peer;
 
+/* What a party says it holds of our own feed behind its end. */
+struct own_claim {
+    uint64_t sequence;   /* up to here, on the link it has now; 0: it says no such thing */
+    uint64_t refused;    /* a claim up to here counts no more: its entries were not shown */
+    uint64_t since_ms;   /* since when writes wait for it, while sequence > 0 */
+    uint64_t left_ms;    /* for how long from then on */
+    uint64_t granted_ms; /* left_ms as it was at first; halved for each claim not shown in time */
+};
+
 /* An instance that was identified since the start, linked or not. */
 struct party {
     char instance[OSR_INSTANCE_CHARS + 1];
     char name[OSR_NAME_BYTES_MAX + 1];
     struct peer *peer; /* the link to it; NULL: none */
     uint64_t gone_ms;  /* since when there is none */
+    struct own_claim own_claim;
 };
 
 /* What a party says it holds of a feed. */
@@ -212,11 +224,6 @@ struct peer {
     uint64_t pinged_ms;
     uint64_t restated_ms;
     size_t restate_next; /* index of the replica whose turn it is */
-    /* Of our own feed it says it holds this much more than we do: our folder was restored, or
-     * it lies. 0: it says no such thing. */
-    uint64_t own_claim;
-    uint64_t own_claim_ms;  /* when it said so, or last showed some of it */
-    bool own_claim_refused; /* it could not show the entries */
 };
 
 enum operation_kind {
@@ -364,7 +371,8 @@ static inline ProtobufCBinaryData osr_feed_binary(const void *data, size_t size)
 /* ---- feed_replica.c ---- */
 
 struct replica *osr_feed_replica_find(const struct osr_feed *core, const struct osr_feed_id *id);
-/* The feed's, made if need be; NULL where there is no room for what `peer` (NULL: we) tells of. */
+/* The feed's, made if need be; NULL where there is no room for what `peer` tells of. For what is
+ * in the log (peer is NULL) there always is. */
 struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_feed_id *id,
                                       const struct peer *peer);
 /* Forgets feeds that are known by name only, of instances never seen, which no link tells of any
@@ -398,14 +406,23 @@ void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled,
 void osr_feed_session_down(struct osr_feed *core, struct peer *peer);
 void osr_feed_session_destroy(struct peer *peer);
 void osr_feed_session_frame(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame);
-void osr_feed_session_signed(struct osr_feed *core, struct peer *peer,
-                             const struct osr_signature *signature);
-void osr_feed_session_verified(struct osr_feed *core, struct peer *peer, bool valid);
+/* Both sides have proved who they are. */
+void osr_feed_session_greeted(struct osr_feed *core, struct peer *peer);
 void osr_feed_session_tick(struct osr_feed *core, struct peer *peer);
 /* Tells the peer why and puts CLOSE out. */
 void osr_feed_session_close(struct osr_feed *core, struct peer *peer, const struct osr_err *err);
 struct peer *osr_feed_session_find(const struct osr_feed *core, uint32_t number);
 struct peer *osr_feed_session_by_serial(const struct osr_feed *core, uint64_t serial);
+
+/* ---- feed_greeting.c ---- */
+
+void osr_feed_greeting_begin(struct osr_feed *core, struct peer *peer);
+void osr_feed_greeting_hello(struct osr_feed *core, struct peer *peer, const Osr__Hello *hello);
+void osr_feed_greeting_proof(struct osr_feed *core, struct peer *peer,
+                             const Osr__HelloProof *proof);
+void osr_feed_greeting_signed(struct osr_feed *core, struct peer *peer,
+                              const struct osr_signature *signature);
+void osr_feed_greeting_verified(struct osr_feed *core, struct peer *peer, bool valid);
 
 /* ---- feed_own.c ---- */
 
@@ -446,15 +463,33 @@ void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struc
 /* Looks anew at whom to ask, and asks if it is time. */
 void osr_feed_follow_review(struct osr_feed *core, struct replica *replica);
 void osr_feed_follow_peer_down(struct osr_feed *core, struct replica *replica, struct peer *peer);
-/* A peer holds more of the own feed than we do: writes wait for it. */
-bool osr_feed_follow_own_is_behind(const struct osr_feed *core);
-/* Some of what peers claim to hold of the own feed has come. */
-void osr_feed_follow_own_shown(struct osr_feed *core);
 /* Tells a peer to send no more of the feed, unless it was just told. */
 void osr_feed_follow_stop(struct osr_feed *core, struct replica *replica, struct peer *peer);
 /* Tells a peer that it holds another branch of the feed, and asks it no more. */
 void osr_feed_follow_report_fork(struct osr_feed *core, struct replica *replica, struct peer *peer,
                                  uint64_t sequence);
+
+/* ---- feed_own_claim.c ---- */
+
+void osr_feed_own_claim_init(const struct osr_feed *core, struct own_claim *claim);
+/* The peer says it holds the own feed up to sequence, which is behind its end. */
+void osr_feed_own_claim_take(struct osr_feed *core, struct peer *peer, uint64_t sequence);
+/* How far behind its end a peer claims to hold the own feed; 0: no such claim counts, or the peer
+ * (may be NULL) is not up. */
+static inline uint64_t osr_feed_own_claim_of(const struct peer *peer)
+{
+    return peer != NULL && peer->state == PEER_UP ? peer->party->own_claim.sequence : 0;
+}
+/* A claim counts: writes wait. */
+bool osr_feed_own_claim_is_open(const struct osr_feed *core);
+/* Ends the claims that have come true, and those whose time is up. */
+void osr_feed_own_claim_review(struct osr_feed *core);
+/* Entries of the own feed have come: time runs from now on. */
+void osr_feed_own_claim_shown(struct osr_feed *core);
+/* The peer has shown another branch of the own feed. */
+void osr_feed_own_claim_forked(const struct osr_feed *core, struct peer *peer);
+/* The link on which it was claimed is gone. */
+void osr_feed_own_claim_pause(const struct osr_feed *core, struct own_claim *claim);
 
 /* ---- feed_receive.c ---- */
 

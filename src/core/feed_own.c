@@ -197,7 +197,7 @@ static bool can_seal(const struct osr_feed *core)
     const struct replica *replica = core->own.replica;
     return core->own.flush && core->own.batches.count > 0 && !core->own.sealing &&
            replica->state == REPLICA_LIVE && !replica->restoring && replica->receipts.count == 0 &&
-           !osr_feed_follow_own_is_behind(core);
+           !osr_feed_own_claim_is_open(core);
 }
 
 void osr_feed_own_seal(struct osr_feed *core)

@@ -293,7 +293,7 @@ static void commit(struct osr_feed *core, struct replica *replica)
                 core->clock.last = receipt->time;
             }
             core->own.head_stored = receipt->head.sequence;
-            osr_feed_follow_own_shown(core);
+            osr_feed_own_claim_shown(core);
         } else {
             osr_clock_observe(&core->clock, receipt->time, core->time_ms);
         }
@@ -356,6 +356,9 @@ void osr_feed_receive_stored(struct osr_feed *core, struct replica *replica, uin
     osr_feed_say(core, OSR_LEVEL_ERROR, "%s: up to %llu is not stored (%s): back to %llu",
                  replica->label, (unsigned long long)last, osr_code_info(code)->name,
                  (unsigned long long)replica->received);
+    if (replica->own) {
+        osr_feed_own_claim_shown(core); /* that we cannot keep it is not its sender's fault */
+    }
     replica->gap = true;
     replica->blocked_until_ms = core->now_ms + core->options.retry_ms;
     osr_feed_arm(core, replica->blocked_until_ms);

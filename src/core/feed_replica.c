@@ -42,10 +42,15 @@ static struct replica *replica_create(struct osr_feed *core, const struct osr_fe
     return replica;
 }
 
-/* The first feed of whoever speaks, and our own, have places that others cannot take. */
+/* The first feed of whoever speaks has a place that others cannot take. What peers tell of is
+ * limited, not what we have already: once the instance's key was replaced, a log full of feeds
+ * holds none that is its own, and so there is one more. */
 static size_t places_for(const struct osr_feed_id *id, const struct peer *peer)
 {
-    bool is_first = peer == NULL || (id->epoch == 1 && strcmp(id->origin, peer->instance) == 0);
+    if (peer == NULL) {
+        return SIZE_MAX;
+    }
+    bool is_first = id->epoch == 1 && strcmp(id->origin, peer->instance) == 0;
     return is_first ? OSR_FEEDS_MAX : OSR_FEEDS_TOLD_MAX;
 }
 

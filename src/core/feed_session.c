@@ -1,14 +1,12 @@
-/* Links. Each side sends HELLO at once, signs both nonces when it has the other's, and is up
- * when its own proof is sent and the other's verified. Only then anything about feeds
- * is believed or sent.
+/* Links from their first to their last moment: who is on the other side, once or twice, whether it
+ * is still there, and what is done with each frame. Only once both sides have proved who they are
+ * (feed_greeting.c) anything about feeds is believed or sent.
  *
  * Two links to one instance are one too many. If it is the same process (boot), both sides
  * must close the same one: the link that the smaller id dialled stays, and of two that
  * the same side dialled the newer. A link on which nothing was heard for two heartbeats
  * does not count: it is replaced. */
 #include "core/feed_internal.h"
-
-#include "base/text.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -46,47 +44,7 @@ void osr_feed_session_close(struct osr_feed *core, struct peer *peer, const stru
     peer->state = PEER_CLOSING;
 }
 
-/* ---- HELLO ---- */
-
-static Osr__FeedHead *held_head(struct osr_feed *core, struct replica *replica)
-{
-    Osr__FeedHead *head = osr_feed_take(core, sizeof(*head));
-    osr__feed_head__init(head);
-    head->origin = replica->id.origin;
-    head->stream = replica->id.stream;
-    head->epoch = replica->id.epoch;
-    head->sequence = replica->head.sequence;
-    head->chain = osr_feed_binary(replica->head.chain.bytes, sizeof(replica->head.chain.bytes));
-    return head;
-}
-
-static void send_hello(struct osr_feed *core, struct peer *peer)
-{
-    static char *wanted[] = {"kb"};
-    Osr__Hello *hello = osr_feed_take(core, sizeof(*hello));
-    osr__hello__init(hello);
-    hello->protocol = OSR_FEED_PROTOCOL;
-    hello->entry_format = OSR_ENTRY_FORMAT;
-    hello->cluster = core->cluster;
-    hello->instance = core->instance;
-    hello->name = core->name;
-    hello->nonce = osr_feed_binary(peer->nonce, sizeof(peer->nonce));
-    hello->boot = osr_feed_binary(core->options.boot, sizeof(core->options.boot));
-    hello->wanted = wanted;
-    hello->n_wanted = 1;
-    hello->held = osr_feed_take(core, core->replica_count * sizeof(hello->held[0]));
-    for (size_t i = 0; i < core->replica_count; i++) {
-        struct replica *replica = core->replicas[i];
-        if (replica->restoring) {
-            continue;
-        }
-        hello->held[hello->n_held++] = held_head(core, replica);
-        osr_feed_channel(replica, peer)->told = replica->head.sequence;
-    }
-    Osr__Frame *frame = osr_feed_make_frame(core, OSR__FRAME__BODY_HELLO);
-    frame->hello = hello;
-    osr_feed_send(core, peer, frame);
-}
+/* ---- a link comes and goes ---- */
 
 static void refuse_link(struct osr_feed *core, uint32_t number)
 {
@@ -120,171 +78,31 @@ void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, c
     snprintf(peer->label, sizeof(peer->label), "link %u", number);
     core->peers[slot] = peer;
     osr_feed_arm(core, core->now_ms + core->options.silence_ms);
-    send_hello(core, peer);
+    osr_feed_greeting_begin(core, peer);
 }
 
-static bool is_own_nonce(const struct osr_feed *core, const uint8_t *nonce)
+void osr_feed_session_down(struct osr_feed *core, struct peer *peer)
 {
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
-        if (core->peers[i] != NULL && memcmp(core->peers[i]->nonce, nonce, OSR_NONCE_SIZE) == 0) {
-            return true;
-        }
+    if (peer->party != NULL && peer->party->peer == peer) {
+        osr_feed_own_claim_pause(core, &peer->party->own_claim);
+        peer->party->peer = NULL;
+        peer->party->gone_ms = core->now_ms;
     }
-    return false;
+    core->peers[peer->slot] = NULL;
+    osr_feed_say(core, OSR_LEVEL_INFO, "%s: link is down", peer->label);
+    for (size_t i = 0; i < core->replica_count; i++) {
+        osr_feed_channel_reset(osr_feed_channel(core->replicas[i], peer));
+        osr_feed_follow_peer_down(core, core->replicas[i], peer);
+    }
+    osr_feed_replica_forget_rumours(core);
+    osr_feed_session_destroy(peer);
 }
 
-static int check_identity(const struct osr_feed *core, const Osr__Hello *hello, struct osr_err *err)
+void osr_feed_session_destroy(struct peer *peer)
 {
-    bool same_boot = memcmp(hello->boot.data, core->options.boot, OSR_BOOT_SIZE) == 0;
-    bool same_instance = strcmp(hello->instance, core->instance) == 0;
-    if (is_own_nonce(core, hello->nonce.data) || (same_instance && same_boot)) {
-        osr_err_set(err, OSR_INVALID_ARGUMENT, "this peer is the instance itself");
-        osr_err_hint(err, "take its own address out of the list of peers");
-        return err->code;
-    }
-    if (same_instance) {
-        osr_err_set(err, OSR_DUPLICATE_IDENTITY,
-                    "instance %s is running here too, under the name %s", core->instance,
-                    core->name);
-        osr_err_hint(err, "stop one of them, or give one a data folder of its own");
-        return err->code;
-    }
-    return 0;
-}
-
-static int check_hello(const struct osr_feed *core, const Osr__Hello *hello, struct osr_err *err)
-{
-    if (hello->protocol != OSR_FEED_PROTOCOL || hello->entry_format < OSR_ENTRY_FORMAT) {
-        return osr_err_set(err, OSR_UNSUPPORTED_VERSION,
-                           "HELLO: protocol %u, entry format %u; this side speaks %d and %d",
-                           hello->protocol, hello->entry_format, OSR_FEED_PROTOCOL,
-                           OSR_ENTRY_FORMAT);
-    }
-    if (hello->nonce.len != OSR_NONCE_SIZE || hello->boot.len != OSR_BOOT_SIZE) {
-        return osr_err_set(err, OSR_INVALID_ARGUMENT, "HELLO: nonce has %d bytes, boot %d",
-                           OSR_NONCE_SIZE, OSR_BOOT_SIZE);
-    }
-    if (!osr_instance_id_is_valid(hello->instance)) {
-        return osr_err_set(err, OSR_INVALID_ARGUMENT, "HELLO: instance is not an instance id");
-    }
-    size_t name_size = strlen(hello->name);
-    if (name_size > OSR_NAME_BYTES_MAX || !osr_text_is_plain(osr_slice(hello->name, name_size))) {
-        return osr_err_set(err, OSR_INVALID_ARGUMENT, "HELLO: name: at most %d plain bytes",
-                           OSR_NAME_BYTES_MAX);
-    }
-    if (hello->n_held > OSR_FEEDS_MAX) {
-        return osr_err_set(err, OSR_TOO_LARGE, "HELLO: holds %zu feeds, at most %d can be named",
-                           hello->n_held, OSR_FEEDS_MAX);
-    }
-    if (strcmp(hello->cluster, core->cluster) != 0) {
-        osr_err_set(err, OSR_WRONG_CLUSTER, "HELLO: from another cluster than \"%s\"",
-                    core->cluster);
-        osr_err_hint(err, "instances of one cluster are given the same cluster name");
-        return err->code;
-    }
-    return check_identity(core, hello, err);
-}
-
-/* Keeps what is claimed to be held until the proof is there. Feeds that this build does not
- * know are left out: the peer may be newer. */
-static void keep_claims(struct peer *peer, const Osr__Hello *hello)
-{
-    peer->claims = osr_alloc((hello->n_held + 1) * sizeof(peer->claims[0]));
-    for (size_t i = 0; i < hello->n_held; i++) {
-        const Osr__FeedHead *held = hello->held[i];
-        struct claim *claim = &peer->claims[peer->claim_count];
-        if (osr_feed_id_make(&claim->feed, held->origin, held->stream, held->epoch, NULL) != 0) {
-            continue;
-        }
-        claim->sequence = held->sequence;
-        claim->has_chain = held->chain.len == sizeof(claim->chain.bytes);
-        if (claim->has_chain) {
-            memcpy(claim->chain.bytes, held->chain.data, sizeof(claim->chain.bytes));
-        }
-        peer->claim_count++;
-    }
-}
-
-static void sign_proof(struct osr_feed *core, struct peer *peer)
-{
-    core->scratch.size = 0;
-    osr_proof_message(&core->scratch, core->instance, peer->nonce, peer->instance,
-                      peer->their_nonce, osr_slice(NULL, 0));
-    struct operation *operation;
-    uint64_t ticket = osr_feed_operation_begin(core, OPERATION_SIGN_PROOF, &operation);
-    operation->peer_serial = peer->serial;
-    struct osr_feed_output *output = osr_feed_put_out(core, OSR_FEED_OUT_SIGN);
-    output->sign.ticket = ticket;
-    output->sign.message = osr_feed_keep_scratch(core);
-}
-
-static void on_hello(struct osr_feed *core, struct peer *peer, const Osr__Hello *hello)
-{
-    if (peer->state != PEER_GREETING) {
-        return; /* doubled on the way */
-    }
-    struct osr_err err;
-    if (check_hello(core, hello, &err) != 0) {
-        osr_feed_session_close(core, peer, &err);
-        return;
-    }
-    snprintf(peer->instance, sizeof(peer->instance), "%s", hello->instance);
-    snprintf(peer->name, sizeof(peer->name), "%s", hello->name);
-    snprintf(peer->label, sizeof(peer->label), "%.40s",
-             hello->name[0] != '\0' ? hello->name : hello->instance);
-    memcpy(peer->their_nonce, hello->nonce.data, sizeof(peer->their_nonce));
-    memcpy(peer->boot, hello->boot.data, sizeof(peer->boot));
-    keep_claims(peer, hello);
-    peer->state = PEER_PROVING;
-    sign_proof(core, peer);
-}
-
-/* ---- HELLO_PROOF ---- */
-
-static int check_proof(const struct peer *peer, const Osr__HelloProof *proof, struct osr_err *err)
-{
-    struct osr_public_key key;
-    if (proof->public_key.len != sizeof(key.bytes) || proof->signature.len != OSR_SIGNATURE_SIZE) {
-        return osr_err_set(err, OSR_UNAUTHENTICATED, "HELLO_PROOF: key has %d bytes, signature %d",
-                           OSR_PUBLIC_KEY_SIZE, OSR_SIGNATURE_SIZE);
-    }
-    memcpy(key.bytes, proof->public_key.data, sizeof(key.bytes));
-    char id[OSR_INSTANCE_CHARS + 1];
-    osr_instance_id(id, &key);
-    if (strcmp(id, peer->instance) != 0) {
-        return osr_err_set(err, OSR_UNAUTHENTICATED,
-                           "HELLO_PROOF: the key is not that of instance %s", peer->instance);
-    }
-    return 0;
-}
-
-static void on_proof(struct osr_feed *core, struct peer *peer, const Osr__HelloProof *proof)
-{
-    struct osr_err err;
-    if (peer->state == PEER_GREETING) {
-        osr_err_set(&err, OSR_UNAUTHENTICATED, "HELLO_PROOF came before HELLO");
-        osr_feed_session_close(core, peer, &err);
-        return;
-    }
-    if (peer->proven || peer->proof_pending) {
-        return; /* doubled on the way */
-    }
-    if (check_proof(peer, proof, &err) != 0) {
-        osr_feed_session_close(core, peer, &err);
-        return;
-    }
-    core->scratch.size = 0;
-    osr_proof_message(&core->scratch, peer->instance, peer->their_nonce, core->instance,
-                      peer->nonce, osr_slice(NULL, 0));
-    struct operation *operation;
-    uint64_t ticket = osr_feed_operation_begin(core, OPERATION_VERIFY_PROOF, &operation);
-    operation->peer_serial = peer->serial;
-    struct osr_feed_output *output = osr_feed_put_out(core, OSR_FEED_OUT_VERIFY);
-    output->verify.ticket = ticket;
-    output->verify.message = osr_feed_keep_scratch(core);
-    memcpy(output->verify.public_key.bytes, proof->public_key.data, OSR_PUBLIC_KEY_SIZE);
-    memcpy(output->verify.signature.bytes, proof->signature.data, OSR_SIGNATURE_SIZE);
-    peer->proof_pending = true;
+    osr_queue_done(&peer->early);
+    free(peer->claims);
+    free(peer);
 }
 
 /* ---- ACK and FETCH ---- */
@@ -312,6 +130,20 @@ static void take_statement(struct osr_feed *core, struct peer *peer,
         osr_feed_lead_fetch(core, peer, &statement->claim.feed, statement->claim.sequence);
     } else {
         osr_feed_follow_claim(core, peer, &statement->claim);
+    }
+}
+
+static void on_statement(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame)
+{
+    struct statement statement;
+    struct osr_err err;
+    if (read_statement(frame, &statement, &err) != 0) {
+        osr_err_prefix(&err, "%s", statement.is_fetch ? "FETCH" : "ACK");
+        osr_feed_session_close(core, peer, &err);
+    } else if (peer->state == PEER_UP) {
+        take_statement(core, peer, &statement);
+    } else if (peer->early.count < OSR_FEED_EARLY_MAX) {
+        *(struct statement *)osr_queue_push(&peer->early) = statement;
     }
 }
 
@@ -388,7 +220,10 @@ static void join_party(struct osr_feed *core, struct peer *peer)
     if (party == NULL) {
         party = make_party(core);
         snprintf(party->instance, sizeof(party->instance), "%s", peer->instance);
+        osr_feed_own_claim_init(core, &party->own_claim);
     }
+    /* What was claimed on an older link: this one speaks for itself. */
+    osr_feed_own_claim_pause(core, &party->own_claim);
     snprintf(party->name, sizeof(party->name), "%s", peer->name);
     party->peer = peer;
     peer->party = party;
@@ -408,11 +243,8 @@ static void take_claims(struct osr_feed *core, struct peer *peer)
     peer->claim_count = 0;
 }
 
-static void come_up(struct osr_feed *core, struct peer *peer)
+void osr_feed_session_greeted(struct osr_feed *core, struct peer *peer)
 {
-    if (!peer->proven || !peer->proof_sent || peer->state != PEER_PROVING) {
-        return;
-    }
     /* Also of a link that must not come up: who dials then knows whom it has reached. */
     struct osr_feed_output *output = osr_feed_put_out(core, OSR_FEED_OUT_IDENTIFIED);
     output->identified.peer = peer->number;
@@ -441,62 +273,6 @@ static void come_up(struct osr_feed *core, struct peer *peer)
     osr_queue_done(&peer->early);
 }
 
-void osr_feed_session_signed(struct osr_feed *core, struct peer *peer,
-                             const struct osr_signature *signature)
-{
-    if (peer->state == PEER_CLOSING) {
-        return;
-    }
-    Osr__HelloProof *proof = osr_feed_take(core, sizeof(*proof));
-    osr__hello_proof__init(proof);
-    proof->public_key = osr_feed_binary(core->options.public_key.bytes, OSR_PUBLIC_KEY_SIZE);
-    struct osr_signature *kept = osr_feed_take(core, sizeof(*kept));
-    *kept = *signature;
-    proof->signature = osr_feed_binary(kept->bytes, sizeof(kept->bytes));
-    Osr__Frame *frame = osr_feed_make_frame(core, OSR__FRAME__BODY_HELLO_PROOF);
-    frame->hello_proof = proof;
-    osr_feed_send(core, peer, frame);
-    peer->proof_sent = true;
-    come_up(core, peer);
-}
-
-void osr_feed_session_verified(struct osr_feed *core, struct peer *peer, bool valid)
-{
-    peer->proof_pending = false;
-    if (!valid) {
-        struct osr_err err;
-        osr_err_set(&err, OSR_UNAUTHENTICATED,
-                    "HELLO_PROOF: the signature is not that of instance %s", peer->instance);
-        osr_feed_session_close(core, peer, &err);
-        return;
-    }
-    peer->proven = true;
-    come_up(core, peer);
-}
-
-void osr_feed_session_down(struct osr_feed *core, struct peer *peer)
-{
-    if (peer->party != NULL && peer->party->peer == peer) {
-        peer->party->peer = NULL;
-        peer->party->gone_ms = core->now_ms;
-    }
-    core->peers[peer->slot] = NULL;
-    osr_feed_say(core, OSR_LEVEL_INFO, "%s: link is down", peer->label);
-    for (size_t i = 0; i < core->replica_count; i++) {
-        osr_feed_channel_reset(osr_feed_channel(core->replicas[i], peer));
-        osr_feed_follow_peer_down(core, core->replicas[i], peer);
-    }
-    osr_feed_replica_forget_rumours(core);
-    osr_feed_session_destroy(peer);
-}
-
-void osr_feed_session_destroy(struct peer *peer)
-{
-    osr_queue_done(&peer->early);
-    free(peer->claims);
-    free(peer);
-}
-
 /* ---- frames and time ---- */
 
 static void send_ping(struct osr_feed *core, struct peer *peer)
@@ -518,20 +294,6 @@ static void send_pong(struct osr_feed *core, struct peer *peer, uint64_t nonce)
     Osr__Frame *frame = osr_feed_make_frame(core, OSR__FRAME__BODY_PONG);
     frame->pong = pong;
     osr_feed_send(core, peer, frame);
-}
-
-static void on_statement(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame)
-{
-    struct statement statement;
-    struct osr_err err;
-    if (read_statement(frame, &statement, &err) != 0) {
-        osr_err_prefix(&err, "%s", statement.is_fetch ? "FETCH" : "ACK");
-        osr_feed_session_close(core, peer, &err);
-    } else if (peer->state == PEER_UP) {
-        take_statement(core, peer, &statement);
-    } else if (peer->early.count < OSR_FEED_EARLY_MAX) {
-        *(struct statement *)osr_queue_push(&peer->early) = statement;
-    }
 }
 
 static void on_replication(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame)
@@ -557,10 +319,10 @@ void osr_feed_session_frame(struct osr_feed *core, struct peer *peer, const Osr_
     struct osr_err err;
     switch (frame->body_case) {
     case OSR__FRAME__BODY_HELLO:
-        on_hello(core, peer, frame->hello);
+        osr_feed_greeting_hello(core, peer, frame->hello);
         break;
     case OSR__FRAME__BODY_HELLO_PROOF:
-        on_proof(core, peer, frame->hello_proof);
+        osr_feed_greeting_proof(core, peer, frame->hello_proof);
         break;
     case OSR__FRAME__BODY_UPDATE:
     case OSR__FRAME__BODY_ACK:

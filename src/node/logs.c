@@ -12,7 +12,7 @@ enum { KEY_SIZE = OSR_INSTANCE_CHARS + OSR_STREAM_CHARS_MAX + 1 + 8 };
 struct osr_logs {
     struct osr_map *by_feed; /* the loop's */
     /* Set once each; other threads see NULL or a whole one. */
-    struct osr_log *_Atomic by_id[OSR_FEEDS_MAX + 1];
+    struct osr_log *_Atomic by_id[OSR_LOGS_MAX + 1];
 };
 
 static uint8_t *add_key(uint8_t *key, const struct osr_feed_id *feed)
@@ -38,7 +38,7 @@ void osr_logs_destroy(struct osr_logs *logs)
     if (logs == NULL) {
         return;
     }
-    for (uint32_t id = 1; id <= OSR_FEEDS_MAX; id++) {
+    for (uint32_t id = 1; id <= OSR_LOGS_MAX; id++) {
         free(atomic_load(&logs->by_id[id]));
     }
     osr_map_destroy(logs->by_feed);
@@ -76,16 +76,16 @@ struct osr_log *osr_logs_add(struct osr_logs *logs, const struct osr_feed_id *fe
     /* An id whose LOG record never got into the log leaves a gap at the next start, which is
      * filled here. */
     uint32_t id = 1;
-    while (id <= OSR_FEEDS_MAX && osr_logs_get(logs, id) != NULL) {
+    while (id <= OSR_LOGS_MAX && osr_logs_get(logs, id) != NULL) {
         id++;
     }
-    assert(id <= OSR_FEEDS_MAX);
+    assert(id <= OSR_LOGS_MAX);
     return add_with_id(logs, id, feed, public_key);
 }
 
 struct osr_log *osr_logs_get(const struct osr_logs *logs, uint32_t id)
 {
-    return id <= OSR_FEEDS_MAX ? atomic_load_explicit(&logs->by_id[id], memory_order_acquire)
+    return id <= OSR_LOGS_MAX ? atomic_load_explicit(&logs->by_id[id], memory_order_acquire)
                                : NULL;
 }
 
@@ -103,7 +103,7 @@ int osr_logs_restore(struct osr_logs *logs, const struct osr_wal_record *record,
         return osr_err_set(err, OSR_UNSUPPORTED_VERSION, "LOG record of format %u", record->format);
     }
     if (record->payload.size != OSR_LOG_PAYLOAD_SIZE || record->log_id == 0 ||
-        record->log_id > OSR_FEEDS_MAX || osr_logs_get(logs, record->log_id) != NULL) {
+        record->log_id > OSR_LOGS_MAX || osr_logs_get(logs, record->log_id) != NULL) {
         return osr_err_set(err, OSR_CORRUPT, "LOG record %llu: not as it was written",
                            (unsigned long long)record->ordinal);
     }

@@ -18,7 +18,7 @@ struct progress {
 struct osr_recovery {
     struct osr_logs *logs;
     struct osr_facts *facts;
-    struct progress progress[OSR_FEEDS_MAX + 1]; /* by log id */
+    struct progress progress[OSR_LOGS_MAX + 1]; /* by log id */
 };
 
 enum { RECORD_SIZE_MIN = OSR_SHA256_SIZE + OSR_STORED_HEAD_SIZE };
@@ -28,7 +28,7 @@ struct osr_recovery *osr_recovery_create(struct osr_logs *logs, struct osr_facts
     struct osr_recovery *recovery = osr_alloc(sizeof(*recovery));
     recovery->logs = logs;
     recovery->facts = facts;
-    for (size_t id = 0; id <= OSR_FEEDS_MAX; id++) {
+    for (size_t id = 0; id <= OSR_LOGS_MAX; id++) {
         osr_queue_init(&recovery->progress[id].heads, sizeof(struct osr_feed_head));
     }
     return recovery;
@@ -39,7 +39,7 @@ void osr_recovery_destroy(struct osr_recovery *recovery)
     if (recovery == NULL) {
         return;
     }
-    for (size_t id = 0; id <= OSR_FEEDS_MAX; id++) {
+    for (size_t id = 0; id <= OSR_LOGS_MAX; id++) {
         osr_queue_done(&recovery->progress[id].heads);
     }
     free(recovery);
@@ -257,7 +257,7 @@ static void hand_over_heads(struct progress *progress, struct osr_feed_head *old
 static struct osr_recovered make_room(const struct osr_recovery *recovery)
 {
     size_t feeds = 0;
-    for (uint32_t id = 1; id <= OSR_FEEDS_MAX; id++) {
+    for (uint32_t id = 1; id <= OSR_LOGS_MAX; id++) {
         feeds += recovery->progress[id].restored.sequence > 0;
     }
     struct osr_recovered recovered = {0};
@@ -273,7 +273,7 @@ int osr_recovery_finish(struct osr_recovery *recovery, struct osr_wal *wal,
                         struct osr_recovered *ret_recovered, struct osr_err *err)
 {
     struct osr_recovered recovered = make_room(recovery);
-    for (uint32_t id = 1; id <= OSR_FEEDS_MAX; id++) {
+    for (uint32_t id = 1; id <= OSR_LOGS_MAX; id++) {
         struct progress *progress = &recovery->progress[id];
         if (progress->restored.sequence == 0) {
             continue;
