@@ -8,11 +8,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C.UTF-8
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
-    libprotobuf-dev libuv1-dev libssl-dev libsqlite3-dev libyaml-dev"
+    libprotobuf-dev libuv1-dev libssl-dev libsqlite3-dev libyaml-dev
+    libnghttp2-dev zlib1g-dev protobuf-compiler"
 TEST_PACKAGES="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 cppcheck python3
-    python3-pytest python3-cryptography python3-yaml faketime procps"
+    python3-pytest python3-cryptography python3-yaml python3-protobuf python3-grpcio
+    protobuf-compiler protobuf-compiler-grpc golang-go golang-google-grpc-dev
+    golang-github-golang-protobuf-1-3-dev nodejs faketime procps"
 DEMO_PACKAGES="dict-foldoc python3 gzip"
-BENCH_PACKAGES="redis-server libhiredis-dev"
+BENCH_PACKAGES="redis-server libhiredis-dev g++ libgrpc++-dev protobuf-compiler
+    protobuf-compiler-grpc nghttp2-client nghttp2-server node-llhttp"
 SOAK_PACKAGES="valgrind clang-tidy-14 iproute2"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -65,6 +65,31 @@ bool osr_text_is_plain(struct osr_slice text)
     return true;
 }
 
+static bool is_blank(uint8_t character)
+{
+    return character == ' ' || character == '\t';
+}
+
+static struct osr_slice trim(struct osr_slice text)
+{
+    while (text.size > 0 && is_blank(text.data[0])) {
+        text = osr_slice(text.data + 1, text.size - 1);
+    }
+    while (text.size > 0 && is_blank(text.data[text.size - 1])) {
+        text.size--;
+    }
+    return text;
+}
+
+bool osr_text_take_item(struct osr_slice *list, struct osr_slice *ret_item)
+{
+    const uint8_t *comma = list->size > 0 ? memchr(list->data, ',', list->size) : NULL;
+    size_t size = comma != NULL ? (size_t)(comma - list->data) : list->size;
+    *ret_item = trim(osr_slice(list->data, size));
+    *list = comma != NULL ? osr_slice(comma + 1, list->size - size - 1) : osr_slice(NULL, 0);
+    return comma != NULL;
+}
+
 /* ---- base64 ---- */
 
 static const char base64_alphabet[] =
@@ -95,6 +120,12 @@ void osr_base64_encode(struct osr_buffer *buffer, struct osr_slice bytes)
     }
 }
 
+void osr_base64_encode_unpadded(struct osr_buffer *buffer, struct osr_slice bytes)
+{
+    osr_base64_encode(buffer, bytes);
+    buffer->size -= (3 - bytes.size % 3) % 3;
+}
+
 /* 0..63, or -1 for what is not in the alphabet. */
 static int base64_value(uint8_t character)
 {
@@ -110,41 +141,48 @@ static int base64_value(uint8_t character)
     return character == '+' ? 62 : character == '/' ? 63 : -1;
 }
 
-/* Four characters, of which `padding` are '=', to 3 - padding bytes. */
-static bool base64_decode_group(struct osr_buffer *buffer, const uint8_t *text, size_t padding)
+/* Two to four characters to one byte less. */
+static bool base64_decode_group(struct osr_buffer *buffer, const uint8_t *text, size_t characters)
 {
     uint32_t group = 0;
     for (size_t i = 0; i < 4; i++) {
-        int value = i < 4 - padding ? base64_value(text[i]) : 0;
+        int value = i < characters ? base64_value(text[i]) : 0;
         if (value < 0) {
             return false;
         }
         group = group << 6 | (uint32_t)value;
     }
     const uint8_t bytes[] = {(uint8_t)(group >> 16), (uint8_t)(group >> 8), (uint8_t)group};
-    uint32_t unused = group & ((1u << 8 * padding) - 1);
-    osr_buffer_add(buffer, bytes, 3 - padding);
-    return unused == 0;
+    uint32_t unused = group & ((1u << 8 * (4 - characters)) - 1);
+    osr_buffer_add(buffer, bytes, characters - 1);
+    return characters > 1 && unused == 0;
 }
 
-bool osr_base64_decode(struct osr_buffer *buffer, struct osr_slice text)
+static struct osr_slice without_padding(struct osr_slice text)
 {
-    if (text.size % 4 != 0) {
-        return false;
+    if (text.size > 0 && text.size % 4 == 0 && text.data[text.size - 1] == '=') {
+        text.size -= text.data[text.size - 2] == '=' ? 2 : 1;
     }
+    return text;
+}
+
+bool osr_base64_decode_unpadded(struct osr_buffer *buffer, struct osr_slice padded_or_not)
+{
+    struct osr_slice text = without_padding(padded_or_not);
     size_t before = buffer->size;
     for (size_t i = 0; i < text.size; i += 4) {
-        const uint8_t *group = text.data + i;
-        size_t padding = 0;
-        if (i + 4 == text.size && group[3] == '=') {
-            padding = group[2] == '=' ? 2 : 1;
-        }
-        if (!base64_decode_group(buffer, group, padding)) {
+        size_t left = text.size - i;
+        if (!base64_decode_group(buffer, text.data + i, left < 4 ? left : 4)) {
             buffer->size = before;
             return false;
         }
     }
     return true;
+}
+
+bool osr_base64_decode(struct osr_buffer *buffer, struct osr_slice text)
+{
+    return text.size % 4 == 0 && osr_base64_decode_unpadded(buffer, text);
 }
 
 /* ---- base32, hex ---- */
@@ -176,6 +214,17 @@ void osr_hex_encode(char *text, struct osr_slice bytes)
         *text++ = digits[bytes.data[i] & 15];
     }
     *text = '\0';
+}
+
+int osr_hex_value(uint8_t digit)
+{
+    if (digit >= '0' && digit <= '9') {
+        return digit - '0';
+    }
+    if (digit >= 'a' && digit <= 'f') {
+        return digit - 'a' + 10;
+    }
+    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
 }
 
 static size_t least(size_t a, size_t b)

@@ -11,16 +11,25 @@ size_t osr_utf8_character(const uint8_t *at, size_t left);
 /* Neither NUL nor any other control character (below 0x20, 0x7f). */
 bool osr_text_is_plain(struct osr_slice text);
 
+/* Takes the first item of a comma-separated list, as header fields have it, without the blanks
+ * around it; it may be empty. *list becomes what follows its comma. True if there is one: another
+ * item follows. */
+bool osr_text_take_item(struct osr_slice *list, struct osr_slice *ret_item);
+
 /* Base64 with padding (RFC 4648, section 4). */
 void osr_base64_encode(struct osr_buffer *buffer, struct osr_slice bytes);
+void osr_base64_encode_unpadded(struct osr_buffer *buffer, struct osr_slice bytes);
 /* Strict: padded, no white space, unused bits zero. False leaves `buffer` as it was. */
 bool osr_base64_decode(struct osr_buffer *buffer, struct osr_slice text);
+/* As strict, but the padding may be absent. */
+bool osr_base64_decode_unpadded(struct osr_buffer *buffer, struct osr_slice text);
 
 /* Lower-case base32 without padding, alphabet a-z2-7: instance ids. `text` gets
  * (size * 8 + 4) / 5 characters and a NUL. */
 void osr_base32_encode(char *text, struct osr_slice bytes);
 
 void osr_hex_encode(char *text, struct osr_slice bytes); /* 2 * size characters and a NUL */
+int osr_hex_value(uint8_t digit); /* 0 to 15, of either case; -1 for what is no digit */
 
 /* How many characters must be put in, left out, replaced or swapped with their neighbour to make
  * b from a: for "did you mean". SIZE_MAX where one has over OSR_TEXT_DISTANCE_BYTES_MAX bytes. */

@@ -1,11 +1,18 @@
 #include "base/url.h"
 
+#include "base/text.h"
+
 #include <arpa/inet.h>
 #include <stdlib.h>
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
-enum { TCP_PORT_DEFAULT = 12346, SETTLE_MS_MAX = 60000, INSTANCE_CHARS = 32 };
+enum {
+    TCP_PORT_DEFAULT = 12346,
+    GRPC_PORT_DEFAULT = 7400,
+    SETTLE_MS_MAX = 60000,
+    INSTANCE_CHARS = 32
+};
 
 /* What stands between two places of the text. */
 struct span {
@@ -91,17 +98,6 @@ static const struct {
     {"settle_ms", is_settle_ms, "settle_ms is a number from 0 to 60000"},
 };
 
-static int hex_value(char digit)
-{
-    if (digit >= '0' && digit <= '9') {
-        return digit - '0';
-    }
-    if (digit >= 'a' && digit <= 'f') {
-        return digit - 'a' + 10;
-    }
-    return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-}
-
 /* Resolves %XX. False for a broken escape, NUL, or a value that is too long. */
 static bool decode_value(char *target, size_t size, struct span span)
 {
@@ -109,8 +105,8 @@ static bool decode_value(char *target, size_t size, struct span span)
     for (const char *at = span.begin; at < span.end; at++) {
         char character = *at;
         if (character == '%') {
-            int high = span.end - at > 2 ? hex_value(at[1]) : -1;
-            int low = high >= 0 ? hex_value(at[2]) : -1;
+            int high = span.end - at > 2 ? osr_hex_value((uint8_t)at[1]) : -1;
+            int low = high >= 0 ? osr_hex_value((uint8_t)at[2]) : -1;
             if (low < 0) {
                 return false;
             }
@@ -210,7 +206,7 @@ static int parse_host_and_port(struct osr_url *url, struct span span, struct osr
         return refuse(err, url->text, "the host is no name and no IPv4 address");
     }
     if (rest == span.end) {
-        url->port = TCP_PORT_DEFAULT;
+        url->port = strcmp(url->scheme, "grpc") == 0 ? GRPC_PORT_DEFAULT : TCP_PORT_DEFAULT;
         return 0;
     }
     unsigned long port;
@@ -223,7 +219,7 @@ static int parse_host_and_port(struct osr_url *url, struct span span, struct osr
 
 static int parse_address(struct osr_url *url, struct span span, struct osr_err *err)
 {
-    if (strcmp(url->scheme, "tcp") == 0) {
+    if (strcmp(url->scheme, "tcp") == 0 || strcmp(url->scheme, "grpc") == 0) {
         return parse_host_and_port(url, span, err);
     }
     if (strcmp(url->scheme, "unix") == 0) {
@@ -232,7 +228,7 @@ static int parse_address(struct osr_url *url, struct span span, struct osr_err *
     }
     osr_err_set(err, OSR_UNSUPPORTED_VERSION, "'%s': scheme '%s' is not supported", url->text,
                 url->scheme);
-    osr_err_hint(err, "supported are tcp:// and unix://");
+    osr_err_hint(err, "supported are tcp://, grpc:// and unix://");
     return OSR_UNSUPPORTED_VERSION;
 }
 

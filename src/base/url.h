@@ -11,7 +11,8 @@ struct osr_url {
     char text[OSR_URL_TEXT_MAX]; /* as given */
     char scheme[16];
     char host[256]; /* name or address; IPv6 without its brackets; of unix:// the path */
-    uint16_t port;  /* the scheme's default where none is given (tcp: 12346); 0 for unix */
+    uint16_t port;  /* the scheme's default where none is given (tcp: 12346, grpc: 7400);
+                      0 for unix */
     struct {
         char key[32];
         char value[128];
@@ -19,7 +20,7 @@ struct osr_url {
     size_t parameter_count;
 };
 
-/* Accepts schemes tcp and unix so far; others are UNSUPPORTED_VERSION, naming those known.
+/* Accepts schemes tcp, grpc and unix so far; others are UNSUPPORTED_VERSION, naming those known.
  * What is no URL is INVALID_ARGUMENT. Percent-encoding is resolved in values. A parameter
  * other than `arrivals`, `codec`, `id`, `peer`, `settle_ms` is INVALID_ARGUMENT. */
 int osr_url_parse(const char *text, struct osr_url *ret_url, struct osr_err *err);

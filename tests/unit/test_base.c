@@ -245,6 +245,65 @@ static void base64_refuses_other_forms(void **state)
     osr_buffer_done(&decoded);
 }
 
+/* Without padding it is written; with and without, it is read, as strictly as ever. */
+static void base64_goes_there_and_back_without_padding(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"", "Zg", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE", "Zm9vYmFy"};
+    static const char *const refused[] = {"Z",   "Zg=",  "Zg===",  "Zh",    "Zm9", "=",
+                                          "Zg ", "====", "Zg==Zg", "Zm9vY", "-_",  "Zm9v="};
+    struct osr_buffer text = {0};
+    struct osr_buffer decoded = {0};
+    for (size_t i = 0; i < COUNT(texts); i++) {
+        struct osr_slice bytes = osr_slice("foobar", i);
+        text.size = decoded.size = 0;
+        osr_base64_encode_unpadded(&text, bytes);
+        assert_true(osr_slice_equal(osr_buffer_slice(&text), osr_slice_text(texts[i])));
+        assert_true(osr_base64_decode_unpadded(&decoded, osr_buffer_slice(&text)));
+        assert_true(osr_slice_equal(osr_buffer_slice(&decoded), bytes));
+        text.size = decoded.size = 0;
+        osr_base64_encode(&text, bytes);
+        assert_true(osr_base64_decode_unpadded(&decoded, osr_buffer_slice(&text)));
+        assert_true(osr_slice_equal(osr_buffer_slice(&decoded), bytes));
+    }
+    decoded.size = 0;
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        assert_false(osr_base64_decode_unpadded(&decoded, osr_slice_text(refused[i])));
+        assert_int_equal(decoded.size, 0);
+    }
+    osr_buffer_done(&text);
+    osr_buffer_done(&decoded);
+}
+
+/* A list's items come without the blanks around them, empty ones too. */
+static void text_list_gives_its_items(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *list;
+        const char *items[4];
+    } cases[] = {
+        {"", {""}},
+        {" \t", {""}},
+        {"gzip", {"gzip"}},
+        {"identity, gzip\t,deflate", {"identity", "gzip", "deflate"}},
+        {",a b,", {"", "a b", ""}},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct osr_slice list = osr_slice_text(cases[i].list);
+        size_t count = 0;
+        bool more = true;
+        while (more) {
+            struct osr_slice item;
+            more = osr_text_take_item(&list, &item);
+            assert_non_null(cases[i].items[count]);
+            assert_true(osr_slice_equal(item, osr_slice_text(cases[i].items[count])));
+            count++;
+        }
+        assert_null(cases[i].items[count]);
+    }
+}
+
 /* The examples of RFC 4648, in lower case and without padding; and hex. */
 static void base32_and_hex_encode(void **state)
 {
@@ -464,6 +523,7 @@ static void url_parts_are_found(void **state)
     } cases[] = {
         {"tcp://127.0.0.1:7000", "tcp", "127.0.0.1", 7000, true, NULL},
         {"tcp://host.example", "tcp", "host.example", 12346, false, NULL},
+        {"grpc://host.example", "grpc", "host.example", 7400, false, NULL},
         {"tcp://0.0.0.0:0", "tcp", "0.0.0.0", 0, false, NULL},
         {"tcp://[::1]:9", "tcp", "::1", 9, true, NULL},
         {"tcp://[fe80::1]", "tcp", "fe80::1", 12346, false, NULL},
@@ -550,6 +610,8 @@ int main(void)
         cmocka_unit_test(utf8_is_checked_strictly),
         cmocka_unit_test(base64_goes_there_and_back),
         cmocka_unit_test(base64_refuses_other_forms),
+        cmocka_unit_test(base64_goes_there_and_back_without_padding),
+        cmocka_unit_test(text_list_gives_its_items),
         cmocka_unit_test(base32_and_hex_encode),
         cmocka_unit_test(map_agrees_with_an_array),
         cmocka_unit_test(map_walk_may_remove_what_it_meets),

@@ -205,7 +205,7 @@ static void serve_three_replies(struct server *server)
 static void call_gets_its_replies(void **state)
 {
     (void)state;
-    static const char *const encodings[] = {"", "?codec=json", "?codec=protobuf"};
+    static const char *const encodings[] = {"?codec=json", "?codec=protobuf"};
     for (size_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
         struct fixture fixture = {0};
         connect_to(&fixture, encodings[i], serve_three_replies);
@@ -240,7 +240,7 @@ static void replies_find_their_calls(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_pairs_backwards);
+    connect_to(&fixture, "?codec=json", serve_pairs_backwards);
     struct outcome outcomes[OSR_CLIENT_OUTSTANDING_MAX] = {0};
     for (size_t i = 0; i < OSR_CLIENT_OUTSTANDING_MAX; i++)
         assert_int_equal(send_digest(&fixture, &outcomes[i]), OSR_OK);
@@ -266,7 +266,7 @@ static void error_ends_one_call(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_errors);
+    connect_to(&fixture, "?codec=json", serve_errors);
     for (int round = 0; round < 2; round++) {
         struct outcome outcome = {0};
         struct osr_err err;
@@ -290,7 +290,7 @@ static void lost_connection_ends_all_calls(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_one_then_hang_up);
+    connect_to(&fixture, "?codec=json", serve_one_then_hang_up);
     struct outcome outcomes[3] = {0};
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(send_digest(&fixture, &outcomes[i]), OSR_OK);
@@ -316,7 +316,7 @@ static void error_without_a_call_is_why(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_refusal);
+    connect_to(&fixture, "?codec=json", serve_refusal);
     struct outcome outcome = {0};
     struct osr_err err;
     assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, &err), OSR_BUSY);
@@ -381,7 +381,7 @@ static void silence_times_out(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_silence);
+    connect_to(&fixture, "?codec=json", serve_silence);
     struct outcome outcome = {0};
     assert_int_equal(call_digest(&fixture, &outcome, 50, NULL), OSR_TIMEOUT);
     assert_int_equal(osr_client_outstanding(fixture.client), 0);
@@ -393,7 +393,7 @@ static void interrupt_ends_one_run(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_pairs_backwards);
+    connect_to(&fixture, "?codec=json", serve_pairs_backwards);
     struct outcome outcomes[2] = {0};
     assert_int_equal(send_digest(&fixture, &outcomes[0]), OSR_OK);
     osr_client_interrupt(fixture.client);
@@ -411,7 +411,7 @@ static void cancelled_call_gets_no_more(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_three_replies);
+    connect_to(&fixture, "?codec=json", serve_three_replies);
     struct outcome outcome = {.cancel_after = 1};
     assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), 77);
     assert_int_equal(outcome.replies, 1);
@@ -441,7 +441,7 @@ static void ping_is_answered(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_ping);
+    connect_to(&fixture, "?codec=json", serve_ping);
     struct outcome outcome = {0};
     assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), OSR_OK);
     assert_int_equal(outcome.documents, 42);
@@ -459,7 +459,7 @@ static void large_requests_go_out_in_parts(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_slow_reader);
+    connect_to(&fixture, "?codec=json", serve_slow_reader);
     enum { TEXT_BYTES = 1 << 20, CALLS = 6 };
     struct osr_buffer text = {0};
     memset(osr_buffer_reserve(&text, TEXT_BYTES), '1', TEXT_BYTES);
@@ -489,7 +489,7 @@ static void waiting_for_input_serves_calls(void **state)
 {
     (void)state;
     struct fixture fixture = {0};
-    connect_to(&fixture, "", serve_three_replies);
+    connect_to(&fixture, "?codec=json", serve_three_replies);
     int input[2];
     assert_int_equal(pipe(input), 0);
     struct outcome outcome = {0};

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -136,7 +137,7 @@ static const struct {
     {"listen:\n  - tcp://127.0.0.1:1\n  - tcp://127.0.0.1:1\n",
      "f.yaml:3: listen: 'tcp://127.0.0.1:1' is given twice", ""},
     {"peer: ftp://h\n", "f.yaml:1: peer: 'ftp://h': scheme 'ftp' is not supported",
-     "supported are tcp:// and unix://"},
+     "supported are tcp://, grpc:// and unix://"},
     {"name: &a b\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},
     {"mirror: *a\n", "f.yaml:1: mirror: aliases, anchors and tags are not used here", ""},
     {"name: !!str 5\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},
@@ -241,8 +242,16 @@ static const struct {
     {{"--peer", "tcp://h:0"}, OSR_CONFIG, "peer: tcp://h:0: port 0 cannot be dialled", ""},
     {{"--mirror", "a", "--follow-file", "a"},
      OSR_CONFIG,
-     "mirror: a is a follow-file, too: it would follow itself",
+     "mirror: a is the followed file a: it would follow itself",
      ""},
+    {{"--follow-file", "a", "--follow-file", "a"},
+     OSR_INVALID_ARGUMENT,
+     "--follow-file: 'a' is given twice",
+     ""},
+    {{"--follow-file", "a", "--follow-file", "./a"},
+     OSR_CONFIG,
+     "follow-file: ./a is the same file as a",
+     "name each file once"},
     {{"--config", "/nonexistent/f.yaml"},
      OSR_CONFIG,
      "cannot read the config file /nonexistent/f.yaml: No such file or directory",
@@ -263,6 +272,87 @@ static void config_flag_errors_name_the_flag(void **state)
         assert_string_equal(err.hint, bad_command_lines[i].hint);
         assert_null(config.name);
     }
+}
+
+/* A folder with a file in it and three other ways to say its name. */
+struct file_names {
+    char folder[32];
+    char *plain, *dotted, *linked, *hard;
+};
+
+static void make_file_names(struct file_names *names)
+{
+    snprintf(names->folder, sizeof(names->folder), "/tmp/osiris-config-XXXXXX");
+    assert_non_null(mkdtemp(names->folder));
+    names->plain = osr_format("%s/a.json", names->folder);
+    names->dotted = osr_format("%s/./a.json", names->folder);
+    names->linked = osr_format("%s/link", names->folder);
+    names->hard = osr_format("%s/hard", names->folder);
+    assert_int_equal(symlink("a.json", names->linked), 0);
+}
+
+static void remove_file_names(struct file_names *names)
+{
+    unlink(names->plain);
+    unlink(names->linked);
+    unlink(names->hard);
+    assert_int_equal(rmdir(names->folder), 0);
+    free(names->plain);
+    free(names->dotted);
+    free(names->linked);
+    free(names->hard);
+}
+
+static void assert_refused_together(const char *first_flag, const char *first,
+                                    const char *second_flag, const char *second)
+{
+    const char *const words[] = {first_flag, first, second_flag, second, NULL};
+    struct osr_config config;
+    struct osr_err err;
+    assert_int_equal(read_words(words, &config, &err), OSR_CONFIG);
+    assert_non_null(strstr(err.message, second_flag + strlen("--")));
+    assert_non_null(strstr(err.message, first));
+    assert_non_null(strstr(err.message, second));
+}
+
+/* One file under two names is refused, whether it is there already or not: each of its entries
+ * would be counted twice. So is a mirror that is followed. */
+static void config_refuses_one_file_under_two_names(void **state)
+{
+    (void)state;
+    struct file_names names;
+    make_file_names(&names);
+    assert_refused_together("--follow-file", names.plain, "--follow-file", names.dotted);
+    assert_refused_together("--follow-file", names.linked, "--follow-file", names.plain);
+    assert_refused_together("--follow-file", names.linked, "--mirror", names.dotted);
+    close(open(names.plain, O_CREAT | O_WRONLY, 0600));
+    assert_int_equal(link(names.plain, names.hard), 0);
+    assert_refused_together("--follow-file", names.plain, "--follow-file", names.dotted);
+    assert_refused_together("--follow-file", names.plain, "--follow-file", names.linked);
+    assert_refused_together("--follow-file", names.plain, "--follow-file", names.hard);
+    assert_refused_together("--follow-file", names.plain, "--mirror", names.linked);
+    remove_file_names(&names);
+}
+
+/* Two files are two files, also where both are not there yet, or a link leads in a circle. */
+static void config_takes_two_files(void **state)
+{
+    (void)state;
+    struct file_names names;
+    make_file_names(&names);
+    assert_int_equal(symlink("circle", names.hard), 0);
+    char *circle = osr_format("%s/circle", names.folder);
+    assert_int_equal(symlink("hard", circle), 0);
+    const char *const words[] = {"--follow-file",   names.plain,     "--follow-file",
+                                 "/nowhere/a.json", "--follow-file", circle,
+                                 "--mirror",        names.folder,    NULL};
+    struct osr_config config;
+    struct osr_err err;
+    assert_int_equal(read_words(words, &config, &err), 0);
+    osr_config_done(&config);
+    unlink(circle);
+    free(circle);
+    remove_file_names(&names);
 }
 
 /* What neither flags nor file say has a default. */
@@ -390,6 +480,8 @@ int main(void)
         cmocka_unit_test(config_file_errors_name_file_line_and_key),
         cmocka_unit_test(config_file_has_a_greatest_size),
         cmocka_unit_test(config_flag_errors_name_the_flag),
+        cmocka_unit_test(config_refuses_one_file_under_two_names),
+        cmocka_unit_test(config_takes_two_files),
         cmocka_unit_test(config_has_defaults),
         cmocka_unit_test(config_flags_win_over_the_file),
         cmocka_unit_test(config_insecure_must_be_said),

@@ -10,7 +10,8 @@
 #include <cmocka.h>
 
 #include "adapter/dial.h"
-#include "node/session.h"
+#include "node/log_limit.h"
+#include "node/session_internal.h" /* for what they hold in memory */
 
 /* Sessions behind a real listener at a Unix socket, and what they report. */
 struct fixture {
@@ -26,6 +27,8 @@ struct fixture {
     bool hold;
     struct osr_session *last;
     int links, link_frames, requests, appends, ended, closed;
+    int lines; /* of the log */
+    char last_line[128];
 };
 
 enum { CONNECTIONS_MAX = 3 };
@@ -383,6 +386,174 @@ static void session_half_a_frame_is_malformed(void **state)
     close(fd);
 }
 
+/* Who says nothing at all is shown out, and not before its time. */
+static void session_silence_times_out(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    osr_sessions_pass_time(fixture->sessions, OSR_FIRST_FRAME_MS - 1);
+    turn(fixture);
+    hear(fd, &ended);
+    assert_false(ended);
+    osr_sessions_pass_time(fixture->sessions, 1);
+    turn(fixture);
+    assert_non_null(strstr(hear(fd, &ended), "TIMEOUT"));
+    assert_true(ended);
+    close(fd);
+}
+
+/* Time in which the instance does not read its clients is not theirs: neither for the first frame
+ * nor for the rest of one. */
+static void session_time_stands_still_while_held(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int halfway = connect_to(fixture);
+    say(fixture, halfway, "{\"type\":\"STATUS\"}{\"type\":\"STA");
+    int before = connect_to(fixture);
+    fixture->hold = true;
+    turn(fixture);
+    int during = connect_to(fixture);
+    say(fixture, before, "{\"type\":\"STATUS\"}");
+    osr_sessions_pass_time(fixture->sessions, OSR_FRAME_REST_MS + OSR_FIRST_FRAME_MS);
+    turn(fixture);
+    assert_int_equal(osr_sessions_count(fixture->sessions), 3);
+    fixture->hold = false;
+    turn(fixture);
+    say(fixture, during, "{\"type\":\"STATUS\"}");
+    say(fixture, halfway, "TUS\"}");
+    assert_int_equal(fixture->requests, 4);
+    hear(during, &ended);
+    assert_false(ended);
+    close(halfway);
+    close(before);
+    close(during);
+}
+
+/* A frame that comes byte by byte must be complete in time; each whole one gives new time. */
+static void session_rest_of_a_frame_times_out(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"STATUS\"}{\"type\":");
+    osr_sessions_pass_time(fixture->sessions, OSR_FRAME_REST_MS - 1);
+    say(fixture, fd, "\"STATUS\"}{");
+    osr_sessions_pass_time(fixture->sessions, OSR_FRAME_REST_MS - 1);
+    say(fixture, fd, "\"type\"");
+    assert_int_equal(osr_sessions_count(fixture->sessions), 1);
+    osr_sessions_pass_time(fixture->sessions, 1);
+    turn(fixture);
+    assert_non_null(strstr(hear(fd, &ended), "TIMEOUT"));
+    assert_true(ended);
+    close(fd);
+}
+
+/* Who reads nothing of what it is sent is closed; who reads a little is not. */
+static void session_that_reads_nothing_is_closed(void **state)
+{
+    struct fixture *fixture = *state;
+    static char taken[1 << 20];
+    int fds[2];
+    struct osr_session *deaf = connect_unread(fixture, &fds[0]);
+    struct osr_session *slow = connect_unread(fixture, &fds[1]);
+    send_much(deaf, 8 << 20);
+    send_much(slow, 8 << 20);
+    turn(fixture);
+    osr_sessions_pass_time(fixture->sessions, 0);
+    osr_sessions_pass_time(fixture->sessions, OSR_WRITE_STALL_MS - 1);
+    for (size_t size = 0; size < 1 << 20; turn(fixture)) {
+        ssize_t more = recv(fds[1], taken, sizeof(taken), MSG_DONTWAIT);
+        size += more > 0 ? (size_t)more : 0;
+    }
+    osr_sessions_pass_time(fixture->sessions, 1);
+    turn(fixture);
+    assert_int_equal(fixture->closed, 1);
+    assert_true(osr_session_is_open(slow));
+    close(fds[0]);
+    close(fds[1]);
+}
+
+/* What whole frames came in costs a connection nothing afterwards, what an incomplete one came in
+ * little more than its size; the memory that is really held is what counts. */
+static void session_holds_memory_for_incomplete_frames_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    static char big[40000];
+    bool ended;
+    int fd = connect_to(fixture);
+    say(fixture, fd, "{\"type\":\"STATUS\"}{\"type\":\"STATUS\"}");
+    assert_int_equal(fixture->sessions->input, 0);
+    say(fixture, fd, "{\"type\":");
+    assert_in_range(fixture->sessions->input, strlen("{\"type\":"), 64);
+    snprintf(big, sizeof(big), "\"%*s\"}{\"ty", (int)sizeof(big) - 10, "STATUS");
+    say(fixture, fd, big);
+    assert_in_range(fixture->sessions->input, sizeof(big), 2 * sizeof(big));
+    osr_sessions_pass_time(fixture->sessions, 0);
+    assert_in_range(fixture->sessions->input, strlen("{\"ty"), 64);
+    assert_int_equal(fixture->last->stream.input.capacity, fixture->sessions->input);
+    say(fixture, fd, "pe\":\"STATUS\"}");
+    osr_sessions_pass_time(fixture->sessions, 0);
+    assert_int_equal(fixture->sessions->input, 0);
+    assert_non_null(strstr(hear(fd, &ended), "STATUS_REPLY"));
+    assert_false(ended);
+    assert_int_equal(fixture->requests, 3);
+    close(fd);
+}
+
+/* Frames of two connections that come in pieces, by turns, do not get mixed up. */
+static void sessions_share_a_room_without_mixing(void **state)
+{
+    struct fixture *fixture = *state;
+    const char *frame = "{\"type\":\"STATUS\",\"request_id\":123}";
+    bool ended;
+    int fds[2] = {connect_to(fixture), connect_to(fixture)};
+    for (size_t at = 0; at < strlen(frame); at++) {
+        for (int i = 0; i < 2; i++) {
+            char piece[2] = {frame[at], '\0'};
+            say(fixture, fds[i], piece);
+        }
+    }
+    assert_int_equal(fixture->requests, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_non_null(strstr(hear(fds[i], &ended), "123"));
+        close(fds[i]);
+    }
+}
+
+static void count_line(void *context, enum osr_level level, const char *line)
+{
+    struct fixture *fixture = context;
+    (void)level;
+    fixture->lines++;
+    snprintf(fixture->last_line, sizeof(fixture->last_line), "%s", line);
+}
+
+/* However many lines connections cause, few are written in a second, and one that counts the rest;
+ * then it begins anew. What was asked for with TRACE is written whole. */
+static void log_limit_leaves_lines_out(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct osr_trace all = {
+        .write = count_line, .context = fixture, .level = OSR_LEVEL_TRACE};
+    struct osr_log_limit *limit = osr_log_limit_create(&fixture->loop, &all);
+    const struct osr_trace *trace = osr_log_limit_trace(limit);
+    for (int i = 0; i < OSR_LOG_LINES_MAX + 7; i++) {
+        osr_trace(trace, OSR_LEVEL_WARNING, "again");
+    }
+    assert_int_equal(fixture->lines, OSR_LOG_LINES_MAX);
+    osr_trace(trace, OSR_LEVEL_TRACE, "detail");
+    assert_int_equal(fixture->lines, OSR_LOG_LINES_MAX + 1);
+    while (fixture->lines == OSR_LOG_LINES_MAX + 1) {
+        uv_run(&fixture->loop, UV_RUN_ONCE);
+    }
+    assert_string_equal(fixture->last_line, "7 more lines like these within a second");
+    osr_trace(trace, OSR_LEVEL_WARNING, "news");
+    assert_string_equal(fixture->last_line, "news");
+    osr_log_limit_destroy(limit);
+}
+
 /* One connection more than allowed is told so and closed; the others stay. */
 static void sessions_turn_away_the_next(void **state)
 {
@@ -414,6 +585,13 @@ int main(void)
         SESSION_TEST(sessions_drop_who_reads_least),
         SESSION_TEST(session_answers_after_half_close),
         SESSION_TEST(session_half_a_frame_is_malformed),
+        SESSION_TEST(session_silence_times_out),
+        SESSION_TEST(session_time_stands_still_while_held),
+        SESSION_TEST(session_rest_of_a_frame_times_out),
+        SESSION_TEST(session_that_reads_nothing_is_closed),
+        SESSION_TEST(session_holds_memory_for_incomplete_frames_alone),
+        SESSION_TEST(sessions_share_a_room_without_mixing),
+        SESSION_TEST(log_limit_leaves_lines_out),
         SESSION_TEST(sessions_turn_away_the_next),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* The transport on real sockets of this machine: both ends on one loop. */
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,6 +42,38 @@ struct fixture {
 };
 
 static struct fixture *current; /* one test at a time */
+
+/* -- names -- */
+
+/* These two need no name server; every other name is the system's business. */
+#define NAME_OF_TWO     "two-addresses.test"
+#define NAME_THAT_HANGS "hangs.test"
+
+static sem_t hanging, may_go_on; /* of looks at NAME_THAT_HANGS */
+
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+/* Stands in for the C library's. */
+int getaddrinfo(const char *host, const char *port, const struct addrinfo *hints,
+                struct addrinfo **ret_addresses)
+{
+    static look_up *system_look_up;
+    if (system_look_up == NULL)
+        *(void **)&system_look_up = dlsym(RTLD_NEXT, "getaddrinfo");
+    if (host == NULL)
+        return system_look_up(host, port, hints, ret_addresses);
+    if (strcmp(host, NAME_THAT_HANGS) == 0) {
+        sem_post(&hanging);
+        sem_wait(&may_go_on);
+        return EAI_AGAIN;
+    }
+    if (strcmp(host, NAME_OF_TWO) != 0)
+        return system_look_up(host, port, hints, ret_addresses);
+    /* Nobody listens at the first. */
+    int result = system_look_up("127.0.0.2", port, hints, ret_addresses);
+    return result != 0 ? result
+                       : system_look_up("127.0.0.1", port, hints, &(*ret_addresses)->ai_next);
+}
 
 static struct end *end_of(void *context)
 {
@@ -424,17 +459,67 @@ static void tcp_dial_times_out(void **state)
                 fixture->client.close_err.code == OSR_UNAVAILABLE); /* no network at all */
 }
 
-/* Names are looked up; every address is tried until one answers. */
+/* Every address that a name has is tried until one answers. */
 static void tcp_dial_tries_all_addresses_of_a_name(void **state)
 {
     struct fixture *fixture = *state;
     char url[64];
 
     listen_at(fixture, "tcp://127.0.0.1:0");
-    snprintf(url, sizeof url, "tcp://localhost%s",
+    snprintf(url, sizeof url, "tcp://" NAME_OF_TWO "%s",
              strrchr(osr_listener_url(fixture->listener), ':'));
     dial(fixture, url, &handler);
-    run_until(fixture, fixture->client.opens == 1);
+    run_until(fixture, fixture->client.opens == 1 && fixture->server.connection != NULL);
+}
+
+/* Where none of them answers that is said, once, after the last. */
+static void tcp_dial_gives_up_after_the_last_address(void **state)
+{
+    struct fixture *fixture = *state;
+    char url[64];
+
+    listen_at(fixture, "tcp://127.0.0.1:0");
+    snprintf(url, sizeof url, "tcp://" NAME_OF_TWO "%s",
+             strrchr(osr_listener_url(fixture->listener), ':'));
+    osr_listener_close(fixture->listener);
+    fixture->listener = NULL;
+    uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    dial(fixture, url, &handler);
+    run_until(fixture, fixture->client.closes == 1);
+    assert_int_equal(fixture->client.opens, 0);
+    assert_int_equal(fixture->client.close_err.code, OSR_UNAVAILABLE);
+}
+
+/* A look-up that hangs holds nobody up: the dial times out or is called off, and the loop comes to
+ * its end with the look-up still under way. */
+static void tcp_dial_leaves_a_hanging_look_up_behind(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_url url = url_of("tcp://" NAME_THAT_HANGS ":1");
+    struct osr_err err;
+
+    assert_int_equal(osr_transport_dial(&fixture->loop, &url, 30, &handler, &fixture->client,
+                                        &fixture->client.connection, &err),
+                     0);
+    run_until(fixture, fixture->client.closes == 1);
+    assert_int_equal(fixture->client.close_err.code, OSR_TIMEOUT);
+    dial(fixture, url.text, &handler);
+    sem_wait(&hanging);
+    sem_wait(&hanging);
+    close_end(fixture, &fixture->client, false);
+    run_until(fixture, fixture->client.closes == 2);
+    assert_int_equal(fixture->client.close_err.code, OSR_CANCELLED);
+    uv_timer_t timer;
+    fixture->timed_out = false;
+    uv_timer_init(&fixture->loop, &timer);
+    timer.data = fixture;
+    uv_timer_start(&timer, on_timeout, TIMEOUT_MS, 0);
+    uv_unref((uv_handle_t *)&timer);
+    uv_run(&fixture->loop, UV_RUN_DEFAULT); /* would wait for what is under way */
+    assert_false(fixture->timed_out);
+    uv_close((uv_handle_t *)&timer, NULL);
+    sem_post(&may_go_on); /* their answers find nobody */
+    sem_post(&may_go_on);
 }
 
 /* A name that does not exist is the caller's mistake. */
@@ -624,6 +709,8 @@ int main(void)
         TEST(tcp_dial_can_be_called_off),
         TEST(tcp_dial_times_out),
         TEST(tcp_dial_tries_all_addresses_of_a_name),
+        TEST(tcp_dial_gives_up_after_the_last_address),
+        TEST(tcp_dial_leaves_a_hanging_look_up_behind),
         TEST(tcp_dial_refuses_an_unknown_name),
         TEST(tcp_listen_says_that_the_port_is_taken),
         TEST(tcp_listener_keeps_its_parameters),
@@ -635,5 +722,7 @@ int main(void)
         TEST(blocking_dial_connects),
         TEST(blocking_dial_says_that_nobody_listens),
     };
+    sem_init(&hanging, 0, 0);
+    sem_init(&may_go_on, 0, 0);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

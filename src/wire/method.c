@@ -1,0 +1,56 @@
+#include "wire/method.h"
+
+#define METHOD(service, name, frame, request, reply, client_streams, server_streams)               \
+    {                                                                                              \
+        "/osiris.v1." service "/" name, OSR__FRAME__BODY_##frame,                                  \
+            OSR__FRAME__BODY_##frame##_REPLY, &osr__##request##__descriptor,                       \
+            &osr__##reply##__descriptor, client_streams, server_streams                            \
+    }
+#define UNARY(service, name, frame, request, reply)                                                \
+    METHOD(service, name, frame, request, reply, false, false)
+#define SERVER_STREAM(service, name, frame, request, reply)                                        \
+    METHOD(service, name, frame, request, reply, false, true)
+#define CLIENT_STREAM(service, name, frame, request, reply)                                        \
+    METHOD(service, name, frame, request, reply, true, false)
+
+/* The most common first: they are looked for one by one. */
+static const struct osr_method methods[] = {
+    UNARY("Knowledge", "Get", KB_GET, get_request, get_response),
+    UNARY("Knowledge", "Put", KB_PUT, put_request, put_response),
+    UNARY("Knowledge", "Update", KB_UPDATE, update_request, put_response),
+    UNARY("Knowledge", "Delete", KB_DELETE, delete_request, put_response),
+    CLIENT_STREAM("Knowledge", "Import", KB_IMPORT, import_request, import_response),
+    SERVER_STREAM("Knowledge", "List", KB_LIST, list_request, list_response),
+    SERVER_STREAM("Knowledge", "Export", KB_LIST, list_request, list_response),
+    SERVER_STREAM("Knowledge", "Search", KB_SEARCH, search_request, search_response),
+    SERVER_STREAM("Knowledge", "History", KB_HISTORY, history_request, history_response),
+    SERVER_STREAM("Knowledge", "Watch", KB_WATCH, watch_request, watch_response),
+    UNARY("Instance", "Digest", KB_DIGEST, digest_request, digest_response),
+    UNARY("Instance", "Status", STATUS, status_request, status_response),
+    UNARY("Instance", "Feeds", FEEDS, feeds_request, feeds_response),
+    UNARY("Instance", "Followers", FEEDS_FOLLOWERS, followers_request, followers_response),
+    UNARY("Instance", "Resend", FEEDS_RESEND, resend_request, resend_response),
+    SERVER_STREAM("Instance", "Rebuild", REBUILD, rebuild_request, rebuild_response),
+};
+
+enum { METHOD_COUNT = sizeof(methods) / sizeof(methods[0]) };
+
+const struct osr_method *osr_method_by_path(struct osr_slice path)
+{
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        if (osr_slice_equal(path, osr_slice_text(methods[i].path))) {
+            return &methods[i];
+        }
+    }
+    return NULL;
+}
+
+const struct osr_method *osr_method_by_request(Osr__Frame__BodyCase request)
+{
+    for (size_t i = 0; i < METHOD_COUNT; i++) {
+        if (methods[i].request == request) {
+            return &methods[i];
+        }
+    }
+    return NULL;
+}
