@@ -7,8 +7,13 @@
 
 #include "adapter/address.h"
 
-/* Pieces given to one writev. */
-enum { WRITE_PIECES_MAX = 128, QUEUE_PIECES_MIN = 8 };
+enum {
+    /* Pieces and bytes given to one writev. What libuv has taken counts as queued until all of it
+     * is written, so not too much: a slow reader is to be told from one that reads nothing. */
+    WRITE_PIECES_MAX = 128,
+    WRITE_BYTES_MAX = 256 << 10,
+    QUEUE_PIECES_MIN = 8,
+};
 
 /* -- life -- */
 
@@ -130,17 +135,20 @@ static void note_status(struct osr_connection *connection, int status, const cha
 static unsigned gather(const struct osr_connection *connection, uv_buf_t *pieces, size_t *ret_size)
 {
     unsigned count = 0;
+    size_t size = 0;
     size_t skip = connection->written;
 
-    *ret_size = 0;
-    while (count < connection->queue_count && count < WRITE_PIECES_MAX) {
+    while (count < connection->queue_count && count < WRITE_PIECES_MAX && size < WRITE_BYTES_MAX) {
         const struct osr_buffer *piece = &connection->queue[connection->queue_first + count];
+        size_t length = piece->size - skip;
+        size_t room = WRITE_BYTES_MAX - size;
         pieces[count].base = (char *)piece->data + skip;
-        pieces[count].len = piece->size - skip;
-        *ret_size += pieces[count].len;
+        pieces[count].len = length < room ? length : room;
+        size += pieces[count].len;
         skip = 0;
         count++;
     }
+    *ret_size = size;
     return count;
 }
 

@@ -1,25 +1,18 @@
 /* Dialling TCP: a name is looked up, its addresses are tried in turn, within one time-out. */
 #include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "adapter/address.h"
+#include "adapter/name_lookup.h"
 #include "adapter/tcp.h"
 
-/* Happy path: resolve -> connect -> up. A name may have several addresses: each is tried in
+/* Happy path: look up -> connect -> up. A name may have several addresses: each is tried in
  * turn, on a new socket, until one answers or the time is over. */
 struct osr_tcp_dial {
-    struct resolution *resolution; /* under way, or NULL */
+    struct osr_name_lookup *lookup; /* under way, or NULL */
     struct addrinfo *addresses;
     const struct addrinfo *next; /* to be tried after the current one; NULL: none left */
     uv_connect_t connect;
-};
-
-/* Outlives the connection where that goes first: a look-up cannot always be called off. */
-struct resolution {
-    uv_getaddrinfo_t request;
-    struct osr_connection *connection; /* NULL: nobody waits any more */
 };
 
 void osr_tcp_dial_free(struct osr_tcp_dial *dial)
@@ -27,11 +20,10 @@ void osr_tcp_dial_free(struct osr_tcp_dial *dial)
     if (dial == NULL) {
         return;
     }
-    if (dial->resolution != NULL) {
-        dial->resolution->connection = NULL;
-        uv_cancel((uv_req_t *)&dial->resolution->request);
+    osr_name_lookup_cancel(dial->lookup);
+    if (dial->addresses != NULL) {
+        freeaddrinfo(dial->addresses);
     }
-    uv_freeaddrinfo(dial->addresses);
     free(dial);
 }
 
@@ -115,49 +107,28 @@ static void connect_next(struct osr_connection *connection)
     }
 }
 
-static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *addresses)
+static void on_looked_up(void *context, struct addrinfo *addresses, const struct osr_err *err)
 {
-    struct resolution *resolution = request->data;
-    struct osr_connection *connection = resolution->connection;
+    struct osr_connection *connection = context;
 
-    free(resolution);
-    if (connection == NULL) {
-        uv_freeaddrinfo(addresses);
-        return;
-    }
-    connection->dial->resolution = NULL;
+    connection->dial->lookup = NULL;
     connection->dial->addresses = addresses;
     connection->dial->next = addresses;
     if (connection->gone) {
         return;
     }
-    if (status < 0) {
-        struct osr_err err;
-        osr_address_name_error(&err, connection->url, status == UV_EAI_NONAME, uv_strerror(status));
-        osr_tcp_fail(connection, &err);
-        return;
+    if (addresses == NULL) {
+        osr_tcp_fail(connection, err);
+    } else {
+        connect_next(connection);
     }
-    connect_next(connection);
 }
 
 static int dial_tcp(struct osr_connection *connection, const struct osr_url *url,
                     struct osr_err *err)
 {
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
-    struct resolution *resolution = osr_alloc(sizeof *resolution);
-    char port[8];
-
-    snprintf(port, sizeof port, "%u", url->port);
-    resolution->connection = connection;
-    resolution->request.data = resolution;
-    int result = uv_getaddrinfo(connection->loop, &resolution->request, on_resolved, url->host,
-                                port, &hints);
-    if (result < 0) {
-        free(resolution);
-        return (int)osr_address_name_error(err, url->host, true, uv_strerror(result));
-    }
-    connection->dial->resolution = resolution;
-    return 0;
+    return osr_name_lookup_start(connection->loop, url->host, url->port, on_looked_up, connection,
+                                 &connection->dial->lookup, err);
 }
 
 static int dial_unix(struct osr_connection *connection, const struct osr_url *url,

@@ -90,7 +90,7 @@ void osr_call_fail(struct osr_call *call, const struct osr_err *err)
 void osr_call_stream(struct osr_call *call, ProtobufCMessage *message)
 {
     send_reply(call, message, false);
-    if (call->query != NULL && osr_session_is_full(call->session)) {
+    if (call->query != NULL && osr_session_is_full(call->session, call->request_id)) {
         osr_query_pause(call->query, true);
     }
 }
@@ -137,6 +137,34 @@ void osr_calls_resume(struct osr_session *session)
             osr_query_pause(call->query, false);
         }
     }
+}
+
+static struct osr_call *find(struct osr_session *session, uint64_t request_id)
+{
+    struct osr_call *call = *osr_session_calls(session);
+    while (call != NULL && call->request_id != request_id) {
+        call = call->next;
+    }
+    return call;
+}
+
+void osr_calls_resume_one(struct osr_session *session, uint64_t request_id)
+{
+    const struct osr_call *call = find(session, request_id);
+    if (call != NULL && call->query != NULL) {
+        osr_query_pause(call->query, false);
+    }
+}
+
+bool osr_calls_cancel(struct osr_session *session, uint64_t request_id)
+{
+    struct osr_call *call = find(session, request_id);
+    if (call == NULL || call->query == NULL) {
+        return false;
+    }
+    osr_query_cancel(call->query);
+    destroy(call);
+    return true;
 }
 
 uint32_t osr_calls_endless(struct osr_session *session)

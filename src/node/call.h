@@ -42,7 +42,8 @@ struct osr_call {
 
 struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
                                  Osr__Frame__BodyCase reply, size_t bytes);
-/* What answers it, and ends by itself: it counts against OSR_SESSION_QUERIES_MAX. */
+/* What answers it, and ends by itself: it counts against OSR_SESSION_QUERIES_MAX. NULL: something
+ * that cannot be cancelled, and answers a caller that has gone, too. */
 void osr_call_await(struct osr_call *call, struct osr_query *query);
 /* The last reply. The message stays the caller's; the call is gone. */
 void osr_call_reply(struct osr_call *call, ProtobufCMessage *message);
@@ -58,8 +59,11 @@ void osr_call_clear_items(struct osr_call *call);
 uint32_t osr_calls_endless(struct osr_session *session); /* how many of its calls are */
 
 /* What a session's handler does with its calls. */
-void osr_calls_end(struct osr_session *session);     /* on_end: those without an end stop */
-void osr_calls_resume(struct osr_session *session);  /* on_drain */
+void osr_calls_end(struct osr_session *session);    /* on_end: those without an end stop */
+void osr_calls_resume(struct osr_session *session); /* on_drain */
+void osr_calls_resume_one(struct osr_session *session, uint64_t request_id); /* on_room */
+/* on_cancelled; false: it is being written, and answers when it is. */
+bool osr_calls_cancel(struct osr_session *session, uint64_t request_id);
 void osr_calls_abandon(struct osr_session *session); /* on_closed */
 
 #endif

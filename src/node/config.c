@@ -5,6 +5,7 @@
 
 #include "adapter/address.h"
 #include "adapter/folder.h"
+#include "adapter/same_file.h"
 #include "base/text.h"
 #include "model/limits.h"
 #include "node/config_file.h"
@@ -249,22 +250,39 @@ static int check_peer(const struct osr_url *url, struct osr_err *err)
         return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: settle_ms goes with peer=seed only",
                                 url->text);
     }
-    if (strcmp(url->scheme, "tcp") == 0 && url->port == 0) {
+    if (strcmp(url->scheme, "unix") != 0 && url->port == 0) {
         return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: port 0 cannot be dialled", url->text);
+    }
+    return 0;
+}
+
+static int check_followed(const struct osr_config *config, size_t index, struct osr_err *err)
+{
+    const char *file = config->follow_file[index];
+
+    for (size_t i = 0; i < index; i++) {
+        if (osr_file_is_same(file, config->follow_file[i])) {
+            osr_err_set(err, OSR_CONFIG, "follow-file: %s is the same file as %s", file,
+                        config->follow_file[i]);
+            osr_err_hint(err, "name each file once");
+            return OSR_CONFIG;
+        }
+    }
+    if (config->mirror != NULL && osr_file_is_same(config->mirror, file)) {
+        return (int)osr_err_set(err, OSR_CONFIG,
+                                "mirror: %s is the followed file %s: it would follow itself",
+                                config->mirror, file);
     }
     return 0;
 }
 
 static int check_files(const struct osr_config *config, struct osr_err *err)
 {
-    for (size_t i = 0; config->mirror != NULL && i < config->follow_file_count; i++) {
-        if (strcmp(config->mirror, config->follow_file[i]) == 0) {
-            return (int)osr_err_set(err, OSR_CONFIG,
-                                    "mirror: %s is a follow-file, too: it would follow itself",
-                                    config->mirror);
-        }
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < config->follow_file_count; i++) {
+        code = check_followed(config, i, err);
     }
-    return 0;
+    return code;
 }
 
 /* The socket within must be reachable by its path, which is part of a URL. */

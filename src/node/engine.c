@@ -22,6 +22,7 @@ struct osr_engine {
     uv_loop_t *loop;
     const struct osr_config *config;
     const struct osr_trace *trace;
+    const struct osr_trace *core_trace;
     struct osr_engine_handler handler;
 
     struct osr_folder_lock *lock;
@@ -297,7 +298,7 @@ static int create_core(struct osr_engine *engine, struct osr_err *err)
     osr_secret_random(options.boot, sizeof(options.boot));
     options.heartbeat_ms = engine->config->heartbeat_ms;
     options.retry_ms = engine->config->retry_ms;
-    options.trace = *engine->trace;
+    options.trace = *engine->core_trace;
     return osr_feed_create(&options, &engine->feed, err);
 }
 
@@ -346,13 +347,15 @@ static int open_parts(struct osr_engine *engine, struct osr_err *err)
 
 int osr_engine_open(uv_loop_t *loop, const struct osr_config *config,
                     const struct osr_engine_handler *handler, const struct osr_trace *trace,
-                    struct osr_engine **ret_engine, struct osr_err *err)
+                    const struct osr_trace *core_trace, struct osr_engine **ret_engine,
+                    struct osr_err *err)
 {
     struct osr_engine *engine = osr_alloc(sizeof(*engine));
     engine->loop = loop;
     engine->config = config;
     engine->handler = *handler;
     engine->trace = trace;
+    engine->core_trace = core_trace;
     engine->tick_ms = UINT64_MAX;
     int code = open_parts(engine, err);
     if (code != 0) {

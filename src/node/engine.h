@@ -30,10 +30,12 @@ struct osr_engine_handler {
     void *context;
 };
 
-/* Locks the data folder, opens all that is in it, and starts the core with it. */
+/* Locks the data folder, opens all that is in it, and starts the core with it. What the core
+ * says goes to core_trace: much of it is what peers cause. */
 int osr_engine_open(uv_loop_t *loop, const struct osr_config *config,
                     const struct osr_engine_handler *handler, const struct osr_trace *trace,
-                    struct osr_engine **ret_engine, struct osr_err *err);
+                    const struct osr_trace *core_trace, struct osr_engine **ret_engine,
+                    struct osr_err *err);
 /* Finishes what was submitted to the disk and steps the core no more. Run the loop until
  * nothing is left in it, then free. NULL is a no-op for both. */
 void osr_engine_close(struct osr_engine *engine);

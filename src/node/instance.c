@@ -7,6 +7,7 @@
 #include "adapter/folder.h"
 #include "adapter/keys.h"
 #include "node/engine.h"
+#include "node/log_limit.h"
 #include "node/operations.h"
 
 enum {
@@ -18,6 +19,8 @@ struct osr_instance {
     uv_loop_t *loop;
     const struct osr_config *config;
     const struct osr_trace *trace;
+    struct osr_log_limit *log_limit;
+    const struct osr_trace *link_trace; /* for what connections cause */
 
     struct osr_engine *engine;
     struct osr_sessions *sessions;
@@ -61,8 +64,8 @@ static void on_identified(void *context, uint32_t peer, const char *id, const ch
         osr_session_refuse(session, 0, &err);
         return;
     }
-    osr_trace(instance->trace, OSR_LEVEL_INFO, "%s: is %s (%s)", osr_session_url(session), name,
-              id);
+    osr_trace(instance->link_trace, OSR_LEVEL_INFO, "%s: is %s (%s)", osr_session_url(session),
+              name, id);
 }
 
 static enum osr_level level_of_close(enum osr_code code)
@@ -80,7 +83,7 @@ static void on_engine_close(void *context, uint32_t peer, const struct osr_err *
     if (session == NULL) {
         return;
     }
-    osr_trace(instance->trace, level_of_close(err->code), "%s: closed: %s (%s)%s%s",
+    osr_trace(instance->link_trace, level_of_close(err->code), "%s: closed: %s (%s)%s%s",
               osr_session_url(session), err->message, osr_code_info(err->code)->name,
               err->hint[0] != '\0' ? "; " : "", err->hint);
     if (osr_session_user(session) != NULL) {
@@ -132,7 +135,7 @@ static void on_arrival_written(void *context, const struct osr_write_result *res
 {
     struct osr_instance *instance = context;
     if (result->code != OSR_OK) {
-        osr_trace(instance->trace, OSR_LEVEL_ERROR, "a seed program's entry is lost: %s",
+        osr_trace(instance->link_trace, OSR_LEVEL_ERROR, "a seed program's entry is lost: %s",
                   osr_code_info(result->code)->text);
     }
 }
@@ -161,6 +164,18 @@ static void on_drain(void *context, struct osr_session *session)
 {
     (void)context;
     osr_calls_resume(session);
+}
+
+static void on_room(void *context, struct osr_session *session, uint64_t request_id)
+{
+    (void)context;
+    osr_calls_resume_one(session, request_id);
+}
+
+static bool on_cancelled(void *context, struct osr_session *session, uint64_t request_id)
+{
+    (void)context;
+    return osr_calls_cancel(session, request_id);
 }
 
 static void on_closed(void *context, struct osr_session *session, const struct osr_err *err)
@@ -215,7 +230,7 @@ static int open_engine(struct osr_instance *instance, struct osr_err *err)
         .context = instance,
     };
     return osr_engine_open(instance->loop, instance->config, &handler, instance->trace,
-                           &instance->engine, err);
+                           instance->link_trace, &instance->engine, err);
 }
 
 static uint32_t connections_allowed(const struct osr_instance *instance)
@@ -253,16 +268,18 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .on_append = on_append,
         .on_end = on_end,
         .on_drain = on_drain,
+        .on_room = on_room,
+        .on_cancelled = on_cancelled,
         .on_closed = on_closed,
         .context = instance,
     };
     int code = osr_sessions_create(instance->loop, &handler, connections_allowed(instance),
-                                   instance->trace, &instance->sessions, err);
+                                   instance->link_trace, &instance->sessions, err);
     if (code != 0) {
         return code;
     }
     instance->peers = osr_peers_create(instance->loop, instance->sessions,
-                                       osr_engine_journal(instance->engine), instance->trace);
+                                       osr_engine_journal(instance->engine), instance->link_trace);
     code = start_neighbours(instance, err);
     if (code != 0) {
         return code;
@@ -357,6 +374,8 @@ int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
     instance->loop = loop;
     instance->config = config;
     instance->trace = trace;
+    instance->log_limit = osr_log_limit_create(loop, trace);
+    instance->link_trace = osr_log_limit_trace(instance->log_limit);
     int code = open_engine(instance, err);
     if (code == 0) {
         code = create_control(instance, err);
@@ -431,12 +450,13 @@ void osr_instance_close(struct osr_instance *instance)
     }
     uv_loop_t *loop = instance->loop;
     close_doors(instance);
+    osr_operations_destroy(instance->operations);
     osr_neighbours_close(instance->neighbours);
     stop_turns(instance);
-    osr_operations_destroy(instance->operations);
     osr_engine_close(instance->engine);
     osr_peers_destroy(instance->peers);
     osr_sessions_destroy(instance->sessions);
+    osr_log_limit_destroy(instance->log_limit);
     uv_run(loop, UV_RUN_DEFAULT);
     osr_engine_free(instance->engine);
     free(instance);

@@ -85,8 +85,7 @@ struct osr_log *osr_logs_add(struct osr_logs *logs, const struct osr_feed_id *fe
 
 struct osr_log *osr_logs_get(const struct osr_logs *logs, uint32_t id)
 {
-    return id <= OSR_LOGS_MAX ? atomic_load_explicit(&logs->by_id[id], memory_order_acquire)
-                               : NULL;
+    return id <= OSR_LOGS_MAX ? atomic_load_explicit(&logs->by_id[id], memory_order_acquire) : NULL;
 }
 
 void osr_log_encode(const struct osr_log *log, uint8_t payload[OSR_LOG_PAYLOAD_SIZE])

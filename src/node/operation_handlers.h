@@ -3,6 +3,7 @@
 #ifndef OSR_NODE_OPERATION_HANDLERS_H
 #define OSR_NODE_OPERATION_HANDLERS_H
 
+#include "node/log_finder.h"
 #include "node/operations.h"
 
 /* Answers the call, now or later. The frame lives until the return. */
@@ -14,6 +15,11 @@ struct osr_operations {
     /* Calls of `status --wait` that wait, and what looks after them. */
     struct osr_status_waiter *waiters;
     uv_timer_t wait_timer;
+    struct osr_log_finder *finder;
+    /* Calls of `feeds` and `feeds_followers` that wait while the report of another one is made. */
+    struct osr_feeds_waiter *feeds_waiters;
+    struct osr_feeds_waiter *last_feeds_waiter; /* where there are any */
+    bool is_reporting_feeds;
 };
 
 /* write_operations.c */
@@ -26,7 +32,9 @@ osr_operation_handler osr_operation_kb_get, osr_operation_kb_list, osr_operation
 /* status_operation.c */
 osr_operation_handler osr_operation_status;
 /* feeds_operations.c */
-osr_operation_handler osr_operation_feeds, osr_operation_feeds_resend;
+osr_operation_handler osr_operation_feeds, osr_operation_feeds_followers;
+/* resend_operation.c */
+osr_operation_handler osr_operation_feeds_resend;
 
 /* How long to wait where a request says so; INVALID_ARGUMENT past OSR_WAIT_MAX_MS. */
 int osr_operation_timeout(uint32_t asked_ms, uint32_t *ret_timeout_ms, struct osr_err *err);

@@ -42,15 +42,17 @@ static const struct operation operations_table[] = {
     ROW(STATUS, STATUS_REPLY, OBSERVE, NAMING_BYTES_MAX, osr_operation_status),
     ROW(FEEDS, FEEDS_REPLY, OBSERVE, NAMING_BYTES_MAX, osr_operation_feeds),
     ROW(FEEDS_RESEND, FEEDS_RESEND_REPLY, OPERATE, NAMING_BYTES_MAX, osr_operation_feeds_resend),
+    ROW(FEEDS_FOLLOWERS, FEEDS_FOLLOWERS_REPLY, OBSERVE, NAMING_BYTES_MAX,
+        osr_operation_feeds_followers),
     ROW(REBUILD, REBUILD_REPLY, OPERATE, NAMING_BYTES_MAX, osr_operation_rebuild),
 };
 
 /* In the contract a request and its reply stand side by side, from KB_PUT to KB_DIGEST and from
- * STATUS to REBUILD; UPDATE_KB stands alone. */
+ * STATUS to FEEDS_FOLLOWERS; UPDATE_KB stands alone. */
 enum {
     OPERATION_COUNT = sizeof(operations_table) / sizeof(operations_table[0]),
     CONTRACT_COUNT = 1 + (OSR__FRAME__BODY_KB_DIGEST_REPLY - OSR__FRAME__BODY_KB_PUT + 1) / 2 +
-                     (OSR__FRAME__BODY_REBUILD_REPLY - OSR__FRAME__BODY_STATUS + 1) / 2,
+                     (OSR__FRAME__BODY_FEEDS_FOLLOWERS_REPLY - OSR__FRAME__BODY_STATUS + 1) / 2,
 };
 _Static_assert((int)OPERATION_COUNT == (int)CONTRACT_COUNT, "a row for each operation");
 
@@ -122,8 +124,14 @@ int osr_operations_create(const struct osr_services *services,
 {
     struct osr_operations *operations = osr_alloc(sizeof(*operations));
     operations->services = services;
+    int code = osr_log_finder_create(services->loop, services->journal, &operations->finder, err);
+    if (code != 0) {
+        free(operations);
+        return code;
+    }
     int status = uv_timer_init(services->loop, &operations->wait_timer);
     if (status != 0) {
+        osr_log_finder_destroy(operations->finder);
         free(operations);
         return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot make a timer");
     }
@@ -143,5 +151,6 @@ void osr_operations_destroy(struct osr_operations *operations)
         return;
     }
     osr_status_waiters_drop(operations);
+    osr_log_finder_destroy(operations->finder);
     uv_close((uv_handle_t *)&operations->wait_timer, on_timer_closed);
 }

@@ -43,7 +43,8 @@ struct osr_operations;
 /* The services stay the caller's and must outlive it. */
 int osr_operations_create(const struct osr_services *services,
                           struct osr_operations **ret_operations, struct osr_err *err);
-/* When all sessions are gone. Run the loop once more. NULL is a no-op. */
+/* When all sessions are gone, and before what the services point to. Run the loop once more. NULL
+ * is a no-op. */
 void osr_operations_destroy(struct osr_operations *operations);
 
 /* For a session's on_request. */

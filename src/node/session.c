@@ -11,6 +11,9 @@ enum { READ_BYTES = 256 << 10 };
 
 size_t osr_session_queued(const struct osr_session *session)
 {
+    if (session->connection == NULL) {
+        return osr_rpc_link_queued(session);
+    }
     return session->output.size + osr_connection_queued(session->connection);
 }
 
@@ -21,7 +24,11 @@ void osr_session_drop(struct osr_session *session, bool reset)
     }
     session->state = SESSION_CLOSED;
     osr_buffer_done(&session->output);
-    osr_connection_close(session->connection, reset);
+    if (session->connection != NULL) {
+        osr_connection_close(session->connection, reset);
+    } else {
+        osr_rpc_link_close(session, reset);
+    }
 }
 
 void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
@@ -29,10 +36,20 @@ void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
     if (session->state == SESSION_CLOSED) {
         return;
     }
-    size_t before = session->output.size;
-    osr_stream_write(session->stream.codec, frame, &session->output);
-    osr_session_mark_dirty(session);
-    osr_sessions_spare_output(session->sessions, session->output.size - before);
+    if (session->state == SESSION_RPC) {
+        osr_session_rpc_send(frame);
+        return;
+    }
+    if (session->connection == NULL) {
+        size_t before = osr_rpc_link_queued(session);
+        osr_rpc_link_send(session, frame);
+        osr_sessions_spare_output(session->sessions, osr_rpc_link_queued(session) - before);
+    } else {
+        size_t before = session->output.size;
+        osr_stream_write(session->stream.codec, frame, &session->output);
+        osr_session_mark_dirty(session);
+        osr_sessions_spare_output(session->sessions, session->output.size - before);
+    }
     if (session->state == SESSION_LINK && osr_session_queued(session) > OSR_LINK_OUTPUT_BYTES_MAX) {
         osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
                   "%s: closed: it does not read what it asks for", session->url);
@@ -43,6 +60,10 @@ void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
 void osr_session_error(struct osr_session *session, uint64_t request_id,
                        const struct osr_err *error)
 {
+    if (session->state == SESSION_RPC) {
+        osr_session_rpc_error(request_id, error);
+        return;
+    }
     Osr__Frame frame = OSR__FRAME__INIT;
     Osr__Error message = OSR__ERROR__INIT;
     osr_error_message(&message, error);
@@ -54,6 +75,10 @@ void osr_session_error(struct osr_session *session, uint64_t request_id,
 
 void osr_session_flush(struct osr_session *session)
 {
+    if (session->state == SESSION_RPC) {
+        osr_session_rpc_flush(session);
+        return;
+    }
     if (session->output.size == 0 || session->state == SESSION_CLOSED) {
         return;
     }
@@ -75,20 +100,28 @@ void osr_session_refuse(struct osr_session *session, uint64_t request_id,
     }
     osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: refused: %s (%s)", session->url,
               error->message, osr_code_info(error->code)->name);
-    if (session->state != SESSION_SEED) { /* which has no ear for it */
+    if (session->state == SESSION_RPC) {
+        osr_session_rpc_refuse(session, error);
+    } else if (session->state != SESSION_SEED) { /* which has no ear for it */
         osr_session_error(session, request_id, error);
     }
     osr_session_close(session);
 }
 
-bool osr_session_is_full(const struct osr_session *session)
+static bool is_full(const struct osr_session *session)
 {
     return osr_session_queued(session) > OSR_CLIENT_OUTPUT_BYTES;
 }
 
+bool osr_session_is_full(const struct osr_session *session, uint64_t request_id)
+{
+    return is_full(session) ||
+           (session->state == SESSION_RPC && osr_session_rpc_is_full(request_id));
+}
+
 /* Input */
 
-static bool is_held(const struct osr_session *session)
+bool osr_session_is_held(const struct osr_session *session)
 {
     const struct osr_sessions *sessions = session->sessions;
     switch (session->state) {
@@ -96,10 +129,11 @@ static bool is_held(const struct osr_session *session)
         return sessions->hold_links;
     case SESSION_FRESH:
     case SESSION_CLIENT:
+    case SESSION_RPC:
     case SESSION_SEED:
         return sessions->hold_clients || session->requests >= OSR_SESSION_REQUESTS_MAX ||
                session->queries >= OSR_SESSION_QUERIES_MAX ||
-               sessions->request_bytes >= OSR_REQUEST_BYTES_MAX || osr_session_is_full(session);
+               sessions->request_bytes >= OSR_REQUEST_BYTES_MAX || is_full(session);
     case SESSION_DIALLING:
     case SESSION_CLOSED:
         break;
@@ -107,7 +141,7 @@ static bool is_held(const struct osr_session *session)
     return false;
 }
 
-static void become_link(struct osr_session *session)
+void osr_session_become_link(struct osr_session *session)
 {
     struct osr_sessions *sessions = session->sessions;
     if (sessions->link_count == OSR_PEERS_MAX) {
@@ -143,8 +177,13 @@ static bool settle_state(struct osr_session *session, const Osr__Frame *frame)
             osr_session_refuse(session, frame->request_id, &err);
             return false;
         }
-        become_link(session);
+        osr_session_become_link(session);
         return session->state == SESSION_LINK;
+    }
+    if (session->connection == NULL) {
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "a link begins with HELLO");
+        osr_session_refuse(session, frame->request_id, &err);
+        return false;
     }
     session->state = SESSION_CLIENT;
     if (is_append(frame) && session->seeds_allowed) {
@@ -234,7 +273,7 @@ static void finish_if_ended(struct osr_session *session)
     if (!session->is_ended || session->state == SESSION_CLOSED) {
         return;
     }
-    if (session->requests > 0 || is_held(session)) {
+    if (session->requests > 0 || osr_session_is_held(session)) {
         return;
     }
     if (osr_stream_is_partial(&session->stream)) {
@@ -248,20 +287,39 @@ static void finish_if_ended(struct osr_session *session)
 
 static void update_reading(struct osr_session *session)
 {
-    bool reading = session->state != SESSION_CLOSED && !session->is_ended && !is_held(session);
+    bool reading =
+        session->state != SESSION_CLOSED && !session->is_ended && !osr_session_is_held(session);
     if (reading == session->is_reading) {
         return;
     }
     session->is_reading = reading;
-    osr_connection_read(session->connection, reading);
+    if (session->connection != NULL) {
+        osr_connection_read(session->connection, reading);
+    } else {
+        osr_rpc_link_read(session, reading);
+    }
 }
 
 static void count_input(struct osr_session *session)
 {
     struct osr_sessions *sessions = session->sessions;
-    size_t input = session->stream.input.size - session->stream.consumed;
+    size_t input = session->stream.input.capacity + session->line_bytes;
     sessions->input = sessions->input - session->input + input;
     session->input = input;
+}
+
+/* Replaces the memory of what was received and not handled by `room`, which may be empty, and
+ * gives what was there before. */
+static struct osr_buffer exchange_input(struct osr_session *session, struct osr_buffer room)
+{
+    struct osr_stream *stream = &session->stream;
+    struct osr_buffer before = stream->input;
+    room.size = 0;
+    stream->input = room;
+    osr_stream_add(stream, before.data + stream->consumed, before.size - stream->consumed);
+    stream->consumed = 0;
+    count_input(session);
+    return before;
 }
 
 void osr_session_release_input(struct osr_session *session)
@@ -271,23 +329,37 @@ void osr_session_release_input(struct osr_session *session)
     count_input(session);
 }
 
-/* Until when the next frame must be there. */
-static void set_deadline(struct osr_session *session, bool frame_came)
+void osr_session_trim_input(struct osr_session *session)
+{
+    size_t needed = session->stream.input.size - session->stream.consumed;
+    if (session->stream.input.capacity / 2 > needed) {
+        struct osr_buffer before = exchange_input(session, (struct osr_buffer){0});
+        osr_buffer_done(&before);
+    }
+}
+
+/* How long the next frame may take; counted down by osr_sessions_pass_time. */
+static void set_patience(struct osr_session *session, bool frame_came)
 {
     if (session->state == SESSION_FRESH) {
         return; /* set once, when it connected */
     }
-    if (is_held(session) || !osr_stream_is_partial(&session->stream)) {
-        session->deadline_ms = UINT64_MAX;
-    } else if (frame_came || session->deadline_ms == UINT64_MAX) {
-        session->deadline_ms = uv_now(session->sessions->loop) + OSR_FRAME_REST_MS;
+    if (!osr_stream_is_partial(&session->stream)) {
+        session->patience_ms = 0;
+    } else if (frame_came || session->patience_ms == 0) {
+        session->patience_ms = OSR_FRAME_REST_MS;
     }
 }
 
 void osr_session_process(struct osr_session *session)
 {
+    if (session->state == SESSION_RPC) {
+        osr_session_rpc_process(session);
+        count_input(session);
+        return;
+    }
     bool frame_came = false;
-    while (session->state != SESSION_CLOSED && !is_held(session)) {
+    while (session->state != SESSION_CLOSED && !osr_session_is_held(session)) {
         struct osr_slice bytes;
         struct osr_err err;
         if (osr_stream_next(&session->stream, &bytes, &err) != 0) {
@@ -306,7 +378,7 @@ void osr_session_process(struct osr_session *session)
         return;
     }
     count_input(session);
-    set_deadline(session, frame_came);
+    set_patience(session, frame_came);
     update_reading(session);
 }
 
@@ -352,23 +424,57 @@ static void on_open(void *context, struct osr_connection *connection)
     struct osr_session *session = context;
     (void)connection;
     session->is_reading = true;
-    become_link(session);
+    if (session->child != NULL) {
+        osr_rpc_link_open(session);
+    } else {
+        osr_session_become_link(session);
+    }
 }
 
 static uint8_t *on_room(void *context, size_t suggested, size_t *ret_size)
 {
-    struct osr_session *session = context;
+    const struct osr_session *session = context;
     (void)suggested;
     *ret_size = READ_BYTES;
-    return osr_buffer_reserve(&session->stream.input, READ_BYTES);
+    return osr_buffer_reserve(&session->sessions->room, READ_BYTES);
+}
+
+/* Lends the session the room of all, in which the next `size` bytes lie, so that of these only
+ * what does not make a whole frame is copied. */
+static void process_lent(struct osr_session *session, size_t size)
+{
+    struct osr_sessions *sessions = session->sessions;
+    struct osr_buffer own = exchange_input(session, sessions->room);
+    session->stream.input.size = size;
+    sessions->room = (struct osr_buffer){0};
+    osr_session_process(session);
+    sessions->room = exchange_input(session, own);
+    sessions->room.size = 0;
+}
+
+/* Nothing has been received yet. */
+static bool is_untouched(const struct osr_session *session)
+{
+    return session->state == SESSION_FRESH && !osr_stream_is_partial(&session->stream);
 }
 
 static void on_read(void *context, struct osr_connection *connection, size_t size)
 {
     struct osr_session *session = context;
+    struct osr_slice bytes = osr_slice(session->sessions->room.data, size);
     (void)connection;
-    session->stream.input.size += size;
-    osr_session_process(session);
+    if (is_untouched(session) && osr_session_begins_rpc(bytes)) {
+        osr_session_rpc_begin(session, true);
+    }
+    if (session->state == SESSION_RPC) {
+        osr_session_rpc_read(session, bytes);
+        count_input(session);
+    } else if (osr_stream_is_partial(&session->stream)) {
+        osr_stream_add(&session->stream, session->sessions->room.data, size);
+        osr_session_process(session);
+    } else {
+        process_lent(session, size);
+    }
     osr_sessions_spare_memory(session->sessions);
 }
 
@@ -378,6 +484,10 @@ static void on_end(void *context, struct osr_connection *connection)
     (void)connection;
     session->is_ended = true;
     session->is_reading = false;
+    if (session->state == SESSION_RPC) {
+        osr_session_drop(session, false); /* nobody is there to take what is left */
+        return;
+    }
     session->sessions->handler.on_end(session->sessions->handler.context, session);
     osr_session_process(session);
 }
@@ -386,20 +496,36 @@ static void on_drain(void *context, struct osr_connection *connection)
 {
     struct osr_session *session = context;
     (void)connection;
-    session->sessions->handler.on_drain(session->sessions->handler.context, session);
+    if (session->state == SESSION_RPC) {
+        osr_session_mark_dirty(session); /* the layer may have more */
+    } else {
+        session->sessions->handler.on_drain(session->sessions->handler.context, session);
+    }
     osr_session_process(session);
 }
 
-static void on_close(void *context, struct osr_connection *connection, const struct osr_err *err)
+void osr_session_gone(struct osr_session *session, const struct osr_err *err)
 {
-    struct osr_session *session = context;
     struct osr_sessions *sessions = session->sessions;
-    (void)connection;
     osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: gone: %s", session->url,
               err->code == OSR_OK ? "in good order" : err->message);
     session->state = SESSION_CLOSED;
     sessions->handler.on_closed(sessions->handler.context, session, err);
     osr_session_destroy(session);
+}
+
+static void on_close(void *context, struct osr_connection *connection, const struct osr_err *err)
+{
+    struct osr_session *session = context;
+    (void)connection;
+    session->state = SESSION_CLOSED;
+    if (session->child != NULL) {
+        osr_rpc_link_gone(session, err);
+    }
+    if (session->grpc != NULL) {
+        osr_session_rpc_end(session);
+    }
+    osr_session_gone(session, err);
 }
 
 const struct osr_connection_handler osr_session_connection_handler = {

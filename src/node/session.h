@@ -10,6 +10,9 @@
  * instance is behind, is not read any further. A link is held back only while the
  * knowledge base is behind: two sides that wait for each other to read would wait for ever.
  *
+ * Memory: what is read lies in one room for all connections; a session holds memory only for the
+ * beginning of a frame, or while it is held back.
+ *
  * Failures: bytes that make no frame are answered with an ERROR that says why, and the
  * connection is closed.
  *
@@ -24,7 +27,8 @@
 #include "wire/codec.h"
 
 enum {
-    /* Until the first frame: stops silent connections from using up the table. */
+    /* Until the first frame: stops silent connections from using up the table. This time and the
+     * next run only while the session is read. */
     OSR_FIRST_FRAME_MS = 10 * 1000,
     /* For the rest of a frame once it has begun: stops a frame that comes byte by byte. */
     OSR_FRAME_REST_MS = 30 * 1000,
@@ -44,7 +48,11 @@ enum {
     OSR_SESSION_QUERIES_MAX = 64,
     /* Bytes of all clients' requests under way: stops many large writes from piling up. */
     OSR_REQUEST_BYTES_MAX = 64 << 20,
-    /* Incomplete frames of all connections: past it the largest goes with BUSY. */
+    /* What clients that speak gRPC may make their connections hold together: messages that are
+     * incomplete or not taken. Past it calls end with RESOURCE_EXHAUSTED. */
+    OSR_RPC_BYTES_MAX = 64 << 20,
+    /* Memory for frames of all connections that are incomplete or wait to be handled: past it who
+     * has most of it goes with BUSY. */
     OSR_INPUT_BYTES_MAX = 256 << 20,
 };
 
@@ -63,8 +71,11 @@ struct osr_session_handler {
     void (*on_append)(void *context, struct osr_session *session, const Osr__UpdateKb *update);
     /* The other end will ask nothing more; it may still read. */
     void (*on_end)(void *context, struct osr_session *session);
-    /* There is room again for what queries have to say. */
+    /* There is room again for what queries have to say: all of them, or one request's. */
     void (*on_drain)(void *context, struct osr_session *session);
+    void (*on_room)(void *context, struct osr_session *session, uint64_t request_id);
+    /* Nobody waits for a request's replies any more; true: none will come. */
+    bool (*on_cancelled)(void *context, struct osr_session *session, uint64_t request_id);
     /* The connection is gone (or was never made); the session too after the return. */
     void (*on_closed)(void *context, struct osr_session *session, const struct osr_err *err);
     void *context;
@@ -91,6 +102,8 @@ void osr_sessions_flush(struct osr_sessions *sessions);
 /* Goes on with whatever waited and need not any more; clients, or links, are not read while
  * they are held. At the end of each turn of the loop, before the flush. */
 void osr_sessions_resume(struct osr_sessions *sessions, bool hold_clients, bool hold_links);
+/* What time-outs are counted by: called by a timer, and by tests that cannot wait. */
+void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms);
 /* Links, dialled and accepted, in no order; at most OSR_PEERS_MAX. */
 size_t osr_sessions_link_count(const struct osr_sessions *sessions);
 struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_t index);
@@ -117,8 +130,8 @@ void osr_session_refuse(struct osr_session *session, uint64_t request_id,
                         const struct osr_err *error);
 /* The end, after what is collected and queued. */
 void osr_session_close(struct osr_session *session);
-/* So much is queued that queries should pause. */
-bool osr_session_is_full(const struct osr_session *session);
+/* So much is queued that the query which answers this request should pause. */
+bool osr_session_is_full(const struct osr_session *session, uint64_t request_id);
 
 /* Requests under way: counted here, listed by node/call.h. */
 void osr_session_request_begins(struct osr_session *session, size_t bytes);

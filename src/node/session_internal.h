@@ -6,6 +6,7 @@
 #include "model/identity.h"
 #include "model/limits.h"
 #include "node/session.h"
+#include "wire/grpc.h"
 #include "wire/stream.h"
 
 enum osr_session_state {
@@ -13,6 +14,7 @@ enum osr_session_state {
     SESSION_FRESH, /* accepted; its first frame has not come */
     SESSION_LINK,
     SESSION_CLIENT,
+    SESSION_RPC, /* a client that speaks gRPC */
     SESSION_SEED,
     SESSION_CLOSED, /* on_close is to come */
 };
@@ -38,12 +40,23 @@ struct osr_session {
     struct osr_buffer output;
     uint64_t handed_over; /* bytes given to the connection since its start */
     uint64_t taken;       /* of these, taken by the other end at the last look */
-    uint64_t taken_ms;    /* when that grew, or nothing was queued */
-    uint64_t deadline_ms; /* for the frame that is awaited; UINT64_MAX: none */
+    uint32_t stalled_ms;  /* since that grew, or nothing was queued */
+    uint32_t patience_ms; /* left for the frame that is awaited; 0: none is */
     uint32_t requests;
     uint32_t queries; /* of these */
     size_t request_bytes;
     struct osr_call *calls;
+    /* Of a connection that speaks gRPC: its layer, calls of operations, and the line of those whose
+     * requests wait. */
+    struct osr_grpc *grpc;
+    struct osr_rpc_operation *operations;
+    struct osr_rpc_operation *line, *line_last;
+    size_t line_bytes;
+    struct osr_session *child; /* the link for which it was dialled */
+    /* Of a link on a call of such a connection, which has none of its own: the call (NULL before
+     * there is one), and where it was dialled the connection. */
+    struct osr_rpc *carrier;
+    struct osr_session *parent;
 };
 
 struct osr_sessions {
@@ -52,6 +65,7 @@ struct osr_sessions {
     struct osr_session_handler handler;
     const struct osr_trace *trace;
     struct osr_arena *arena; /* for the frame at hand, whichever connection it came by */
+    struct osr_buffer room;  /* what is read lies in here first, whichever connection it came by */
     struct osr_session *first;
     struct osr_session *first_dirty;
     struct osr_session *links[OSR_PEERS_MAX];
@@ -60,10 +74,14 @@ struct osr_sessions {
     uint32_t connections_max;
     uint32_t last_number;
     uint32_t turned_away; /* connections over the limit since the last sweep */
-    size_t input;         /* bytes of incomplete frames */
+    size_t input;         /* memory held for frames that are incomplete or wait */
     size_t request_bytes; /* of requests under way */
     size_t output;        /* bytes sent since the last look at who has how much to read */
     bool hold_clients, hold_links;
+    struct osr_grpc_budget rpc_budget;      /* of all gRPC connections */
+    struct osr_grpc_health *health;         /* NULL: not asked for yet */
+    struct osr_grpc_reflection *reflection; /* likewise */
+    bool is_shut;
     bool resume_wanted; /* somebody may be read again, or has been answered and may go */
 };
 
@@ -73,13 +91,61 @@ extern const struct osr_connection_handler osr_session_connection_handler;
 void osr_session_process(struct osr_session *session);
 /* Hands what was collected to the connection. */
 void osr_session_flush(struct osr_session *session);
+/* A dialled session is open, or an accepted one has said HELLO. */
+void osr_session_become_link(struct osr_session *session);
+/* Tells that it is gone, and destroys it. */
+void osr_session_gone(struct osr_session *session, const struct osr_err *err);
 /* Closes without a last word. */
 void osr_session_drop(struct osr_session *session, bool reset);
 size_t osr_session_queued(const struct osr_session *session); /* bytes, not yet taken */
+/* What it has to say is not wanted now. */
+bool osr_session_is_held(const struct osr_session *session);
 /* Forgets what was received and not handled. */
 void osr_session_release_input(struct osr_session *session);
+/* Keeps no more memory than what was received and not handled needs. */
+void osr_session_trim_input(struct osr_session *session);
+
+/* session_rpc.c */
+bool osr_session_begins_rpc(struct osr_slice bytes);
+void osr_session_rpc_begin(struct osr_session *session, bool is_server);
+void osr_session_rpc_read(struct osr_session *session, struct osr_slice bytes);
+void osr_session_rpc_flush(struct osr_session *session);
+void osr_session_rpc_tick(struct osr_session *session);
+/* Lets calls under way end, then closes. */
+void osr_session_rpc_drain(struct osr_session *session);
+void osr_session_rpc_refuse(struct osr_session *session, const struct osr_err *error);
+void osr_session_rpc_end(struct osr_session *session); /* its connection is gone */
+
+/* rpc_operation.c. Request ids of gRPC's sessions are made here, and valid until the last reply. */
+void osr_session_rpc_process(struct osr_session *session); /* requests that wait in line */
+void osr_session_rpc_send(const Osr__Frame *frame);
+void osr_session_rpc_error(uint64_t request_id, const struct osr_err *error);
+bool osr_session_rpc_is_full(uint64_t request_id);
+void osr_rpc_operations_drain(struct osr_session *session); /* those without an end are ended */
+void osr_rpc_operations_abandon(struct osr_session *session);
+
+/* rpc_service.c */
+void osr_rpc_services_shut(struct osr_sessions *sessions); /* nothing is served any more */
+void osr_rpc_services_done(struct osr_sessions *sessions);
+
+/* rpc_link.c */
+void osr_rpc_link_send(struct osr_session *session, const Osr__Frame *frame);
+size_t osr_rpc_link_queued(const struct osr_session *session);
+void osr_rpc_link_read(struct osr_session *session, bool on);
+void osr_rpc_link_close(struct osr_session *session, bool reset);
+/* Of one that is closed: the other end's answer is not waited for very long. */
+void osr_rpc_link_pass_time(struct osr_session *session, uint32_t passed_ms);
+/* Makes the connection for a link that is dialled; `dial` begins to dial it. */
+int osr_rpc_link_dial(struct osr_session *session, const struct osr_url *url,
+                      int (*dial)(struct osr_session *connection, const struct osr_url *url,
+                                  struct osr_err *err),
+                      struct osr_err *err);
+void osr_rpc_link_open(struct osr_session *connection);
+void osr_rpc_link_gone(struct osr_session *connection, const struct osr_err *err);
 
 /* sessions.c */
+struct osr_session *osr_session_create(struct osr_sessions *sessions, enum osr_session_state state,
+                                       enum osr_role role, enum osr_codec codec);
 void osr_session_destroy(struct osr_session *session); /* its connection is gone */
 void osr_session_mark_dirty(struct osr_session *session);
 /* Where the incomplete frames of all take too much memory, the largest goes. */

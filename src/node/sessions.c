@@ -16,17 +16,14 @@ enum {
 
 /* Registry */
 
-static struct osr_session *session_create(struct osr_sessions *sessions,
-                                          enum osr_session_state state, enum osr_role role,
-                                          enum osr_codec codec)
+struct osr_session *osr_session_create(struct osr_sessions *sessions, enum osr_session_state state,
+                                       enum osr_role role, enum osr_codec codec)
 {
     struct osr_session *session = osr_alloc(sizeof(*session));
     session->sessions = sessions;
     session->state = state;
     session->role = role;
     session->number = ++sessions->last_number;
-    session->deadline_ms = UINT64_MAX;
-    session->taken_ms = uv_now(sessions->loop);
     osr_stream_init(&session->stream, codec, state == SESSION_DIALLING, 0);
     session->next = sessions->first;
     if (session->next != NULL) {
@@ -97,7 +94,7 @@ void osr_session_mark_dirty(struct osr_session *session)
 static void write_out(struct osr_session *session)
 {
     osr_session_flush(session);
-    if (session->state != SESSION_CLOSED) {
+    if (session->state != SESSION_CLOSED && session->connection != NULL) {
         osr_connection_flush(session->connection);
     }
 }
@@ -116,6 +113,13 @@ void osr_sessions_flush(struct osr_sessions *sessions)
     }
 }
 
+static void trim_all_input(struct osr_sessions *sessions)
+{
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        osr_session_trim_input(session);
+    }
+}
+
 static struct osr_session *largest_input(const struct osr_sessions *sessions)
 {
     struct osr_session *largest = sessions->first;
@@ -129,6 +133,10 @@ static struct osr_session *largest_input(const struct osr_sessions *sessions)
 
 void osr_sessions_spare_memory(struct osr_sessions *sessions)
 {
+    if (sessions->input <= OSR_INPUT_BYTES_MAX) {
+        return;
+    }
+    trim_all_input(sessions);
     if (sessions->input <= OSR_INPUT_BYTES_MAX) {
         return;
     }
@@ -166,7 +174,9 @@ static void drop_unread(struct osr_session *session)
     osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
               "%s: closed: too much waits to be read, most of it by this one", session->url);
     osr_session_drop(session, true);
-    osr_connection_close(session->connection, true);
+    if (session->connection != NULL) {
+        osr_connection_close(session->connection, true);
+    }
 }
 
 void osr_sessions_spare_output(struct osr_sessions *sessions, size_t grown)
@@ -243,10 +253,10 @@ void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *c
         return;
     }
     struct osr_session *session =
-        session_create(sessions, SESSION_FRESH, role_of(connection), OSR_CODEC_JSON);
+        osr_session_create(sessions, SESSION_FRESH, role_of(connection), OSR_CODEC_JSON);
     session->connection = connection;
     session->seeds_allowed = seeds_allowed;
-    session->deadline_ms = uv_now(sessions->loop) + OSR_FIRST_FRAME_MS;
+    session->patience_ms = OSR_FIRST_FRAME_MS;
     session->is_reading = true;
     snprintf(session->url, sizeof(session->url), "%s", osr_connection_url(connection));
     osr_connection_accept(connection, &osr_session_connection_handler, session);
@@ -254,16 +264,24 @@ void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *c
               osr_role_name(session->role));
 }
 
+static int dial_connection(struct osr_session *session, const struct osr_url *url,
+                           struct osr_err *err)
+{
+    return osr_transport_dial(session->sessions->loop, url, DIAL_TIMEOUT_MS,
+                              &osr_session_connection_handler, session, &session->connection, err);
+}
+
 int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
                       enum osr_codec codec, void *user, struct osr_session **ret_session,
                       struct osr_err *err)
 {
-    struct osr_session *session = session_create(sessions, SESSION_DIALLING, OSR_ROLE_PEER, codec);
+    bool is_rpc = strcmp(url->scheme, "grpc") == 0;
+    struct osr_session *session = osr_session_create(sessions, SESSION_DIALLING, OSR_ROLE_PEER,
+                                                     is_rpc ? OSR_CODEC_PROTOBUF : codec);
     session->user = user;
     snprintf(session->url, sizeof(session->url), "%s", url->text);
-    int code =
-        osr_transport_dial(sessions->loop, url, DIAL_TIMEOUT_MS, &osr_session_connection_handler,
-                           session, &session->connection, err);
+    int code = is_rpc ? osr_rpc_link_dial(session, url, dial_connection, err)
+                      : dial_connection(session, url, err);
     if (code != 0) {
         osr_session_destroy(session);
         return code;
@@ -274,16 +292,21 @@ int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
 
 /* Time */
 
-static void check_stall(struct osr_session *session, uint64_t now_ms)
+/* A link on a call is watched over by the core's heartbeat alone. */
+static void check_stall(struct osr_session *session, uint32_t passed_ms)
 {
+    if (session->connection == NULL) {
+        return;
+    }
     size_t waiting = osr_connection_queued(session->connection);
     uint64_t taken = session->handed_over - waiting;
     if (waiting == 0 || taken != session->taken) {
         session->taken = taken;
-        session->taken_ms = now_ms;
+        session->stalled_ms = 0;
         return;
     }
-    if (now_ms - session->taken_ms < OSR_WRITE_STALL_MS) {
+    session->stalled_ms += passed_ms;
+    if (session->stalled_ms < OSR_WRITE_STALL_MS) {
         return;
     }
     osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
@@ -291,9 +314,14 @@ static void check_stall(struct osr_session *session, uint64_t now_ms)
     osr_session_drop(session, true);
 }
 
-static void check_deadline(struct osr_session *session, uint64_t now_ms)
+/* Nobody is blamed for time in which we would not have listened. */
+static void check_patience(struct osr_session *session, uint32_t passed_ms)
 {
-    if (now_ms < session->deadline_ms) {
+    if (session->patience_ms == 0 || osr_session_is_held(session)) {
+        return;
+    }
+    if (session->patience_ms > passed_ms) {
+        session->patience_ms -= passed_ms;
         return;
     }
     struct osr_err err;
@@ -306,32 +334,37 @@ static void check_deadline(struct osr_session *session, uint64_t now_ms)
     osr_session_refuse(session, 0, &err);
 }
 
-/* Connections that wait for nothing need no read buffer. */
-static void release_idle_input(struct osr_session *session)
+static void tell_turned_away(struct osr_sessions *sessions)
 {
-    if (session->stream.input.size == session->stream.consumed) {
-        osr_session_release_input(session);
-    }
-}
-
-static void on_sweep(uv_timer_t *timer)
-{
-    struct osr_sessions *sessions = timer->data;
-    uint64_t now_ms = uv_now(sessions->loop);
-    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
-        if (session->state == SESSION_DIALLING || session->state == SESSION_CLOSED) {
-            continue;
-        }
-        check_deadline(session, now_ms);
-        check_stall(session, now_ms);
-        release_idle_input(session);
-    }
     if (sessions->turned_away > 0) {
         osr_trace(sessions->trace, OSR_LEVEL_WARNING,
                   "%u connections turned away: there are %u already", sessions->turned_away,
                   sessions->connections_max);
     }
     sessions->turned_away = 0;
+}
+
+void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms)
+{
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        if (session->state != SESSION_DIALLING && session->state != SESSION_CLOSED) {
+            check_patience(session, passed_ms);
+            check_stall(session, passed_ms);
+            osr_session_trim_input(session);
+            if (session->state == SESSION_RPC) {
+                osr_session_rpc_tick(session);
+            }
+        } else if (session->carrier != NULL) {
+            osr_rpc_link_pass_time(session, passed_ms);
+        }
+    }
+    tell_turned_away(sessions);
+}
+
+/* Counts turns, not the clock: time in which the loop stood still is nobody's fault. */
+static void on_sweep(uv_timer_t *timer)
+{
+    osr_sessions_pass_time(timer->data, SWEEP_MS);
 }
 
 /* All of them */
@@ -345,6 +378,7 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
     sessions->handler = *handler;
     sessions->trace = trace;
     sessions->connections_max = connections_max;
+    sessions->rpc_budget.bytes_max = OSR_RPC_BYTES_MAX;
     sessions->arena = osr_arena_create(ARENA_BYTES_KEPT, OSR_DECODE_BYTES_MAX);
     int status = uv_timer_init(loop, &sessions->sweep);
     if (status == 0) {
@@ -362,8 +396,13 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
 
 void osr_sessions_shut(struct osr_sessions *sessions)
 {
+    osr_rpc_services_shut(sessions);
     for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
-        osr_session_close(session);
+        if (session->state == SESSION_RPC) {
+            osr_session_rpc_drain(session);
+        } else {
+            osr_session_close(session);
+        }
     }
 }
 
@@ -375,6 +414,8 @@ size_t osr_sessions_count(const struct osr_sessions *sessions)
 static void on_sweep_closed(uv_handle_t *handle)
 {
     struct osr_sessions *sessions = handle->data;
+    osr_rpc_services_done(sessions);
+    osr_buffer_done(&sessions->room);
     osr_arena_destroy(sessions->arena);
     free(sessions);
 }
