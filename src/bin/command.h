@@ -4,13 +4,12 @@
 
 #include "bin/arguments.h"
 #include "bin/output.h"
-#include "client/client.h"
+#include "client/target.h"
 
 /* One run of the command line. */
 struct osr_context {
     bool json;                 /* JSON lines instead of tables */
-    char *folder;              /* data folder; NULL where --to names an address */
-    struct osr_url url;        /* of the instance */
+    struct osr_target target;  /* the instance */
     uint32_t timeout_ms;       /* for an answer; 0: for ever */
     uint32_t acks_timeout_ms;  /* for the followers of a write; 0: the instance's default */
     struct osr_client *client; /* NULL until osr_context_connect */

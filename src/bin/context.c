@@ -1,9 +1,5 @@
 /* What every command needs: which instance is meant, how long to wait for it, and a connection to
  * it as soon as there is something to ask. */
-#include <stdio.h>
-#include <stdlib.h>
-
-#include "adapter/folder.h"
 #include "bin/command.h"
 #include "bin/interrupt.h"
 
@@ -16,31 +12,6 @@ enum {
     /* For a reply to come back after that. */
     REPLY_GRACE_MS = 5000,
 };
-
-/* Not by way of osr_url_parse: a folder may have any character in its name, also '?'. */
-static int url_of_folder(const char *folder, struct osr_url *ret_url, struct osr_err *err)
-{
-    struct osr_url url = {.scheme = "unix"};
-    int size = snprintf(url.host, sizeof(url.host), "%s/%s", folder, OSR_SOCKET_NAME);
-    if (size < 0 || (size_t)size >= sizeof(url.host)) {
-        osr_err_set(err, OSR_INVALID_ARGUMENT, "the data folder's path is too long: %s", folder);
-        osr_err_hint(err, "use a shorter path, or a symbolic link to the long one");
-        return OSR_INVALID_ARGUMENT;
-    }
-    snprintf(url.text, sizeof(url.text), "unix://%s", url.host);
-    *ret_url = url;
-    return OSR_OK;
-}
-
-static int use_folder(struct osr_context *context, const char *folder, struct osr_err *err)
-{
-    if (folder != NULL) {
-        context->folder = osr_strdup(folder);
-    } else if (osr_folder_default(&context->folder, err) != OSR_OK) {
-        return err->code;
-    }
-    return url_of_folder(context->folder, &context->url, err);
-}
 
 int osr_context_init(struct osr_context *context, const struct osr_arguments *arguments,
                      struct osr_err *err)
@@ -66,9 +37,9 @@ int osr_context_init(struct osr_context *context, const struct osr_arguments *ar
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "--data and --to exclude each other");
     }
     if (to != NULL) {
-        return osr_url_parse(to, &context->url, err);
+        return osr_target_url(to, &context->target, err);
     }
-    return use_folder(context, folder, err);
+    return osr_target_folder(folder, &context->target, err);
 }
 
 void osr_context_disconnect(struct osr_context *context)
@@ -82,19 +53,14 @@ void osr_context_done(struct osr_context *context)
 {
     osr_context_disconnect(context);
     osr_output_done(&context->out);
-    free(context->folder);
+    osr_target_done(&context->target);
 }
 
 int osr_context_connect(struct osr_context *context, struct osr_err *err)
 {
     bool is_short = context->timeout_ms > 0 && context->timeout_ms < CONNECT_TIMEOUT_MS;
     uint32_t timeout_ms = is_short ? context->timeout_ms : CONNECT_TIMEOUT_MS;
-    int code = osr_client_connect(&context->url, timeout_ms, &context->client, err);
-    if (code == OSR_UNAVAILABLE && context->folder != NULL) {
-        osr_err_set(err, OSR_UNAVAILABLE, "osirisd is not running with the data folder %s",
-                    context->folder);
-        osr_err_hint(err, "start it with: osirisd --data %s", context->folder);
-    }
+    int code = osr_target_connect(&context->target, timeout_ms, &context->client, err);
     if (code == OSR_OK) {
         osr_interrupt_attach(context->client);
     }

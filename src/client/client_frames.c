@@ -1,0 +1,191 @@
+/* The client's side of frames over a byte stream (wire/stream.h): requests and replies meet by
+ * their request_id. */
+#include <stdlib.h>
+
+#include "client/client_internal.h"
+#include "model/limits.h"
+#include "wire/stream.h"
+
+enum { ARENA_KEEP_BYTES = 1 << 20 };
+
+struct frames {
+    struct osr_client *client;
+    enum osr_codec codec;
+    struct osr_stream received;
+    struct osr_buffer unsent;
+    struct osr_arena *arena; /* of the frame being delivered */
+};
+
+static int codec_of(const struct osr_url *url, enum osr_codec *ret_codec, struct osr_err *err)
+{
+    const char *name = osr_url_parameter(url, "codec");
+    if (name == NULL || strcmp(name, "protobuf") == 0) {
+        *ret_codec = OSR_CODEC_PROTOBUF;
+    } else if (strcmp(name, "json") == 0) {
+        *ret_codec = OSR_CODEC_JSON;
+    } else {
+        return osr_err_set(err, OSR_INVALID_ARGUMENT, "%s: codec is json or protobuf", url->text);
+    }
+    return OSR_OK;
+}
+
+static int create(struct osr_client *client, const struct osr_url *url, void **ret_state,
+                  struct osr_err *err)
+{
+    enum osr_codec codec = OSR_CODEC_PROTOBUF;
+    int code = codec_of(url, &codec, err);
+    if (code != OSR_OK) {
+        return code;
+    }
+    struct frames *frames = osr_alloc(sizeof(*frames));
+    frames->client = client;
+    frames->codec = codec;
+    osr_stream_init(&frames->received, codec, true, OSR_FRAME_BYTES_MAX);
+    frames->arena = osr_arena_create(ARENA_KEEP_BYTES, OSR_DECODE_BYTES_MAX);
+    *ret_state = frames;
+    return OSR_OK;
+}
+
+static void destroy(void *state)
+{
+    struct frames *frames = state;
+    osr_arena_destroy(frames->arena);
+    osr_stream_done(&frames->received);
+    osr_buffer_done(&frames->unsent);
+    free(frames);
+}
+
+static int send_request(void *state, struct osr_client_call *call, Osr__Frame *request,
+                        struct osr_err *err)
+{
+    struct frames *frames = state;
+    (void)err;
+    request->request_id = call->request_id;
+    osr_stream_write(frames->codec, request, &frames->unsent);
+    return OSR_OK;
+}
+
+static void forget(void *state, struct osr_client_call *call)
+{
+    (void)state; /* replies that still come find no call */
+    (void)call;
+}
+
+static uint8_t *room(void *state, size_t size)
+{
+    struct frames *frames = state;
+    return osr_buffer_reserve(&frames->received.input, size);
+}
+
+static void received(void *state, size_t size)
+{
+    struct frames *frames = state;
+    frames->received.input.size += size;
+}
+
+static void produce(void *state, struct osr_buffer *unsent)
+{
+    struct frames *frames = state;
+    osr_buffer_add(unsent, frames->unsent.data, frames->unsent.size);
+    frames->unsent.size = 0;
+}
+
+static uint64_t deadline_ms(const void *state)
+{
+    (void)state;
+    return UINT64_MAX;
+}
+
+static void error_of_frame(const Osr__Error *error, struct osr_err *ret_err)
+{
+    enum osr_code code = error->code == OSR__CODE__OK ? OSR_INTERNAL : (enum osr_code)error->code;
+    osr_err_set(ret_err, code, "%s", error->message);
+    if (error->hint[0] != '\0') {
+        osr_err_hint(ret_err, "%s", error->hint);
+    }
+}
+
+static void answer_ping(struct frames *frames, const Osr__Ping *ping)
+{
+    Osr__Pong pong = OSR__PONG__INIT;
+    pong.nonce = ping->nonce;
+    Osr__Frame frame = OSR__FRAME__INIT;
+    frame.body_case = OSR__FRAME__BODY_PONG;
+    frame.pong = &pong;
+    osr_stream_write(frames->codec, &frame, &frames->unsent);
+}
+
+static int handle_frame(struct frames *frames, const Osr__Frame *frame)
+{
+    struct osr_client *client = frames->client;
+    if (frame->body_case == OSR__FRAME__BODY_PING) {
+        answer_ping(frames, frame->ping);
+        return OSR_OK;
+    }
+    bool is_error = frame->body_case == OSR__FRAME__BODY_ERROR;
+    if (is_error && frame->request_id == 0) {
+        error_of_frame(frame->error, &client->failure);
+        return client->failure.code;
+    }
+    struct osr_client_call *call = osr_client_find_call(client, frame->request_id);
+    if (call == NULL) {
+        return OSR_OK; /* cancelled, or nothing that a caller asked for */
+    }
+    struct osr_err err;
+    if (is_error) {
+        error_of_frame(frame->error, &err);
+        osr_client_deliver(client, call, NULL, &err);
+    } else {
+        osr_client_deliver(client, call, frame, NULL);
+    }
+    return OSR_OK;
+}
+
+/* An instance newer than this client may send types that it does not know: that ends the one
+ * call which it answers, if it answers one. */
+static void handle_unknown_type(struct osr_client *client, uint64_t request_id,
+                                const struct osr_err *err)
+{
+    struct osr_client_call *call = osr_client_find_call(client, request_id);
+    if (call != NULL) {
+        osr_client_deliver(client, call, NULL, err);
+    }
+}
+
+static int handle(void *state, bool *ret_any)
+{
+    struct frames *frames = state;
+    struct osr_client *client = frames->client;
+    struct osr_slice bytes;
+    int code = osr_stream_next(&frames->received, &bytes, &client->failure);
+    *ret_any = code == OSR_OK && bytes.size > 0;
+    if (!*ret_any) {
+        return code;
+    }
+    osr_arena_reset(frames->arena);
+    Osr__Frame *frame;
+    uint64_t request_id = 0;
+    struct osr_err err;
+    code = osr_frame_decode(frames->codec, bytes, frames->arena, &frame, &request_id, &err);
+    if (code == OSR_UNKNOWN_TYPE) {
+        handle_unknown_type(client, request_id, &err);
+        return OSR_OK;
+    }
+    if (code != OSR_OK) {
+        client->failure = err;
+        return osr_err_prefix(&client->failure, "a reply of the instance");
+    }
+    return handle_frame(frames, frame);
+}
+
+const struct osr_client_protocol osr_client_frames = {
+    .create = create,
+    .destroy = destroy,
+    .send = send_request,
+    .forget = forget,
+    .room = room,
+    .received = received,
+    .handle = handle,
+    .produce = produce,
+    .deadline_ms = deadline_ms,
+};

@@ -1,0 +1,69 @@
+#include "client/target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "adapter/folder.h"
+
+/* Not by way of osr_url_parse: a folder may have any character in its name, also '?'. */
+static int url_of_folder(const char *folder, struct osr_url *ret_url, struct osr_err *err)
+{
+    struct osr_url url = {.scheme = "unix"};
+    int size = snprintf(url.host, sizeof(url.host), "%s/%s", folder, OSR_SOCKET_NAME);
+    if (size < 0 || (size_t)size >= sizeof(url.host)) {
+        osr_err_set(err, OSR_INVALID_ARGUMENT, "the data folder's path is too long: %s", folder);
+        osr_err_hint(err, "use a shorter path, or a symbolic link to the long one");
+        return OSR_INVALID_ARGUMENT;
+    }
+    snprintf(url.text, sizeof(url.text), "unix://%s", url.host);
+    *ret_url = url;
+    return OSR_OK;
+}
+
+int osr_target_folder(const char *folder, struct osr_target *ret_target, struct osr_err *err)
+{
+    struct osr_target target = {0};
+    int code = OSR_OK;
+    if (folder != NULL) {
+        target.folder = osr_strdup(folder);
+    } else {
+        code = osr_folder_default(&target.folder, err);
+    }
+    if (code == OSR_OK) {
+        code = url_of_folder(target.folder, &target.url, err);
+    }
+    if (code != OSR_OK) {
+        osr_target_done(&target);
+        return code;
+    }
+    *ret_target = target;
+    return OSR_OK;
+}
+
+int osr_target_url(const char *url, struct osr_target *ret_target, struct osr_err *err)
+{
+    struct osr_target target = {0};
+    int code = osr_url_parse(url, &target.url, err);
+    if (code == OSR_OK) {
+        *ret_target = target;
+    }
+    return code;
+}
+
+void osr_target_done(struct osr_target *target)
+{
+    free(target->folder);
+    *target = (struct osr_target){0};
+}
+
+int osr_target_connect(const struct osr_target *target, uint32_t timeout_ms,
+                       struct osr_client **ret_client, struct osr_err *err)
+{
+    int code = osr_client_connect(&target->url, timeout_ms, ret_client, err);
+    if (code == OSR_UNAVAILABLE && target->folder != NULL) {
+        osr_err_set(err, OSR_UNAVAILABLE, "osirisd is not running with the data folder %s",
+                    target->folder);
+        osr_err_hint(err, "start it with: osirisd --data %s", target->folder);
+    }
+    return code;
+}

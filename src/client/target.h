@@ -1,0 +1,22 @@
+/* target.h -- which instance is meant: one with a data folder on this machine, or one at a URL. */
+#ifndef OSR_CLIENT_TARGET_H
+#define OSR_CLIENT_TARGET_H
+
+#include "client/client.h"
+
+/* A zeroed one names nothing yet. */
+struct osr_target {
+    struct osr_url url;
+    char *folder; /* data folder; NULL where a URL was given */
+};
+
+/* folder: NULL for the default one (adapter/folder.h). */
+int osr_target_folder(const char *folder, struct osr_target *ret_target, struct osr_err *err);
+int osr_target_url(const char *url, struct osr_target *ret_target, struct osr_err *err);
+void osr_target_done(struct osr_target *target); /* zeroed after */
+
+/* osr_client_connect; where nobody listens the error names the data folder. */
+int osr_target_connect(const struct osr_target *target, uint32_t timeout_ms,
+                       struct osr_client **ret_client, struct osr_err *err);
+
+#endif
