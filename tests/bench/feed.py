@@ -68,13 +68,15 @@ class Pair:
 
 class Osiris(Pair):
     name = "osiris"
+    title = "Osiris"
+    link = "tcp"
 
     def __init__(self, folder, build):
         super().__init__(folder)
         self.build = build
         self.urls = [f"tcp://127.0.0.1:{port}" for port in self.ports]
         for i, url in enumerate(self.urls):
-            peer = ["--peer", self.urls[0]] if i else []
+            peer = ["--peer", self.urls[0].replace("tcp", self.link)] if i else []
             self.spawn([build / "osirisd", "--data", folder / str(i), "--listen", url, *peer])
             wait_for_port(self.ports[i])
         time.sleep(1)
@@ -85,6 +87,7 @@ class Osiris(Pair):
 
 class Redis(Pair):
     name = "redis"
+    title = "Redis"
 
     def __init__(self, folder, build):
         super().__init__(folder)
@@ -130,38 +133,40 @@ def spread(values, form):
     return f"{middle} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def main():
-    parser = argparse.ArgumentParser(prog="tools/bench feed", description=__doc__.split("\n\n")[0])
+WINDOWS = [256, 1024]
+TABLE = [*((f"visible at the follower, {window} outstanding, items/s", f"visible_s_{window}",
+            "{:,.0f}") for window in WINDOWS),
+         ("until visible, one outstanding, p50, us", "p50_us", "{:,.0f}"),
+         ("until visible, one outstanding, p99, us", "p99_us", "{:,.0f}"),
+         ("RSS of the leader after it, MB", "rss_leader_mb", "{:,.0f}"),
+         ("RSS of the follower after it, MB", "rss_follower_mb", "{:,.0f}"),
+         ("items written, for the RSS", "items", "{:,.0f}")]
+
+
+def compare(name, description, ours, theirs):
+    """Two kinds of pairs, in turn, and the table."""
+    parser = argparse.ArgumentParser(prog=f"tools/bench {name}", description=description)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--build", type=pathlib.Path, required=True, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    windows = [256, 1024]
-    rows = {Osiris: [], Redis: []}
+    rows = {ours: [], theirs: []}
     with tempfile.TemporaryDirectory(dir=options.build) as base:
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds} ...", file=sys.stderr, flush=True)
-            for pair_class in (Osiris, Redis):
+            for pair_class in rows:
                 rows[pair_class].append(
-                    measure(pair_class, options.build, options.seconds, windows, base))
+                    measure(pair_class, options.build, options.seconds, WINDOWS, base))
 
-    table = [(f"visible at the follower, {window} outstanding, items/s", f"visible_s_{window}",
-              "{:,.0f}") for window in windows]
-    table += [("until visible, one outstanding, p50, us", "p50_us", "{:,.0f}"),
-              ("until visible, one outstanding, p99, us", "p99_us", "{:,.0f}"),
-              ("RSS of the leader after it, MB", "rss_leader_mb", "{:,.0f}"),
-              ("RSS of the follower after it, MB", "rss_follower_mb", "{:,.0f}"),
-              ("items written, for the RSS", "items", "{:,.0f}")]
-    print(f"{ITEM}; {options.rounds} rounds of {options.seconds:g} s a figure;"
-          " median (min to max), ratio Osiris / Redis round by round\n")
-    print("| | Osiris | Redis | ratio |\n|-|-|-|-|")
-    for title, key, form in table:
-        ours = [row[key] for row in rows[Osiris]]
-        theirs = [row[key] for row in rows[Redis]]
-        ratios = [a / b for a, b in zip(ours, theirs)]
-        print(f"| {title} | {spread(ours, form)} | {spread(theirs, form)} |"
-              f" {spread(ratios, '{:.2f}')} |")
-    return 0
+    print(f"{ITEM}; {options.rounds} rounds of {options.seconds:g} s a figure; median (min to max),"
+          f" ratio {ours.title} / {theirs.title} round by round\n")
+    print(f"| | {ours.title} | {theirs.title} | ratio |\n|-|-|-|-|")
+    for title, key, form in TABLE:
+        values = [[row[key] for row in rows[pair_class]] for pair_class in rows]
+        ratios = [a / b for a, b in zip(*values)]
+        cells = [spread(values[0], form), spread(values[1], form), spread(ratios, "{:.2f}")]
+        print(f"| {title} | {' | '.join(cells)} |")
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    compare("feed", __doc__.split("\n\n")[0], Osiris, Redis)
