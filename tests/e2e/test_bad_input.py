@@ -340,6 +340,22 @@ def test_peer_that_says_nothing(daemon, witness):
     assert 5 < time.monotonic() - began < 20
 
 
+# Who connects, talks nonsense and comes again does not fill the disk with the daemon's log; how
+# much was left out is said.
+def test_nonsense_does_not_fill_the_log(daemon, witness):
+    before = len(daemon.log().splitlines())
+    began = time.monotonic()
+    for _ in range(300):
+        with osiris.Client(daemon.port) as client:
+            client.send_bytes(b"nonsense")
+            assert error_of(client) == "MALFORMED"
+    osiris.wait_for(lambda: "more lines like these" in daemon.log(), "how many more there were")
+    seconds = time.monotonic() - began
+    lines = daemon.log().splitlines()[before:]
+    assert "MALFORMED" in lines[0]
+    assert len(lines) <= 11 * (seconds + 2)
+
+
 # A program that asks for much and reads nothing costs little memory, and is closed in the end.
 def test_client_that_reads_nothing(daemon, witness):
     with daemon.client() as client:

@@ -1,9 +1,11 @@
 """osirisd as a process: how it starts, what it says, how it ends."""
 import os
+import pathlib
 import re
 import signal
 import stat
 import subprocess
+import time
 
 import pytest
 
@@ -76,6 +78,22 @@ def test_signals_end_it_well(daemon, number):
     assert not daemon.socket_path.exists()
     daemon.start()
     assert [document["data"] for document in daemon.documents()] == ["kept"]
+
+
+# A name server that does not answer does not keep it from ending.
+def test_ends_while_a_name_is_looked_up(make_daemon, folder):
+    library = folder / "hanging.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", library], text=True, check=True,
+                   input="#include <unistd.h>\nint getaddrinfo(void) { for (;;) pause(); }\n")
+    sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+    environment = {**os.environ, "LD_PRELOAD": str(library), "ASAN_OPTIONS": sanitizer}
+    daemon = make_daemon(peers=["tcp://hangs.test:1"]).start(env=environment)
+    threads = pathlib.Path(f"/proc/{daemon.process.pid}/task")
+    osiris.wait_for(lambda: any(name.read_text() == "name\n" for name in threads.glob("*/comm")),
+                    "the look-up")
+    began = time.monotonic()
+    assert daemon.stop() == 0
+    assert time.monotonic() - began < 5
 
 
 # Whatever it makes is for its owner alone, and no core would show the key.

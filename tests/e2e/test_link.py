@@ -141,6 +141,26 @@ def test_feeds_show_the_lag(pair):
     assert osiris.wait_until_equal(leader, follower) == 2
 
 
+# `feeds_followers` tells of one feed what `feeds` tells of it: the own one, or another by its origin.
+def test_followers_of_one_feed(pair):
+    leader, follower = pair
+    leader.put("of the leader"), follower.put("of the follower")
+    osiris.wait_until_equal(leader, follower)
+
+    def told_alike():
+        feeds = {feed["origin"]: feed for feed in leader.call("FEEDS")["feeds"]}
+        own = leader.call("FEEDS_FOLLOWERS")["feed"]
+        other = leader.call("FEEDS_FOLLOWERS", origin=follower.instance(), epoch=1)["feed"]
+        return (own == feeds[leader.instance()] and other == feeds[follower.instance()]
+                and own["leads"] and own["followers"][0]["instance"] == follower.instance())
+
+    osiris.wait_for(told_alike, "the same from both")
+    for stranger in ({"origin": "a" * 32}, {"stream": "threats"}, {"epoch": 2}):
+        with pytest.raises(osiris.Failure) as failure:
+            leader.call("FEEDS_FOLLOWERS", **stranger)
+        assert failure.value.code == "NOT_FOUND"
+
+
 # A rewound follower is sent the feed again, drops what it has, and nothing doubles.
 def test_resend_doubles_nothing(pair):
     leader, follower = pair

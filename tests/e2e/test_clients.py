@@ -1,0 +1,113 @@
+"""The programs in docs/clients.md, run as they stand there, each against a daemon of its own; only
+the port is another."""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from google.protobuf import json_format
+
+import contract
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DOCUMENT = ROOT / "docs/clients.md"
+PORT = "12346"
+WAIT_S = 120  # for any of them; npm fetches from afar
+# What npm ends with where its registry cannot be asked; all else is the document's fault.
+UNREACHABLE = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONN\w+|ETIMEDOUT|\w+UNREACH|E403|E407|E5\d\d)\b")
+
+FOUND = "{} Ana likes **tea** note"
+MISSED = "NOT_FOUND no document has the id nowhere"
+
+
+def blocks_of(beginning, language):
+    chapter = DOCUMENT.read_text().split(f"\n## {beginning}")[1].split("\n## ")[0]
+    return re.findall(rf"```{language}\n(.*?)```", chapter, re.DOTALL)
+
+
+@pytest.fixture
+def workplace(folder):
+    """A folder that has the contract where the project's own folder has it."""
+    path = folder / "work"
+    path.mkdir()
+    (path / "proto").symlink_to(ROOT / "proto")
+    return path
+
+
+def start(command, workplace):
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("PYTHONPATH", None)
+    return subprocess.run(command, cwd=workplace, env=environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=WAIT_S)
+
+
+def run(block, daemon, workplace, *interpreter):
+    """What a block prints."""
+    program = workplace / "program"
+    program.write_text(block.replace(PORT, str(daemon.port)))
+    done = start([*interpreter, program], workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def npm_install(block, workplace):
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("no Node or no npm on this machine")
+    (workplace / "package.json").write_text("{}")  # npm looks for one in the folders above, too
+    try:
+        done = start(["bash", "-ec", block], workplace)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm did not install within {WAIT_S} s")
+    unreachable = UNREACHABLE.search(done.stderr)
+    if done.returncode != 0 and unreachable:
+        pytest.skip(f"npm cannot reach its registry: {unreachable.group()}")
+    assert done.returncode == 0, done.stderr
+
+
+# Python, with a client that protoc makes.
+def test_python(daemon, workplace):
+    generate, = blocks_of("Python", "sh")
+    program, = blocks_of("Python", "python")
+    run(generate, daemon, workplace, "bash", "-e")
+    assert run(program, daemon, workplace, sys.executable) == [FOUND.format(True), MISSED]
+
+
+# Node, with packages that npm fetches.
+def test_node(daemon, workplace):
+    install, = blocks_of("Node", "sh")
+    program, = blocks_of("Node", "js")
+    npm_install(install, workplace)
+    assert run(program, daemon, workplace, "node") == [FOUND.format("true")]
+
+
+# grpcurl, which knows the services by reflection alone.
+def test_grpcurl(daemon, workplace):
+    if shutil.which("grpcurl") is None:
+        pytest.skip("no grpcurl on this machine")
+    commands, = blocks_of("grpcurl", "sh")
+    output = "\n".join(run(commands, daemon, workplace, "bash", "-e"))
+    for part in ("osiris.v1.Instance", "rpc Put ( .osiris.v1.PutRequest )", '"**abc**"',
+                 '"storage": "ok"', '"SERVING"'):
+        assert part in output
+
+
+# The requests that grpcurl is given are requests, also where there is no grpcurl to send them.
+def test_requests_for_grpcurl(daemon):
+    commands, = blocks_of("grpcurl", "sh")
+    requests = re.findall(r"-d '(.*?)'.*?(osiris\.v1\.\w+)/(\w+)", commands, re.DOTALL)
+    assert [name for _, _, name in requests] == ["Put", "Search"]
+    with contract.channel(daemon) as channel:
+        for body, service, name in requests:
+            request = json_format.Parse(body, contract.message(f"osiris.v1.{name}Request"))
+            reply = contract.method(channel, f"{service}.{name}")(request)
+        assert [hit.snippet for part in reply for hit in part.hits] == ["**abc**"]
+
+
+# JSON over TCP, with nothing but what Python comes with.
+def test_json_over_tcp(daemon, workplace):
+    program, = blocks_of("Any language", "python")
+    assert run(program, daemon, workplace, sys.executable, "-S") == [FOUND.format(True), MISSED]
