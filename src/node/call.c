@@ -30,6 +30,12 @@ void osr_call_await(struct osr_call *call, struct osr_query *query)
     osr_session_query_begins(call->session);
 }
 
+void osr_call_pass_on(struct osr_call *call)
+{
+    osr_session_request_shrinks(call->session, call->bytes);
+    call->bytes = 0;
+}
+
 /* The session no longer knows the call. */
 static void detach(struct osr_call *call)
 {

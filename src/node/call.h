@@ -45,6 +45,9 @@ struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *
 /* What answers it, and ends by itself: it counts against OSR_SESSION_QUERIES_MAX. NULL: something
  * that cannot be cancelled, and answers a caller that has gone, too. */
 void osr_call_await(struct osr_call *call, struct osr_query *query);
+/* What was asked for has been handed on, and who has it now has limits of its own: it counts no
+ * longer among the bytes under way, however long the answer takes. */
+void osr_call_pass_on(struct osr_call *call);
 /* The last reply. The message stays the caller's; the call is gone. */
 void osr_call_reply(struct osr_call *call, ProtobufCMessage *message);
 void osr_call_fail(struct osr_call *call, const struct osr_err *err);

@@ -389,16 +389,25 @@ void osr_session_request_begins(struct osr_session *session, size_t bytes)
     session->sessions->request_bytes += bytes;
 }
 
-void osr_session_request_ends(struct osr_session *session, size_t bytes)
+void osr_session_request_shrinks(struct osr_session *session, size_t bytes)
 {
     struct osr_sessions *sessions = session->sessions;
-    assert(session->requests > 0 && session->request_bytes >= bytes);
-    if (!session->is_reading || sessions->request_bytes >= OSR_REQUEST_BYTES_MAX) {
+    assert(session->request_bytes >= bytes);
+    if (sessions->request_bytes >= OSR_REQUEST_BYTES_MAX) {
         sessions->resume_wanted = true;
     }
-    session->requests--;
     session->request_bytes -= bytes;
     sessions->request_bytes -= bytes;
+}
+
+void osr_session_request_ends(struct osr_session *session, size_t bytes)
+{
+    assert(session->requests > 0);
+    osr_session_request_shrinks(session, bytes);
+    if (!session->is_reading) {
+        session->sessions->resume_wanted = true;
+    }
+    session->requests--;
 }
 
 void osr_session_query_begins(struct osr_session *session)

@@ -135,6 +135,7 @@ bool osr_session_is_full(const struct osr_session *session, uint64_t request_id)
 
 /* Requests under way: counted here, listed by node/call.h. */
 void osr_session_request_begins(struct osr_session *session, size_t bytes);
+void osr_session_request_shrinks(struct osr_session *session, size_t bytes); /* by so many */
 void osr_session_request_ends(struct osr_session *session, size_t bytes);
 /* One of the requests under way counts against OSR_SESSION_QUERIES_MAX. */
 void osr_session_query_begins(struct osr_session *session);

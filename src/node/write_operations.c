@@ -18,6 +18,16 @@ static int read_wait(uint32_t acks, uint32_t timeout_ms, struct wait *ret_wait, 
                             acks, OSR_ACKS_MAX);
 }
 
+/* A write that waits for followers may wait for an hour, and its bytes are not in memory then:
+ * counted, a few such writes would hold up everybody's. Until it is durable they are held by the
+ * core, which has its own limit (OSR_PENDING_BYTES_MAX). */
+static void pass_on(struct osr_call *call, const struct wait *wait)
+{
+    if (wait->acks > 0) {
+        osr_call_pass_on(call);
+    }
+}
+
 static int check_document(const Osr__Document *document, Osr__Operation operation, bool needs_id,
                           struct osr_err *err)
 {
@@ -90,6 +100,7 @@ static void write_one(struct osr_operations *operations, struct osr_call *call,
         osr_call_fail(call, &err);
         return;
     }
+    pass_on(call, &wait);
     osr_knowledge_write(operations->services->knowledge, mode, &document, 1, wait.acks,
                         wait.timeout_ms, on_written, call);
 }
@@ -173,6 +184,7 @@ void osr_operation_kb_import(struct osr_operations *operations, struct osr_call 
         osr_call_fail(call, &err);
         return;
     }
+    pass_on(call, &wait);
     osr_knowledge_write(operations->services->knowledge, OSR_WRITE_IMPORT, request->documents,
                         request->n_documents, wait.acks, wait.timeout_ms, on_imported, call);
 }

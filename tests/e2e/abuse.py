@@ -506,12 +506,13 @@ def cancelled_queries(daemon):
 @attack("writes that wait", once=True)
 def waiting_writes(daemon):
     """Each wants a follower's acknowledgement, which never comes, for an hour. Those that there is
-    no room for are refused."""
+    no room for are refused; others are answered meanwhile."""
     body = http2.message(put_request(acks=1, timeout_ms=3600000))
     with Attacker(daemon) as attacker:
         for stream in range(1, 401, 2):
             attacker.call(stream, PUT)
             attacker.send_data(stream, body)
+        assert status_of(daemon, GET, http2.message(field(1, b"nobody"))) == NOT_FOUND
         for stream in attacker.ended - {0}:
             assert attacker.answer(stream)["grpc-status"] in (RESOURCE_EXHAUSTED, UNAVAILABLE)
 
