@@ -36,7 +36,7 @@ const struct osr_flag_help osr_global_flags[] = {
     {OSR_FLAG_DATA, "talk to the instance that has this data folder\n"
                     "(default: $OSIRIS_DATA, else ~/.local/share/osiris)"},
     {OSR_FLAG_TO, "talk to the instance at this address instead:\n"
-                  "tcp://HOST:PORT or unix:///PATH"},
+                  "grpc://HOST:PORT, tcp://HOST:PORT or unix:///PATH"},
     {OSR_FLAG_OUTPUT, "tables for people (default), JSON lines for programs"},
     {OSR_FLAG_TIMEOUT, "give up after this many seconds"},
     {OSR_FLAG_HELP, "say what the command does, with examples"},

@@ -17,13 +17,14 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
     {"cluster", OSR_OPTION_NAME, AT(cluster), .max = OSR_CLUSTER_BYTES_MAX, .argument = "NAME",
      .help = "instances talk only to others of the same cluster [osiris]"},
     {"listen", OSR_OPTION_URLS, LIST(listen), .max = OSR_CONFIG_LISTENERS_MAX, .argument = "URL",
-     .help = "accept connections at tcp://HOST:PORT; ?peer=seed lets in programs\n"
-             "that know UPDATE_KB alone. Local commands need none:\n"
-             "they use DIR/osiris.sock"},
+     .help = "accept connections (gRPC, JSON, protobuf) at tcp://HOST:PORT;\n"
+             "?peer=seed lets in programs that know UPDATE_KB alone.\n"
+             "Local commands need none: they use DIR/osiris.sock"},
     {"peer", OSR_OPTION_URLS, LIST(peer), .max = OSR_PEERS_MAX, .argument = "URL",
-     .help = "keep in step with the instance at tcp://HOST:PORT (?id=ID: that one\n"
-             "alone, whoever was found there before); with ?peer=seed,\n"
-             "send every entry to a program that knows UPDATE_KB alone"},
+     .help = "keep in step with the instance at tcp:// or grpc://HOST:PORT\n"
+             "(?id=ID: that one alone, whoever was found there before);\n"
+             "with ?peer=seed, send every entry to a program that knows\n"
+             "UPDATE_KB alone"},
     {"follow-file", OSR_OPTION_PATHS, LIST(follow_file), .max = OSR_CONFIG_FOLLOW_FILES_MAX,
      .argument = "FILE", .help = "import a JSON array, and what is added to it later"},
     {"mirror", OSR_OPTION_PATH, AT(mirror), .argument = "FILE",

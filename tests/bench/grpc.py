@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 
-import protocols  # beside this file
+import protocols  # these two stand beside this file
+from feed import free_port, wait_for_port
 from protocols import osiris
 
 TEXT_BYTES = 284  # 287 encoded
@@ -24,21 +25,6 @@ IDLE_CONNECTIONS = 1000
 STREAM_MESSAGES = 10000  # that answer one Stream
 CLIENTS, STREAMS = 10, 50
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for_port(port):
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    sys.exit(f"nobody listens at port {port}")
 
 
 def request_message():

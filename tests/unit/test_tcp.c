@@ -470,6 +470,7 @@ static void tcp_dial_tries_all_addresses_of_a_name(void **state)
              strrchr(osr_listener_url(fixture->listener), ':'));
     dial(fixture, url, &handler);
     run_until(fixture, fixture->client.opens == 1 && fixture->server.connection != NULL);
+    assert_int_equal(fixture->client.closes, 0); /* the dead address is no news */
 }
 
 /* Where none of them answers that is said, once, after the last. */
