@@ -1,4 +1,5 @@
 #include "node/session_internal.h"
+#include "wire/http_refusal.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -467,6 +468,14 @@ static bool is_untouched(const struct osr_session *session)
     return session->state == SESSION_FRESH && !osr_stream_is_partial(&session->stream);
 }
 
+/* Its caller waits for an answer that it can show. */
+static void refuse_http(struct osr_session *session)
+{
+    osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: refused: plain HTTP", session->url);
+    osr_http_write_refusal(&session->output);
+    osr_session_close(session);
+}
+
 static void on_read(void *context, struct osr_connection *connection, size_t size)
 {
     struct osr_session *session = context;
@@ -475,7 +484,9 @@ static void on_read(void *context, struct osr_connection *connection, size_t siz
     if (is_untouched(session) && osr_session_begins_rpc(bytes)) {
         osr_session_rpc_begin(session, true);
     }
-    if (session->state == SESSION_RPC) {
+    if (is_untouched(session) && osr_http_is_request(bytes)) {
+        refuse_http(session);
+    } else if (session->state == SESSION_RPC) {
         osr_session_rpc_read(session, bytes);
         count_input(session);
     } else if (osr_stream_is_partial(&session->stream)) {

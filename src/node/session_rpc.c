@@ -154,15 +154,20 @@ void osr_session_rpc_begin(struct osr_session *session, bool is_server)
 void osr_session_rpc_read(struct osr_session *session, struct osr_slice bytes)
 {
     struct osr_err err;
-    int code = osr_grpc_receive(session->grpc, bytes, uv_now(session->sessions->loop), &err);
-    osr_session_mark_dirty(session);
-    if (code != 0) {
-        osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: refused: %s (%s)", session->url,
-                  err.message, osr_code_info(err.code)->name);
-    }
+    osr_grpc_receive(session->grpc, bytes, uv_now(session->sessions->loop), &err);
+    osr_session_mark_dirty(session); /* what cannot go on is over at the next flush */
 }
 
-/* Where the connection is over it closes behind its last words. */
+static void close_behind_last_words(struct osr_session *session)
+{
+    const char *why = osr_grpc_why(session->grpc);
+    if (why != NULL && session->state != SESSION_CLOSED) {
+        osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: gRPC connection closed: %s",
+                  session->url, why);
+    }
+    osr_session_drop(session, false);
+}
+
 void osr_session_rpc_flush(struct osr_session *session)
 {
     while (osr_connection_queued(session->connection) < CONNECTION_BYTES_MAX &&
@@ -171,7 +176,7 @@ void osr_session_rpc_flush(struct osr_session *session)
         osr_connection_write(session->connection, &session->output);
     }
     if (osr_grpc_is_over(session->grpc) && !osr_grpc_has_output(session->grpc)) {
-        osr_session_drop(session, false);
+        close_behind_last_words(session);
     }
 }
 

@@ -73,6 +73,8 @@ enum {
     OSR_GRPC_CONTINUATIONS_MAX = 8, /* frames of one header block */
     OSR_GRPC_SETTINGS_MAX = 32,     /* values in one SETTINGS frame */
     OSR_GRPC_ACKS_QUEUED_MAX = 64,  /* of SETTINGS and PING, not yet taken by the peer */
+
+    OSR_GRPC_WHY_BYTES_MAX = 127, /* of osr_grpc_why, and of what a GOAWAY says */
 };
 
 /* What a peer may make several connections hold together: messages begun, held or not yet sent.
@@ -154,6 +156,8 @@ bool osr_grpc_produce(struct osr_grpc *grpc, struct osr_buffer *output, size_t b
 bool osr_grpc_has_output(const struct osr_grpc *grpc);
 /* Nothing more will come of it: close, once all output is written. */
 bool osr_grpc_is_over(const struct osr_grpc *grpc);
+/* Why it was broken off, by either side's fault: what its GOAWAY says. NULL: it was not. */
+const char *osr_grpc_why(const struct osr_grpc *grpc);
 /* Carries out what is due: deadlines, preface, keepalive, drain. */
 void osr_grpc_tick(struct osr_grpc *grpc, uint64_t now_ms);
 uint64_t osr_grpc_deadline_ms(const struct osr_grpc *grpc); /* when that is; UINT64_MAX: never */

@@ -48,27 +48,35 @@ static bool settle_due(struct osr_grpc *grpc)
 
 /* ---- the end of a connection ---- */
 
-static void end_all_calls(struct osr_grpc *grpc, const char *why)
+static void end_all_calls(struct osr_grpc *grpc)
 {
     for (struct osr_grpc_call *call = grpc->calls; call != NULL; call = call->next) {
         call->is_closed = true;
-        osr_grpc_call_end(call, OSR_GRPC_UNAVAILABLE, why,
+        osr_grpc_call_end(call, OSR_GRPC_UNAVAILABLE, grpc->why,
                           !grpc->options.is_server && !call->is_open);
         osr_grpc_enqueue(call, OSR_GRPC_QUEUE_DUE);
     }
 }
 
-void osr_grpc_end_all(struct osr_grpc *grpc, const char *why)
+void osr_grpc_end_all(struct osr_grpc *grpc, struct osr_slice why)
 {
+    size_t size = why.size < OSR_GRPC_WHY_BYTES_MAX ? why.size : OSR_GRPC_WHY_BYTES_MAX;
     grpc->is_shut = true;
-    end_all_calls(grpc, why);
+    memcpy(grpc->why, why.data, size);
+    grpc->why[size] = '\0';
+    end_all_calls(grpc);
+}
+
+const char *osr_grpc_why(const struct osr_grpc *grpc)
+{
+    return grpc->is_shut ? grpc->why : NULL;
 }
 
 /* GOAWAY, written by hand: after a fatal error nghttp2's session may only be deleted. */
-static void write_goaway(struct osr_grpc *grpc, uint32_t http2_error, const char *words)
+static void write_goaway(struct osr_grpc *grpc, uint32_t http2_error)
 {
     struct osr_buffer *buffer = &grpc->last_words;
-    size_t words_size = strlen(words);
+    size_t words_size = strlen(grpc->why);
     int32_t last_stream_id = nghttp2_session_get_last_proc_stream_id(grpc->session);
     osr_buffer_add_u8(buffer, 0);
     osr_buffer_add_u8(buffer, 0);
@@ -78,19 +86,16 @@ static void write_goaway(struct osr_grpc *grpc, uint32_t http2_error, const char
     osr_buffer_add_u32(buffer, 0);
     osr_buffer_add_u32(buffer, grpc->options.is_server ? (uint32_t)last_stream_id : 0);
     osr_buffer_add_u32(buffer, http2_error);
-    osr_buffer_add(buffer, words, words_size);
+    osr_buffer_add(buffer, grpc->why, words_size);
 }
 
 void osr_grpc_break(struct osr_grpc *grpc, uint32_t http2_error, const char *words)
 {
-    enum { WORDS_BYTES_MAX = 128 };
     if (grpc->is_shut) {
         return;
     }
-    char cut[WORDS_BYTES_MAX + 1] = "";
-    strncpy(cut, words, WORDS_BYTES_MAX);
-    write_goaway(grpc, http2_error, cut);
-    osr_grpc_end_all(grpc, cut);
+    osr_grpc_end_all(grpc, osr_slice_text(words));
+    write_goaway(grpc, http2_error);
 }
 
 static void break_by_flood(struct osr_grpc *grpc, const char *words)
@@ -158,7 +163,7 @@ void osr_grpc_destroy(struct osr_grpc *grpc)
     if (grpc == NULL) {
         return;
     }
-    osr_grpc_end_all(grpc, "the connection is gone");
+    osr_grpc_end_all(grpc, osr_slice_text("the connection is gone"));
     for (struct osr_grpc_call *call = grpc->calls; call != NULL; call = call->next) {
         osr_grpc_call_abandon(call);
     }
@@ -223,7 +228,7 @@ int osr_grpc_receive(struct osr_grpc *grpc, struct osr_slice bytes, uint64_t now
     give_window_back(grpc);
     settle_due(grpc);
     if (grpc->is_shut) {
-        return osr_err_set(err, OSR_UNAVAILABLE, "the connection cannot go on");
+        return osr_err_set(err, OSR_UNAVAILABLE, "the connection cannot go on: %s", grpc->why);
     }
     return 0;
 }

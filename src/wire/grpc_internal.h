@@ -226,6 +226,7 @@ struct osr_grpc {
     struct osr_buffer *output; /* within osr_grpc_produce */
     size_t output_end;
     struct osr_buffer last_words; /* GOAWAY, written by hand */
+    char why[OSR_GRPC_WHY_BYTES_MAX + 1]; /* ... and what it says, or nghttp2's own */
 
     uint64_t created_ms;
     uint64_t received_ms; /* when something last came */
@@ -258,8 +259,8 @@ void osr_grpc_session_finish_drain(struct osr_grpc *grpc);
 /* grpc_connection.c */
 
 void osr_grpc_enqueue(struct osr_grpc_call *call, enum osr_grpc_queue_kind kind);
-/* Ends all calls; nghttp2's session is used no more. */
-void osr_grpc_end_all(struct osr_grpc *grpc, const char *why);
+/* Ends all calls; nghttp2's session is used no more. The words are cut where they are long. */
+void osr_grpc_end_all(struct osr_grpc *grpc, struct osr_slice why);
 /* Ends the connection: GOAWAY with these words, then nothing; calls end as UNAVAILABLE. */
 void osr_grpc_break(struct osr_grpc *grpc, uint32_t http2_error, const char *words);
 

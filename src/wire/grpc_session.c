@@ -304,6 +304,17 @@ static void note_reset(struct osr_grpc *grpc, uint32_t http2_error)
     }
 }
 
+/* nghttp2's own GOAWAY: the peer broke HTTP/2's rules, and it says which. */
+static void note_goaway(struct osr_grpc *grpc, const nghttp2_goaway *goaway)
+{
+    if (goaway->error_code == NGHTTP2_NO_ERROR) {
+        return;
+    }
+    osr_grpc_end_all(grpc, goaway->opaque_data_len > 0
+                               ? osr_slice(goaway->opaque_data, goaway->opaque_data_len)
+                               : osr_slice_text("the peer broke HTTP/2's rules"));
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *context)
 {
     (void)session;
@@ -317,9 +328,7 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         note_reset(grpc, frame->rst_stream.error_code);
         break;
     case NGHTTP2_GOAWAY:
-        if (frame->goaway.error_code != NGHTTP2_NO_ERROR) {
-            osr_grpc_end_all(grpc, "the peer broke HTTP/2's rules");
-        }
+        note_goaway(grpc, &frame->goaway);
         break;
     default:
         break;

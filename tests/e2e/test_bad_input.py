@@ -44,7 +44,6 @@ def refused(daemon, data, end=False):
 
 MALFORMED = {
     "not JSON": b"hello, who is there?\n",
-    "an HTTP request": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a bare value": b"12\n",
     "an array": b'["type","STATUS"]\n',
     "invalid UTF-8": b'{"type":"KB_GET","id":"\xff\xfe"}\n',

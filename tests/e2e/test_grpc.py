@@ -1,4 +1,6 @@
 """The contract by gRPC, with grpcio as its users have it."""
+import http.client
+import socket
 import threading
 import time
 
@@ -6,6 +8,7 @@ import grpc
 import pytest
 
 import contract
+import http2
 import osiris
 from contract import message, method
 
@@ -176,13 +179,26 @@ def test_one_port_for_both(daemon, channel):
         assert client.call("KB_GET", id=written.id)["document"]["data"] == {"by": "grpc"}
 
 
-# A plain HTTP request is answered, never left waiting.
-def test_plain_http2_get_is_answered(daemon):
-    import socket
-    with socket.create_connection(("127.0.0.1", daemon.port), 10) as raw:
-        raw.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        raw.settimeout(osiris.WAIT_S)
-        assert raw.recv(1 << 16)
+# A plain HTTP request is answered in its own language, never left waiting; its body is taken first.
+@pytest.mark.parametrize("request_method, size", [
+    ("GET", 0), ("HEAD", 0), ("OPTIONS", 0), ("POST", 100), ("PUT", 1 << 20),
+])
+def test_plain_http_is_answered(daemon, request_method, size):
+    connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=osiris.WAIT_S)
+    connection.request(request_method, "/osiris.v1.Knowledge/Get", body=b"x" * size,
+                       headers={"content-type": "application/json"})
+    answer = connection.getresponse()
+    assert answer.status == 415 and answer.getheader("connection") == "close"
+    assert request_method == "HEAD" or b"gRPC" in answer.read()
+    connection.close()
+
+
+# A flood is named in the log, for who looks after it.
+def test_log_names_what_broke_a_connection(daemon):
+    with socket.create_connection(("127.0.0.1", daemon.port), osiris.WAIT_S) as peer:
+        peer.sendall(http2.PREFACE + http2.frame(http2.SETTINGS) +
+                     200 * http2.frame(http2.PING, payload=b"8 bytes."))
+        osiris.wait_for(lambda: "closed: too_many_acks" in daemon.log(), "the flood's name")
 
 
 # Instances follow one another by gRPC as by TCP, through a kill.
