@@ -32,6 +32,15 @@ void *osr_alloc(size_t size)
     return memory;
 }
 
+void *osr_alloc_unset(size_t size)
+{
+    void *memory = malloc(size > 0 ? size : 1);
+    if (memory == NULL) {
+        die_out_of_memory(size);
+    }
+    return memory;
+}
+
 void *osr_realloc(void *old, size_t size)
 {
     void *memory = realloc(old, size > 0 ? size : 1);
@@ -219,7 +228,7 @@ static void advance(struct osr_arena *arena, size_t size)
     struct chunk **link = arena->current != NULL ? &arena->current->next : &arena->first;
     if (*link == NULL || (*link)->capacity < size) {
         size_t capacity = size > ARENA_CHUNK_MIN ? size : ARENA_CHUNK_MIN;
-        struct chunk *chunk = osr_realloc(NULL, sizeof(*chunk) + capacity);
+        struct chunk *chunk = osr_alloc_unset(sizeof(*chunk) + capacity);
         ASAN_POISON_MEMORY_REGION(chunk->bytes, capacity);
         chunk->capacity = capacity;
         chunk->next = *link;

@@ -12,7 +12,8 @@
 #include <string.h>
 
 /* Never return NULL; a failed allocation aborts. Free with free(). */
-void *osr_alloc(size_t size); /* zeroed */
+void *osr_alloc(size_t size);       /* zeroed */
+void *osr_alloc_unset(size_t size); /* to be written to at once */
 void *osr_realloc(void *old, size_t size);
 char *osr_strdup(const char *text);
 char *osr_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -35,22 +35,35 @@ size_t osr_utf8_character(const uint8_t *at, size_t left)
     return left < 4 || !is_continuation(at[3]) || is_overlong || is_beyond ? 0 : 4;
 }
 
+/* How many bytes from the front are surely ASCII: looked at by the word, most text is nothing else.
+ */
+static size_t ascii_size(const uint8_t *at, size_t left)
+{
+    enum { WORDS = 4 };
+    uint64_t words[WORDS];
+    size_t size = 0;
+    while (left - size >= sizeof(words)) {
+        memcpy(words, at + size, sizeof(words));
+        if (((words[0] | words[1] | words[2] | words[3]) & 0x8080808080808080u) != 0) {
+            break;
+        }
+        size += sizeof(words);
+    }
+    while (size < left && at[size] < 0x80) {
+        size++;
+    }
+    return size;
+}
+
 bool osr_utf8_is_valid(struct osr_slice text)
 {
-    for (size_t i = 0; i < text.size;) {
-        uint64_t eight;
-        if (text.size - i >= sizeof(eight)) {
-            memcpy(&eight, text.data + i, sizeof(eight));
-            if ((eight & 0x8080808080808080u) == 0) {
-                i += sizeof(eight);
-                continue;
-            }
-        }
+    for (size_t i = ascii_size(text.data, text.size); i < text.size;) {
         size_t character = osr_utf8_character(text.data + i, text.size - i);
         if (character == 0) {
             return false;
         }
         i += character;
+        i += ascii_size(text.data + i, text.size - i);
     }
     return true;
 }

@@ -58,7 +58,7 @@ bool osr_grpc_encoding_is_accepted(struct osr_slice accept, enum osr_grpc_encodi
 static voidpf zlib_take(voidpf context, uInt items, uInt size)
 {
     (void)context;
-    return osr_realloc(NULL, (size_t)items * size);
+    return osr_alloc_unset((size_t)items * size);
 }
 
 static void zlib_give_back(voidpf context, voidpf memory)

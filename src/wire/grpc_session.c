@@ -357,7 +357,7 @@ static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *fram
 static void *take_memory(size_t size, void *context)
 {
     (void)context;
-    return osr_realloc(NULL, size);
+    return osr_alloc_unset(size);
 }
 
 static void give_memory_back(void *memory, void *context)

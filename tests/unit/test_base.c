@@ -170,6 +170,21 @@ static void error_message_is_always_plain_utf8(void **state)
 
 /* ---- text ---- */
 
+/* The same verdict wherever it stands in longer text, which is looked at by the word. */
+static void assert_utf8(const char *text, bool is_valid)
+{
+    static const char filling[] = "0123456789012345678901234567890123456789"
+                                  "0123456789012345678901234567890123456789";
+    enum { AROUND_MAX = 70 };
+    for (size_t around = 0; around <= AROUND_MAX; around++) {
+        char *surrounded = osr_format("%.*s%s%.*s", (int)around, filling, text,
+                                      (int)(AROUND_MAX - around), filling);
+        assert_int_equal(osr_utf8_is_valid(osr_slice_text(surrounded)), is_valid);
+        free(surrounded);
+    }
+    assert_int_equal(osr_utf8_is_valid(osr_slice_text(text)), is_valid);
+}
+
 /* RFC 3629: neither overlong forms nor surrogates nor numbers beyond U+10FFFF. */
 static void utf8_is_checked_strictly(void **state)
 {
@@ -191,10 +206,10 @@ static void utf8_is_checked_strictly(void **state)
                                           "\xf0\x9f\x98", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80",
                                           "\xff",         "12345678\xc3(",    "1234567\xc3"};
     for (size_t i = 0; i < COUNT(valid); i++) {
-        assert_true(osr_utf8_is_valid(osr_slice_text(valid[i])));
+        assert_utf8(valid[i], true);
     }
     for (size_t i = 0; i < COUNT(invalid); i++) {
-        assert_false(osr_utf8_is_valid(osr_slice_text(invalid[i])));
+        assert_utf8(invalid[i], false);
     }
     assert_true(osr_text_is_plain(osr_slice_text("caf\xc3\xa9 ~")));
     assert_false(osr_text_is_plain(osr_slice_text("a\tb")));
