@@ -55,10 +55,11 @@ int main(int argc, char **argv)
 {
     struct osiris_error error;
     struct osiris_client *client;
-    if (osiris_connect(argc > 1 ? argv[1] : NULL, &client, &error) != OSIRIS_OK) {
-        return fail("connect", &error);
+    if (osiris_open(argc > 1 ? argv[1] : NULL, &client, &error) != OSIRIS_OK) {
+        return fail("open", &error);
     }
-    int status = put_and_get(client);
+    int status =
+        osiris_connect(client, &error) == OSIRIS_OK ? put_and_get(client) : fail("connect", &error);
     osiris_close(client);
     return status;
 }

@@ -45,15 +45,15 @@ static int watch(struct osiris_error *error)
 int main(int argc, char **argv)
 {
     struct osiris_error error;
-    if (osiris_connect(argc > 1 ? argv[1] : NULL, &client, &error) != OSIRIS_OK) {
-        fprintf(stderr, "connect: %s\n%s\n", error.message, error.hint);
+    if (osiris_open(argc > 1 ? argv[1] : NULL, &client, &error) != OSIRIS_OK) {
+        fprintf(stderr, "open: %s\n%s\n", error.message, error.hint);
         return EXIT_FAILURE;
     }
     osiris_set_retries(client, 1000, 60 * 1000); /* a restart may take a minute */
     signal(SIGINT, on_signal);
     int code = watch(&error);
     if (code != OSIRIS_CANCELLED) {
-        fprintf(stderr, "watch: %s (%s)\n", error.message, error.name);
+        fprintf(stderr, "watch: %s (%s)\n%s\n", error.message, error.name, error.hint);
     }
     signal(SIGINT, SIG_DFL);
     osiris_close(client);

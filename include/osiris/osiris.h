@@ -3,11 +3,13 @@
  *     struct osiris_client *client;
  *     struct osiris_error error;
  *     char *reply;
- *     if (osiris_connect(NULL, &client, &error) == OSIRIS_OK &&
+ *     if (osiris_open(NULL, &client, &error) == OSIRIS_OK &&
  *         osiris_call(client, "kb_get", "{\"id\":\"x\"}", &reply, &error) == OSIRIS_OK) { ... }
  *
- * Requests and replies are JSON; their members stand in the contract, osiris/v1/knowledge.proto and
- * instance.proto. For everyday operations there are functions with structs. See libosiris(3).
+ * Every operation can be called by its name, with JSON or protobuf; the members of requests and
+ * replies stand in the contract, osiris/v1/knowledge.proto, instance.proto and trust.proto. For everyday
+ * operations there are functions with structs. The command line is a program on this. See
+ * libosiris(3).
  *
  * Results: OSIRIS_OK (0), or the code of what went wrong, which is told in the error (may be NULL).
  * What a function gives back (ret_...) is untouched where it fails.
@@ -90,28 +92,68 @@ struct osiris_error {
 
 struct osiris_client;
 
-/* Connects, within 5 s. `where` is a data folder of this machine, or a URL: unix://PATH,
- * grpc://HOST:PORT, tcp://HOST:PORT; NULL means $OSIRIS_DATA, else the default data folder. A
- * connection that is lost later is made again when it is needed. */
-OSIRIS_PUBLIC int osiris_connect(const char *where, struct osiris_client **ret_client,
-                                 struct osiris_error *error);
+/* Says which instance is meant, and talks to nobody yet. `where` is a data folder of this machine,
+ * or a URL: unix://PATH, grpcs://HOST:PORT, tls://HOST:PORT, grpc://HOST:PORT, tcp://HOST:PORT;
+ * NULL means $OSIRIS_DATA, else the default data folder. grpcs and tls are TLS, and want
+ * osiris_set_trust. */
+OSIRIS_PUBLIC int osiris_open(const char *where, struct osiris_client **ret_client,
+                              struct osiris_error *error);
 /* Calls under way end with OSIRIS_CANCELLED. NULL is a no-op. */
 OSIRIS_PUBLIC int osiris_close(struct osiris_client *client);
 
-/* Makes the function that waits, or else the next one, return OSIRIS_CANCELLED. A call that was
- * waited for ends; those begun with osiris_start go on. A connection that is being made is waited
- * for still. */
+/* Who the caller is, and whom it believes. Texts end with NUL; NULL: not given. Zero it before
+ * filling it in. Certificates and keys are PEM. A file that holds a secret has to be the caller's
+ * own, and closed to others (mode 600). */
+struct osiris_trust {
+    /* Whom to believe behind grpcs:// and tls://: at least one of these three, but not both of the
+     * first two. */
+    const char *authorities_file; /* certificates of CAs, old and new during a rotation */
+    /* SHA-256 of the one CA's certificate, 64 hexadecimal digits (with ':' between them or not),
+     * where the instance shows it behind its own: what an invitation carries. */
+    const char *authority_fingerprint;
+    const char *shared_key_file; /* lines "NAME BASE64": TLS without certificates */
+    const char *shared_key_name; /* of these lines; NULL: the first */
+
+    /* Who the caller is, besides a shared key. All may be absent. */
+    const char *certificate_file; /* with its chain; wants key_file */
+    const char *key_file;
+    /* A bearer token, as text or in a file, not both. Goes with every call; never in plaintext to
+     * another machine. */
+    const char *token;
+    const char *token_file;
+};
+
+/* Reads the files, and copies everything; what is secret is wiped when it is replaced and when the
+ * client is closed. Holds for connections that are made from then on; one on which no call is under
+ * way is given up. NULL: nobody in particular, who believes nobody. OSIRIS_CONFIG,
+ * OSIRIS_INVALID_ARGUMENT, OSIRIS_PERMISSION_DENIED, OSIRIS_NOT_FOUND, ...: all is as it was.
+ *
+ * An instance's certificate is recognized by the identity in it, so its host may be called
+ * anything; `?id=` in the URL asks for one certain instance. A certificate without such an identity
+ * (an outside CA's) has to bear the name that stands in the URL. A user's is no instance's. */
+OSIRIS_PUBLIC int osiris_set_trust(struct osiris_client *client, const struct osiris_trust *trust,
+                                   struct osiris_error *error);
+
+/* Connects, to know at once whether somebody is there: in one attempt, within 5 s or the time-out
+ * of calls if that is shorter. Does nothing where a connection stands. Without it the first call
+ * connects, as does each that finds the connection lost, with further attempts (see below). */
+OSIRIS_PUBLIC int osiris_connect(struct osiris_client *client, struct osiris_error *error);
+
+/* Makes the function that waits, or else the next one, return OSIRIS_CANCELLED: in the midst of
+ * connecting too. A call that was waited for ends; those begun with osiris_start go on. */
 OSIRIS_PUBLIC void osiris_interrupt(struct osiris_client *client);
 
 /* The following hold for calls that begin after them. */
 
 /* A call ends with OSIRIS_TIMEOUT when there was no reply for so long, since its start or the reply
- * before; further attempts are included. 0: never. Default: 60,000, and never for watches. */
+ * before; connecting and further attempts are included. Over gRPC the instance is told, and gives
+ * up a call with one reply by then. 0: never. Default: 60,000, and never for watches. */
 OSIRIS_PUBLIC void osiris_set_timeout(struct osiris_client *client, uint32_t timeout_ms);
 
 /* BUSY and UNAVAILABLE are met with further attempts, after 0.1 s, 0.2 s, ... up to 5 s (of each a
- * random part is left out), where that is safe: the instance has surely not carried the request
- * out, or doing it twice leaves what once leaves. That holds for
+ * random part is left out), or after what the instance asks for, up to 30 s, if that is longer;
+ * where that is safe: the instance has surely not carried the request out, or doing it twice leaves
+ * what once leaves. That holds for
  *   - all that reads, until its first reply; kb_watch only with a from_position;
  *   - kb_put of a document with a source and no id, kb_import of documents that all have a source
  * or an id: what is known is passed over; and not for other writes: a second put to an id would
@@ -130,15 +172,18 @@ OSIRIS_PUBLIC const char *osiris_version(void);
 /* ---- calls by name, in JSON ----
  *
  * One reply: kb_put kb_update kb_delete kb_import kb_get kb_digest status feeds feeds_followers
- * feeds_resend. Many: kb_list kb_search kb_history kb_watch rebuild. A request is JSON text that
- * ends with NUL; NULL is "{}". */
+ * feeds_resend login authenticate join renew invite issue token_create user_put revoke credentials
+ * access_check reload. Many: kb_list kb_search kb_history kb_watch rebuild audit. A request is JSON
+ * text that ends with NUL; NULL is "{}". What carries a secret goes to another machine over TLS
+ * alone. */
 
 /* *ret_reply (which may be NULL) is to be freed with osiris_free. */
 OSIRIS_PUBLIC int osiris_call(struct osiris_client *client, const char *method, const char *request,
                               char **ret_reply, struct osiris_error *error);
 OSIRIS_PUBLIC void osiris_free(void *memory);
 
-/* One reply: `size` bytes of JSON and a NUL. Non-zero ends the call. */
+/* One reply: `size` bytes of JSON and a NUL, or (osiris_start_protobuf) an encoded message.
+ * Non-zero ends the call. */
 typedef int osiris_on_reply(void *context, const char *reply, size_t size);
 
 /* Tells every reply, then returns. What on_reply returns other than zero is returned as it is, and
@@ -160,6 +205,13 @@ OSIRIS_PUBLIC int osiris_start(struct osiris_client *client, const char *method,
                                const char *request, osiris_on_reply *on_reply,
                                osiris_on_end *on_end, void *context, uint64_t *ret_call,
                                struct osiris_error *error);
+/* The same with messages of the contract, encoded as protobuf, in place of JSON: what generated
+ * code reads and writes. Nothing is converted on the way, so it is also the quickest. The message
+ * is copied. */
+OSIRIS_PUBLIC int osiris_start_protobuf(struct osiris_client *client, const char *method,
+                                        const void *message, size_t size, osiris_on_reply *on_reply,
+                                        osiris_on_end *on_end, void *context, uint64_t *ret_call,
+                                        struct osiris_error *error);
 /* Its on_end is called with OSIRIS_CANCELLED, before this returns unless its own on_reply is what
  * called. OSIRIS_NOT_FOUND where it has ended already. */
 OSIRIS_PUBLIC int osiris_cancel(struct osiris_client *client, uint64_t call,
@@ -168,6 +220,9 @@ OSIRIS_PUBLIC int osiris_cancel(struct osiris_client *client, uint64_t call,
  * that nor an interrupt ends a call. What becomes of single calls is told to them alone. */
 OSIRIS_PUBLIC int osiris_run(struct osiris_client *client, size_t calls, uint32_t timeout_ms,
                              struct osiris_error *error);
+/* The same until fd can be read, for programs that wait for input of their own. */
+OSIRIS_PUBLIC int osiris_run_until_readable(struct osiris_client *client, int fd,
+                                            uint32_t timeout_ms, struct osiris_error *error);
 OSIRIS_PUBLIC size_t osiris_calls(const struct osiris_client *client); /* under way */
 
 /* ---- documents ---- */

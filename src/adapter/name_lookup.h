@@ -1,8 +1,5 @@
-/* name_lookup.h -- finds the addresses of a name without holding anybody up.
- *
- * The system's look-up blocks, may take minutes where a name server does not answer, and cannot be
- * interrupted. So each has a thread of its own, which is left behind where nobody waits for it any
- * more: it ends by itself, or with the process. (libuv waits for its own at the end.)
+/* name_lookup.h -- finds the addresses of a name (name_question.h), and tells a loop. (libuv would
+ * wait for its own at the end.)
  *
  * Threads: the loop's only. */
 #ifndef OSR_ADAPTER_NAME_LOOKUP_H
@@ -12,12 +9,6 @@
 #include <uv.h>
 
 #include "base/error.h"
-
-enum {
-    /* Under way in the process, those left behind included: stops a name that hangs and is dialled
-     * again and again from using up threads. */
-    OSR_NAME_LOOKUPS_MAX = 64,
-};
 
 struct osr_name_lookup;
 

@@ -2,30 +2,37 @@
 #ifndef OSR_BIN_COMMAND_H
 #define OSR_BIN_COMMAND_H
 
+#include <osiris/osiris.h>
+
 #include "bin/arguments.h"
 #include "bin/output.h"
-#include "client/target.h"
 
 /* One run of the command line. */
 struct osr_context {
-    bool json;                 /* JSON lines instead of tables */
-    struct osr_target target;  /* the instance */
-    uint32_t timeout_ms;       /* for an answer; 0: for ever */
-    uint32_t acks_timeout_ms;  /* for the followers of a write; 0: the instance's default */
-    struct osr_client *client; /* NULL until osr_context_connect */
-    struct osr_output out;     /* standard output */
+    bool json;                    /* JSON lines instead of tables */
+    struct osiris_client *client; /* of the instance that is meant */
+    struct osr_arena *arena;      /* in which the reply lives that came last */
+    uint32_t timeout_ms;          /* for an answer; 0: for ever */
+    uint32_t acks_timeout_ms;     /* for the followers of a write; 0: the instance's default */
+    struct osr_output out;        /* standard output */
 };
 
 /* Fills what the global options say. */
 int osr_context_init(struct osr_context *context, const struct osr_arguments *arguments,
                      struct osr_err *err);
 void osr_context_done(struct osr_context *context);
-/* Connects. From then on Ctrl-C interrupts the client instead of ending the process. */
+/* Connects where that is not done yet. From then on Ctrl-C interrupts the client instead of ending
+ * the process. */
 int osr_context_connect(struct osr_context *context, struct osr_err *err);
-void osr_context_disconnect(struct osr_context *context);
-/* Connects where that is not done yet, and calls (osr_client_call). */
-int osr_context_call(struct osr_context *context, Osr__Frame *request, osr_client_reply *on_reply,
+
+/* Told a reply, which lives until the next one comes. Non-zero ends the call, and is returned. */
+typedef int osr_on_reply(void *context, const ProtobufCMessage *reply);
+/* Connects and calls the method ("kb_get"; libosiris(3) lists them). */
+int osr_context_call(struct osr_context *context, const char *method,
+                     const ProtobufCMessage *request, osr_on_reply *on_reply,
                      void *on_reply_context, struct osr_err *err);
+/* An error of libosiris in our form; returns its code. */
+int osr_context_fail(struct osr_err *err, const struct osiris_error *error);
 /* For a write that waits for followers: they have their own time first. */
 uint32_t osr_context_write_timeout_ms(const struct osr_context *context);
 

@@ -1,14 +1,14 @@
 /* kb import -- every entry of a file becomes a document.
  *
- * Happy path: entries are read into batches; a full batch is sent, while up to WINDOW_BATCHES
+ * Happy path: entries are read into a batch; when it is full it is sent, while up to WINDOW_BATCHES
  * before it wait for their replies; so reading, sending and storing go on side by side, in the
  * memory of that many batches. Each document carries its source (file, digest, how many-th with
  * that digest): what an instance has already, it passes over. So nothing is lost or doubled by
  * beginning again, and every failure here ends with the same advice.
  *
- * Failures: BUSY is waited for, with growing pauses, and the batch sent again. Anything else,
- * Ctrl-C included, stops the reading; what is under way is waited for a while, so that the counts
- * are right. */
+ * Failures: an instance that is busy or being restarted is asked again for a while, by libosiris.
+ * Anything else, Ctrl-C included, stops the reading; what is under way is waited for a little, so
+ * that the counts are right. */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,16 +16,13 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "adapter/clock.h"
 #include "base/occurrences.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/document.h"
 #include "bin/entry_reader.h"
-#include "bin/interrupt.h"
 #include "bin/progress.h"
 
 enum {
@@ -35,8 +32,8 @@ enum {
     READ_BYTES = 256 << 10,
     /* Input that pauses so long has its entries sent: `tail -f | osiris kb import -`. */
     INPUT_PAUSE_MS = 200,
-    BUSY_PAUSE_MS = 50, /* the first one; each is twice the one before */
-    BUSY_PAUSE_MAX_MS = 2000,
+    /* For a batch that the instance cannot take now: a restart, a burst of other writes. */
+    RETRY_MS_MAX = 10 * 1000,
     /* What is under way when the import stops is waited for so long. */
     LAST_REPLIES_MS = 5000,
 };
@@ -48,21 +45,20 @@ struct entry {
     uint64_t occurrence;
 };
 
-enum batch_state {
-    BATCH_FREE,
-    BATCH_FILLING,
-    BATCH_SENT,
-    BATCH_REFUSED /* BUSY: to be sent again */
+/* Entries that were read and not sent. */
+struct batch {
+    struct osr_buffer data;
+    struct entry entries[BATCH_DOCUMENTS_MAX];
+    size_t count;
 };
 
 struct import;
 
-struct batch {
+/* A batch that was sent. */
+struct sent {
     struct import *import;
-    enum batch_state state;
-    struct osr_buffer data;
-    struct entry entries[BATCH_DOCUMENTS_MAX];
-    size_t count;
+    bool is_under_way;
+    uint64_t call;
     uint64_t input_end; /* bytes of input read when its last entry was */
 };
 
@@ -87,9 +83,9 @@ struct import {
     struct osr_entry_reader reader;
     struct osr_occurrences occurrences;
 
-    struct batch batches[WINDOW_BATCHES];
-    struct batch *filling; /* NULL between batches */
+    struct batch batch;
     struct request_messages *messages;
+    struct sent window[WINDOW_BATCHES];
 
     uint64_t done_bytes; /* of input, whose entries were answered */
     uint64_t imported, existed, sequence;
@@ -104,40 +100,21 @@ static bool is_full(const struct batch *batch)
     return batch->count == BATCH_DOCUMENTS_MAX || batch->data.size >= BATCH_BYTES_MAX;
 }
 
-static size_t count_batches(const struct import *import, enum batch_state state)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
-        count += import->batches[i].state == state;
-    }
-    return count;
-}
-
-static struct batch *free_batch(struct import *import)
-{
-    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
-        if (import->batches[i].state == BATCH_FREE) {
-            return &import->batches[i];
-        }
-    }
-    return NULL;
-}
-
 static void add_entry(struct import *import, struct osr_slice data)
 {
-    struct batch *batch = import->filling;
+    struct batch *batch = &import->batch;
     struct entry *entry = &batch->entries[batch->count++];
     osr_buffer_add(&batch->data, data.data, data.size);
     entry->data_end = batch->data.size;
     entry->digest = osr_sha256(&data, 1);
     entry->position = import->reader.count - 1;
     entry->occurrence = osr_occurrences_next(&import->occurrences, &entry->digest);
-    batch->input_end = import->input_read - (import->reader.input.size - import->reader.consumed);
 }
 
-static void fill_document(const struct import *import, struct batch *batch, size_t i)
+static void fill_document(struct import *import, size_t i)
 {
     struct request_messages *messages = import->messages;
+    struct batch *batch = &import->batch;
     struct entry *entry = &batch->entries[i];
     size_t begin = i == 0 ? 0 : batch->entries[i - 1].data_end;
     messages->data[i] = (Osr__Json)OSR__JSON__INIT;
@@ -155,141 +132,118 @@ static void fill_document(const struct import *import, struct batch *batch, size
     messages->pointers[i] = &messages->documents[i];
 }
 
-static void batch_answered(struct batch *batch, const Osr__ImportResponse *response)
+/* Appends the batch as an ImportRequest, and empties it. */
+static void encode_batch(struct import *import, struct osr_buffer *buffer)
 {
-    struct import *import = batch->import;
-    import->imported += response->imported;
-    import->existed += response->existed;
-    if (response->sequence > import->sequence) {
-        import->sequence = response->sequence;
-    }
-    if (batch->input_end > import->done_bytes) {
-        import->done_bytes = batch->input_end;
-    }
-    batch->state = BATCH_FREE;
-    osr_progress_show(&import->progress, import->done_bytes, import->input_size,
-                      import->imported + import->existed);
-}
-
-static int on_reply(void *context, const Osr__Frame *frame, const struct osr_err *err)
-{
-    struct batch *batch = context;
-    struct import *import = batch->import;
-    if (err == NULL && frame->body_case == OSR__FRAME__BODY_KB_IMPORT_REPLY) {
-        batch_answered(batch, frame->kb_import_reply);
-        return OSR_OK;
-    }
-    if (err != NULL && err->code == OSR_BUSY) {
-        batch->state = BATCH_REFUSED;
-        return OSR_OK;
-    }
-    batch->state = BATCH_FREE;
-    if (import->failure.code != OSR_OK) {
-        return OSR_OK;
-    }
-    if (err != NULL) {
-        import->failure = *err;
-    } else {
-        osr_err_set(&import->failure, OSR_INTERNAL, "the instance answered something else");
-    }
-    return OSR_OK;
-}
-
-static int send_batch(struct import *import, struct batch *batch, struct osr_err *err)
-{
+    struct batch *batch = &import->batch;
     for (size_t i = 0; i < batch->count; i++) {
-        fill_document(import, batch, i);
+        fill_document(import, i);
     }
     Osr__ImportRequest request = OSR__IMPORT_REQUEST__INIT;
     request.documents = import->messages->pointers;
     request.n_documents = batch->count;
     request.acks = import->acks;
     request.timeout_ms = import->context->acks_timeout_ms;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_IMPORT;
-    frame.kb_import = &request;
-    batch->state = BATCH_SENT;
-    return osr_client_send(import->context->client, &frame, on_reply, batch, err);
+    osr_message_encode(OSR_CODEC_PROTOBUF, &request.base, buffer);
+    batch->count = 0;
+    batch->data.size = 0;
 }
 
-/* ---- waiting ---- */
+/* ---- replies ---- */
 
-/* Runs until at most `outstanding` batches wait for a reply, and none of the replies was bad. */
-static int await_replies(struct import *import, size_t outstanding, struct osr_err *err)
+static void count_reply(struct sent *sent, const Osr__ImportResponse *response)
 {
-    int code = osr_client_run(import->context->client, outstanding,
-                              osr_context_write_timeout_ms(import->context), err);
-    if (import->failure.code != OSR_OK) {
-        *err = import->failure;
-        code = err->code;
+    struct import *import = sent->import;
+    import->imported += response->imported;
+    import->existed += response->existed;
+    if (response->sequence > import->sequence) {
+        import->sequence = response->sequence;
+    }
+    if (sent->input_end > import->done_bytes) {
+        import->done_bytes = sent->input_end;
+    }
+    osr_progress_show(&import->progress, import->done_bytes, import->input_size,
+                      import->imported + import->existed);
+}
+
+static int on_reply(void *context, const char *reply, size_t size)
+{
+    struct sent *sent = context;
+    struct import *import = sent->import;
+    struct osr_arena *arena = import->context->arena;
+    ProtobufCMessage *message;
+    osr_arena_reset(arena);
+    int code = osr_message_decode(OSR_CODEC_PROTOBUF, &osr__import_response__descriptor,
+                                  osr_slice(reply, size), arena, &message, &import->failure);
+    if (code == OSR_OK) {
+        count_reply(sent, (const Osr__ImportResponse *)message);
     }
     return code;
 }
 
-static int pause_for(uint32_t ms, struct osr_err *err)
+static void on_end(void *context, const struct osiris_error *error)
 {
-    struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-    nanosleep(&pause, NULL); /* Ctrl-C cuts it short */
-    return osr_interrupt_is_pending() ? (int)osr_err_set(err, OSR_CANCELLED, "interrupted")
-                                      : OSR_OK;
-}
-
-/* Sends refused batches again, one at a time, which keeps the entries' order where the instance was
- * merely busy for a moment. */
-static int send_refused_again(struct import *import, struct osr_err *err)
-{
-    uint32_t pause_ms = BUSY_PAUSE_MS;
-    uint64_t began_ms = osr_monotonic_ms();
-    size_t left = count_batches(import, BATCH_REFUSED);
-    while (left > 0) {
-        if (osr_monotonic_ms() - began_ms > import->context->timeout_ms) {
-            osr_err_set(err, OSR_BUSY, "the instance is busy for too long");
-            return OSR_BUSY;
-        }
-        int code = pause_for(pause_ms, err);
-        for (size_t i = 0; i < WINDOW_BATCHES && code == OSR_OK; i++) {
-            if (import->batches[i].state != BATCH_REFUSED) {
-                continue;
-            }
-            code = send_batch(import, &import->batches[i], err);
-            if (code == OSR_OK) {
-                code = await_replies(import, 0, err);
-            }
-        }
-        if (code != OSR_OK) {
-            return code;
-        }
-        size_t still = count_batches(import, BATCH_REFUSED);
-        bool has_moved = still < left;
-        left = still;
-        pause_ms = has_moved || pause_ms >= BUSY_PAUSE_MAX_MS ? BUSY_PAUSE_MS : pause_ms * 2;
-        if (has_moved) {
-            began_ms = osr_monotonic_ms();
-        }
+    struct sent *sent = context;
+    sent->is_under_way = false;
+    if (error != NULL && sent->import->failure.code == OSR_OK) {
+        osr_context_fail(&sent->import->failure, error);
     }
-    return OSR_OK;
 }
 
-/* Waits until at most `outstanding` batches are under way, none of them refused. */
-static int settle(struct import *import, size_t outstanding, struct osr_err *err)
+/* ---- sending ---- */
+
+/* Waits until at most `count` batches are under way; none of the replies so far was bad. */
+static int await_replies(struct import *import, size_t count, struct osr_err *err)
 {
-    int code = await_replies(import, outstanding, err);
-    if (code != OSR_OK || count_batches(import, BATCH_REFUSED) == 0) {
-        return code;
+    struct osiris_error error;
+    int code = osiris_run(import->context->client, count, 0, &error);
+    if (import->failure.code != OSR_OK) {
+        *err = import->failure;
+        return err->code;
     }
-    code = await_replies(import, 0, err);
-    return code == OSR_OK ? send_refused_again(import, err) : code;
+    return code == OSIRIS_OK ? OSR_OK : osr_context_fail(err, &error);
 }
 
-static int send_filled(struct import *import, struct osr_err *err)
+static struct sent *free_place(struct import *import)
 {
-    struct batch *batch = import->filling;
-    import->filling = NULL;
-    if (batch == NULL) {
+    size_t i = 0;
+    while (i < WINDOW_BATCHES && import->window[i].is_under_way) {
+        i++;
+    }
+    assert(i < WINDOW_BATCHES); /* await_replies left one */
+    return &import->window[i];
+}
+
+/* What was read and not sent. */
+static int send_batch(struct import *import, struct osr_err *err)
+{
+    if (import->batch.count == 0) {
         return OSR_OK;
     }
-    int code = send_batch(import, batch, err);
-    return code == OSR_OK ? settle(import, WINDOW_BATCHES - 1, err) : code;
+    struct sent *sent = free_place(import);
+    struct osr_buffer request = {0};
+    struct osiris_error error;
+    sent->import = import;
+    sent->input_end = import->input_read - (import->reader.input.size - import->reader.consumed);
+    encode_batch(import, &request);
+    int code = osiris_start_protobuf(import->context->client, "kb_import", request.data,
+                                     request.size, on_reply, on_end, sent, &sent->call, &error);
+    osr_buffer_done(&request);
+    if (code != OSIRIS_OK) {
+        return osr_context_fail(err, &error);
+    }
+    sent->is_under_way = true;
+    return await_replies(import, WINDOW_BATCHES - 1, err);
+}
+
+/* Those that are still under way must not tell an import that is gone. */
+static void cancel_all(struct import *import)
+{
+    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
+        if (import->window[i].is_under_way) {
+            osiris_cancel(import->context->client, import->window[i].call, NULL);
+        }
+    }
 }
 
 /* ---- input ---- */
@@ -343,21 +297,22 @@ static int name_source(struct import *import, const struct osr_arguments *argume
 static int use_pause(struct import *import, struct osr_err *err)
 {
     osr_entry_reader_decide(&import->reader);
-    return send_filled(import, err);
+    return send_batch(import, err);
 }
 
 /* Waits for a piece of input while replies come in. Afterwards the reader has more, or its end, or
  * the input has made a pause. */
 static int read_input(struct import *import, struct osr_err *err)
 {
-    bool can_use_pause = import->filling != NULL || !import->reader.decide_now;
+    bool can_use_pause = import->batch.count > 0 || !import->reader.decide_now;
     uint32_t timeout_ms = !import->is_file && can_use_pause ? INPUT_PAUSE_MS : 0;
-    int code = osr_client_run_until_readable(import->context->client, import->fd, timeout_ms, err);
-    if (code == OSR_TIMEOUT) {
+    struct osiris_error error;
+    int code = osiris_run_until_readable(import->context->client, import->fd, timeout_ms, &error);
+    if (code == OSIRIS_TIMEOUT) {
         return use_pause(import, err);
     }
-    if (code != OSR_OK) {
-        return code;
+    if (code != OSIRIS_OK) {
+        return osr_context_fail(err, &error);
     }
     uint8_t *room = osr_entry_reader_room(&import->reader, READ_BYTES);
     ssize_t got = read(import->fd, room, READ_BYTES);
@@ -377,15 +332,8 @@ static int read_input(struct import *import, struct osr_err *err)
 
 static int take_entry(struct import *import, struct osr_slice data, struct osr_err *err)
 {
-    if (import->filling == NULL) {
-        import->filling = free_batch(import);
-        assert(import->filling != NULL); /* settle left one */
-        import->filling->state = BATCH_FILLING;
-        import->filling->count = 0;
-        import->filling->data.size = 0;
-    }
     add_entry(import, data);
-    return is_full(import->filling) ? send_filled(import, err) : OSR_OK;
+    return is_full(&import->batch) ? send_batch(import, err) : OSR_OK;
 }
 
 /* Reads to the end of the input. What was read is sent but for a part of a batch. */
@@ -415,9 +363,9 @@ static int run_import(struct import *import, struct osr_err *err)
     }
     /* Where the input is at fault, what stood before that place is good all the same. */
     struct osr_err send_err;
-    int code = send_filled(import, &send_err);
+    int code = send_batch(import, &send_err);
     if (code == OSR_OK) {
-        code = settle(import, 0, &send_err);
+        code = await_replies(import, 0, &send_err);
     }
     if (code == OSR_OK) {
         return read_code;
@@ -456,6 +404,15 @@ static void advise(struct osr_err *err)
                  before[0] != '\0' ? "; then " : "to go on, ");
 }
 
+static int connect_patiently(struct osr_context *context, struct osr_err *err)
+{
+    uint32_t retry_ms = context->timeout_ms < RETRY_MS_MAX ? context->timeout_ms : RETRY_MS_MAX;
+    osiris_set_retries(context->client, UINT32_MAX, retry_ms);
+    int code = osr_context_connect(context, err);
+    osiris_set_timeout(context->client, osr_context_write_timeout_ms(context));
+    return code;
+}
+
 static int prepare(struct import *import, const struct osr_arguments *arguments,
                    struct osr_err *err)
 {
@@ -478,26 +435,22 @@ static int prepare(struct import *import, const struct osr_arguments *arguments,
         code = name_source(import, arguments, err);
     }
     if (code == OSR_OK) {
-        code = osr_context_connect(import->context, err);
+        code = connect_patiently(import->context, err);
     }
     if (code != OSR_OK) {
         return code;
     }
     import->acks = (uint32_t)acks;
     osr_entry_reader_init(&import->reader, (enum osr_entry_form)format);
-    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
-        import->batches[i].import = import;
-    }
     return OSR_OK;
 }
 
 static void destroy(struct import *import)
 {
+    cancel_all(import);
     osr_entry_reader_done(&import->reader);
     osr_occurrences_done(&import->occurrences);
-    for (size_t i = 0; i < WINDOW_BATCHES; i++) {
-        osr_buffer_done(&import->batches[i].data);
-    }
+    osr_buffer_done(&import->batch.data);
     if (import->fd > STDERR_FILENO) {
         close(import->fd);
     }
@@ -522,7 +475,7 @@ int osr_run_kb_import(struct osr_context *context, const struct osr_arguments *a
     osr_progress_begin(&import->progress, "entries");
     code = run_import(import, err);
     if (code != OSR_OK) {
-        osr_client_run(context->client, 0, LAST_REPLIES_MS, NULL);
+        osiris_run(context->client, 0, LAST_REPLIES_MS, NULL);
         advise(err);
     }
     osr_progress_end(&import->progress);

@@ -58,17 +58,13 @@ static void write_status(struct osr_output *out, const Osr__StatusResponse *stat
     write_peers(out, status);
 }
 
-static int on_status(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_status(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct osr_context *run = context;
-    if (frame->body_case != OSR__FRAME__BODY_STATUS_REPLY) {
-        return OSR_OK;
-    }
     if (run->json) {
-        osr_output_add_message(&run->out, &frame->status_reply->base);
+        osr_output_add_message(&run->out, reply);
     } else {
-        write_status(&run->out, frame->status_reply);
+        write_status(&run->out, (const Osr__StatusResponse *)reply);
     }
     return run->out.failure.code;
 }
@@ -80,21 +76,19 @@ static int call_status(struct osr_context *context, uint32_t wait_ms, struct osr
     Osr__StatusRequest request = OSR__STATUS_REQUEST__INIT;
     request.wait = wait_ms > 0;
     request.timeout_ms = wait_ms;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_STATUS;
-    frame.status = &request;
     if (wait_ms > 0) {
         context->timeout_ms = wait_ms + REPLY_GRACE_MS;
     }
-    return osr_context_call(context, &frame, on_status, context, err);
+    return osr_context_call(context, "status", &request.base, on_status, context, err);
 }
 
 /* An instance that is starting, or starting again, is not there yet: that is what the wait is
- * for. */
+ * for, and so each attempt is one that says for how long there is left to wait. */
 static int wait_for_status(struct osr_context *context, uint32_t wait_ms, struct osr_err *err)
 {
     enum { PAUSE_MS = 50 };
     uint64_t deadline_ms = osr_monotonic_ms() + wait_ms;
+    osiris_set_retries(context->client, 1, 0);
     for (;;) {
         uint64_t now_ms = osr_monotonic_ms();
         uint32_t left_ms = now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
@@ -103,7 +97,6 @@ static int wait_for_status(struct osr_context *context, uint32_t wait_ms, struct
         if (!may_come || left_ms <= PAUSE_MS) {
             return code;
         }
-        osr_context_disconnect(context);
         struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
         nanosleep(&pause, NULL);
     }
@@ -195,14 +188,10 @@ static void add_feed_rows(struct osr_table *table, const Osr__FeedStatus *feed)
     }
 }
 
-static int on_feeds(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_feeds(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct osr_context *run = context;
-    if (frame->body_case != OSR__FRAME__BODY_FEEDS_REPLY) {
-        return OSR_OK;
-    }
-    const Osr__FeedsResponse *response = frame->feeds_reply;
+    const Osr__FeedsResponse *response = (const Osr__FeedsResponse *)reply;
     struct osr_table table;
     osr_table_init(&table, feed_columns, sizeof(feed_columns) / sizeof(feed_columns[0]), &run->out);
     for (size_t i = 0; i < response->n_feeds; i++) {
@@ -221,26 +210,19 @@ int osr_run_feeds(struct osr_context *context, const struct osr_arguments *argum
 {
     (void)arguments;
     Osr__FeedsRequest request = OSR__FEEDS_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_FEEDS;
-    frame.feeds = &request;
-    return osr_context_call(context, &frame, on_feeds, context, err);
+    return osr_context_call(context, "feeds", &request.base, on_feeds, context, err);
 }
 
 /* ---- feeds resend ---- */
 
-static int on_resend(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_resend(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct osr_context *run = context;
-    if (frame->body_case != OSR__FRAME__BODY_FEEDS_RESEND_REPLY) {
-        return OSR_OK;
-    }
     if (run->json) {
-        osr_output_add_message(&run->out, &frame->feeds_resend_reply->base);
+        osr_output_add_message(&run->out, reply);
     } else {
         osr_output_add_format(&run->out, "%" PRIu64 " entries will be sent again\n",
-                              frame->feeds_resend_reply->entries);
+                              ((const Osr__ResendResponse *)reply)->entries);
     }
     return run->out.failure.code;
 }
@@ -258,10 +240,7 @@ int osr_run_feeds_resend(struct osr_context *context, const struct osr_arguments
     if (code != OSR_OK) {
         return code;
     }
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_FEEDS_RESEND;
-    frame.feeds_resend = &request;
-    return osr_context_call(context, &frame, on_resend, context, err);
+    return osr_context_call(context, "feeds_resend", &request.base, on_resend, context, err);
 }
 
 /* ---- rebuild ---- */
@@ -272,18 +251,14 @@ struct rebuild {
     uint64_t done;
 };
 
-static int on_rebuild(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_rebuild(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct rebuild *rebuild = context;
-    if (frame->body_case != OSR__FRAME__BODY_REBUILD_REPLY) {
-        return OSR_OK;
-    }
-    const Osr__RebuildResponse *response = frame->rebuild_reply;
+    const Osr__RebuildResponse *response = (const Osr__RebuildResponse *)reply;
     rebuild->done = response->done;
     osr_progress_show(&rebuild->progress, response->done, response->total, response->done);
     if (rebuild->context->json) {
-        osr_output_add_message(&rebuild->context->out, &response->base);
+        osr_output_add_message(&rebuild->context->out, reply);
     }
     return osr_output_flush(&rebuild->context->out, NULL);
 }
@@ -293,12 +268,9 @@ int osr_run_rebuild(struct osr_context *context, const struct osr_arguments *arg
 {
     (void)arguments;
     Osr__RebuildRequest request = OSR__REBUILD_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_REBUILD;
-    frame.rebuild = &request;
     struct rebuild rebuild = {.context = context};
     osr_progress_begin(&rebuild.progress, "records");
-    int code = osr_context_call(context, &frame, on_rebuild, &rebuild, err);
+    int code = osr_context_call(context, "rebuild", &request.base, on_rebuild, &rebuild, err);
     osr_progress_end(&rebuild.progress);
     if (code == OSR_OK && !context->json) {
         char number[OSR_DISPLAY_NUMBER_CHARS], duration[OSR_DISPLAY_DURATION_CHARS];

@@ -4,21 +4,23 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-static _Atomic(struct osr_client *) attached;
+#include "base/error.h"
+
+static _Atomic(struct osiris_client *) attached;
 static volatile sig_atomic_t pending;
 
 static void on_signal(int signal_number)
 {
     (void)signal_number;
-    struct osr_client *client = attached;
+    struct osiris_client *client = attached;
     if (client == NULL || pending != 0) {
         _exit(osr_code_info(OSR_CANCELLED)->exit_status);
     }
     pending = 1;
-    osr_client_interrupt(client);
+    osiris_interrupt(client);
 }
 
-void osr_interrupt_attach(struct osr_client *client)
+void osr_interrupt_attach(struct osiris_client *client)
 {
     attached = client;
     /* Without SA_RESTART: a blocked write of output is interrupted as well. */

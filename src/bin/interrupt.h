@@ -3,11 +3,12 @@
 #ifndef OSR_BIN_INTERRUPT_H
 #define OSR_BIN_INTERRUPT_H
 
-#include "client/client.h"
+#include <osiris/osiris.h>
+#include <stdbool.h>
 
 /* From now on SIGINT interrupts this client; NULL: it ends the process. The client must stay until
  * the next call. */
-void osr_interrupt_attach(struct osr_client *client);
+void osr_interrupt_attach(struct osiris_client *client);
 /* True once a SIGINT came while a client was attached. */
 bool osr_interrupt_is_pending(void);
 

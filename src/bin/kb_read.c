@@ -25,14 +25,15 @@ static size_t columns_of(const struct osr_column *columns)
 }
 
 /* Calls, with a table for the replies where people look. `columns` end with a NULL title. */
-static int call_for_table(struct osr_context *context, Osr__Frame *frame,
-                          osr_client_reply *on_reply, const struct osr_column *columns,
-                          const char *nothing, struct osr_err *err)
+static int call_for_table(struct osr_context *context, const char *method,
+                          const ProtobufCMessage *request, osr_on_reply *on_reply,
+                          const struct osr_column *columns, const char *nothing,
+                          struct osr_err *err)
 {
     struct osr_table table;
     osr_table_init(&table, columns, columns_of(columns), &context->out);
     struct answer answer = {.out = &context->out, .json = context->json, .table = &table};
-    int code = osr_context_call(context, frame, on_reply, &answer, err);
+    int code = osr_context_call(context, method, request, on_reply, &answer, err);
     osr_table_finish(&table);
     if (code == OSR_OK && answer.count == 0 && !context->json && context->out.is_terminal) {
         osr_output_add_format(&context->out, "%s\n", nothing);
@@ -106,18 +107,17 @@ static void write_document(struct osr_output *out, const Osr__Document *document
     osr_buffer_done(&text);
 }
 
-static int on_get(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_get(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     const struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_GET_REPLY ||
-        frame->kb_get_reply->document == NULL) {
+    const Osr__Document *document = ((const Osr__GetResponse *)reply)->document;
+    if (document == NULL) {
         return OSR_OK;
     }
     if (answer->json) {
-        osr_output_add_message(answer->out, &frame->kb_get_reply->document->base);
+        osr_output_add_message(answer->out, &document->base);
     } else {
-        write_document(answer->out, frame->kb_get_reply->document);
+        write_document(answer->out, document);
     }
     return answer->out->failure.code;
 }
@@ -127,11 +127,8 @@ int osr_run_kb_get(struct osr_context *context, const struct osr_arguments *argu
 {
     Osr__GetRequest request = OSR__GET_REQUEST__INIT;
     request.id = arguments->operands[0];
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_GET;
-    frame.kb_get = &request;
     struct answer answer = {.out = &context->out, .json = context->json};
-    return osr_context_call(context, &frame, on_get, &answer, err);
+    return osr_context_call(context, "kb_get", &request.base, on_get, &answer, err);
 }
 
 /* ---- history ---- */
@@ -148,14 +145,10 @@ static const char *version_state(const Osr__HistoryItem *item)
     return item->superseded ? "replaced" : "lost"; /* to one written at the same time */
 }
 
-static int on_history(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_history(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_HISTORY_REPLY) {
-        return OSR_OK;
-    }
-    const Osr__HistoryResponse *response = frame->kb_history_reply;
+    const Osr__HistoryResponse *response = (const Osr__HistoryResponse *)reply;
     for (size_t i = 0; i < response->n_versions; i++) {
         const Osr__HistoryItem *item = response->versions[i];
         const Osr__Document *document = item->document;
@@ -180,10 +173,8 @@ int osr_run_kb_history(struct osr_context *context, const struct osr_arguments *
 {
     Osr__HistoryRequest request = OSR__HISTORY_REQUEST__INIT;
     request.id = arguments->operands[0];
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_HISTORY;
-    frame.kb_history = &request;
-    return call_for_table(context, &frame, on_history, history_columns, "no versions", err);
+    return call_for_table(context, "kb_history", &request.base, on_history, history_columns,
+                          "no versions", err);
 }
 
 /* ---- list ---- */
@@ -209,14 +200,10 @@ static void add_document_row(struct osr_table *table, const Osr__Document *docum
     osr_buffer_done(&tags);
 }
 
-static int on_list(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_list(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY) {
-        return OSR_OK;
-    }
-    const Osr__ListResponse *response = frame->kb_list_reply;
+    const Osr__ListResponse *response = (const Osr__ListResponse *)reply;
     for (size_t i = 0; i < response->n_documents; i++) {
         answer->count++;
         if (answer->json) {
@@ -244,10 +231,8 @@ int osr_run_kb_list(struct osr_context *context, const struct osr_arguments *arg
     if (osr_arguments_has(arguments, OSR_FLAG_FROM)) {
         request.after_id = (char *)arguments->values[OSR_FLAG_FROM];
     }
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_LIST;
-    frame.kb_list = &request;
-    return call_for_table(context, &frame, on_list, list_columns, "no documents", err);
+    return call_for_table(context, "kb_list", &request.base, on_list, list_columns, "no documents",
+                          err);
 }
 
 /* ---- search ---- */
@@ -258,14 +243,10 @@ static const struct osr_column search_columns[] = {{"RANK", OSR_COLUMN_RIGHT | O
                                                    {"DOCUMENT", 0},
                                                    {NULL, 0}};
 
-static int on_search(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_search(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_SEARCH_REPLY) {
-        return OSR_OK;
-    }
-    const Osr__SearchResponse *response = frame->kb_search_reply;
+    const Osr__SearchResponse *response = (const Osr__SearchResponse *)reply;
     for (size_t i = 0; i < response->n_hits; i++) {
         const Osr__SearchHit *hit = response->hits[i];
         answer->count++;
@@ -305,10 +286,8 @@ int osr_run_kb_search(struct osr_context *context, const struct osr_arguments *a
     Osr__SearchRequest request = OSR__SEARCH_REQUEST__INIT;
     request.query = (char *)query.data;
     request.limit = (uint32_t)limit;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_SEARCH;
-    frame.kb_search = &request;
-    code = call_for_table(context, &frame, on_search, search_columns, "nothing found", err);
+    code = call_for_table(context, "kb_search", &request.base, on_search, search_columns,
+                          "nothing found", err);
     osr_buffer_done(&query);
     return code;
 }
@@ -351,18 +330,14 @@ static void write_digest(struct answer *answer, const Osr__DigestResponse *respo
     }
 }
 
-static int on_digest(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_digest(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct answer *answer = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_DIGEST_REPLY) {
-        return OSR_OK;
-    }
     answer->count++;
     if (answer->json) {
-        osr_output_add_message(answer->out, &frame->kb_digest_reply->base);
+        osr_output_add_message(answer->out, reply);
     } else {
-        write_digest(answer, frame->kb_digest_reply);
+        write_digest(answer, (const Osr__DigestResponse *)reply);
     }
     return answer->out->failure.code;
 }
@@ -372,8 +347,6 @@ int osr_run_kb_digest(struct osr_context *context, const struct osr_arguments *a
 {
     (void)arguments;
     Osr__DigestRequest request = OSR__DIGEST_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_DIGEST;
-    frame.kb_digest = &request;
-    return call_for_table(context, &frame, on_digest, digest_columns, "no answer", err);
+    return call_for_table(context, "kb_digest", &request.base, on_digest, digest_columns,
+                          "no answer", err);
 }

@@ -34,14 +34,10 @@ static void export_document(struct export *export, const Osr__Document *document
                             : osr_slice_text("null"));
 }
 
-static int on_export(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_export(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct export *export = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY) {
-        return OSR_OK;
-    }
-    const Osr__ListResponse *response = frame->kb_list_reply;
+    const Osr__ListResponse *response = (const Osr__ListResponse *)reply;
     for (size_t i = 0; i < response->n_documents && export->out->failure.code == OSR_OK; i++) {
         export_document(export, response->documents[i]);
     }
@@ -74,10 +70,7 @@ int osr_run_kb_export(struct osr_context *context, const struct osr_arguments *a
     if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {
         request.collection = (char *)arguments->values[OSR_FLAG_COLLECTION];
     }
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_LIST;
-    frame.kb_list = &request;
-    code = osr_context_call(context, &frame, on_export, &export, err);
+    code = osr_context_call(context, "kb_list", &request.base, on_export, &export, err);
     if (code == OSR_OK) {
         end_export(&export);
     }
@@ -113,22 +106,21 @@ static void write_change(struct osr_output *out, const Osr__WatchResponse *chang
     osr_buffer_done(&line);
 }
 
-static int on_change(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_change(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
     struct watch *watch = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_WATCH_REPLY ||
-        frame->kb_watch_reply->position == 0) {
+    const Osr__WatchResponse *change = (const Osr__WatchResponse *)reply;
+    if (change->position == 0) {
         return OSR_OK;
     }
     if (watch->json) {
-        osr_output_add_message(watch->out, &frame->kb_watch_reply->base);
+        osr_output_add_message(watch->out, reply);
     } else {
-        write_change(watch->out, frame->kb_watch_reply);
+        write_change(watch->out, change);
     }
     int code = osr_output_flush(watch->out, NULL);
     if (code == OSR_OK) {
-        watch->position = frame->kb_watch_reply->position;
+        watch->position = change->position;
     }
     return code;
 }
@@ -145,15 +137,12 @@ int osr_run_kb_watch(struct osr_context *context, const struct osr_arguments *ar
     if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {
         request.collection = (char *)arguments->values[OSR_FLAG_COLLECTION];
     }
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_WATCH;
-    frame.kb_watch = &request;
     struct watch watch = {.out = &context->out, .json = context->json};
     /* Nothing may come for days: only --timeout ends the wait. */
     if (!osr_arguments_has(arguments, OSR_FLAG_TIMEOUT)) {
         context->timeout_ms = 0;
     }
-    code = osr_context_call(context, &frame, on_change, &watch, err);
+    code = osr_context_call(context, "kb_watch", &request.base, on_change, &watch, err);
     if (code == OSR_CANCELLED && watch.position > 0) {
         osr_err_hint(err, "go on with --from %" PRIu64, watch.position + 1);
     }

@@ -2,37 +2,19 @@
 #include "bin/command.h"
 #include "bin/document.h"
 
-/* The frame of a write, and how its outcome is told. */
+/* How the outcome of a write is told. */
 struct write {
     struct osr_context *context;
     const char *verb; /* "updated"; NULL: the id alone, for scripts to take */
 };
 
-static const Osr__PutResponse *put_response(const Osr__Frame *frame)
+static int on_written(void *context, const ProtobufCMessage *reply)
 {
-    switch (frame->body_case) {
-    case OSR__FRAME__BODY_KB_PUT_REPLY:
-        return frame->kb_put_reply;
-    case OSR__FRAME__BODY_KB_UPDATE_REPLY:
-        return frame->kb_update_reply;
-    case OSR__FRAME__BODY_KB_DELETE_REPLY:
-        return frame->kb_delete_reply;
-    default:
-        return NULL;
-    }
-}
-
-static int on_written(void *context, const Osr__Frame *frame, const struct osr_err *err)
-{
-    (void)err;
     const struct write *write = context;
     struct osr_output *out = &write->context->out;
-    const Osr__PutResponse *response = put_response(frame);
-    if (response == NULL) {
-        return OSR_OK;
-    }
+    const Osr__PutResponse *response = (const Osr__PutResponse *)reply; /* of all three */
     if (write->context->json) {
-        osr_output_add_message(out, &response->base);
+        osr_output_add_message(out, reply);
     } else if (write->verb == NULL) {
         osr_output_add_format(out, "%s\n", response->id);
     } else {
@@ -41,12 +23,12 @@ static int on_written(void *context, const Osr__Frame *frame, const struct osr_e
     return out->failure.code;
 }
 
-static int call_write(struct osr_context *context, Osr__Frame *frame, const char *verb,
-                      struct osr_err *err)
+static int call_write(struct osr_context *context, const char *method,
+                      const ProtobufCMessage *request, const char *verb, struct osr_err *err)
 {
     struct write write = {.context = context, .verb = verb};
     context->timeout_ms = osr_context_write_timeout_ms(context);
-    return osr_context_call(context, frame, on_written, &write, err);
+    return osr_context_call(context, method, request, on_written, &write, err);
 }
 
 static int read_acks(const struct osr_arguments *arguments, uint32_t *ret_acks, struct osr_err *err)
@@ -65,7 +47,6 @@ int osr_run_kb_add(struct osr_context *context, const struct osr_arguments *argu
     Osr__Json data = OSR__JSON__INIT;
     Osr__Document document = OSR__DOCUMENT__INIT;
     Osr__PutRequest put = OSR__PUT_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
     struct osr_buffer text = {0};
     bool given;
 
@@ -90,9 +71,7 @@ int osr_run_kb_add(struct osr_context *context, const struct osr_arguments *argu
     document.data = &data;
     put.document = &document;
     put.timeout_ms = context->acks_timeout_ms;
-    frame.body_case = OSR__FRAME__BODY_KB_PUT;
-    frame.kb_put = &put;
-    code = call_write(context, &frame, NULL, err);
+    code = call_write(context, "kb_put", &put.base, NULL, err);
 done:
     osr_buffer_done(&text);
     return code;
@@ -100,68 +79,37 @@ done:
 
 /* kb update: the document as it stands comes first, then what was given is exchanged in it. */
 struct update {
-    struct osr_context *context;
-    const struct osr_arguments *arguments;
-    Osr__Json *data; /* NULL: it stays */
-    uint32_t acks;
-    struct osr_buffer request; /* the frame, encoded while the document lives */
-    struct osr_err *err;
+    Osr__Document document; /* points into the reply, which lives until the next one comes */
+    bool is_there;
 };
 
-static int on_current(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_current(void *context, const ProtobufCMessage *reply)
 {
-    (void)err;
+    const Osr__Document *current = ((const Osr__GetResponse *)reply)->document;
     struct update *update = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_GET_REPLY ||
-        frame->kb_get_reply->document == NULL) {
-        return osr_err_set(update->err, OSR_INTERNAL, "the instance gave no document");
+    if (current == NULL) {
+        return OSR_OK;
     }
-    /* The copy points into the frame, and is packed before that goes. */
-    Osr__Document document = *frame->kb_get_reply->document;
-    document.version = NULL; /* the instance knows what the new version supersedes */
-    document.supersedes = NULL;
-    document.n_supersedes = 0;
-    document.source = NULL; /* this version comes from no file */
-    document.time_ms = 0;
-    if (update->data != NULL) {
-        document.data = update->data;
-    }
-    int code = osr_document_set_flags(&document, update->arguments, update->err);
-    if (code != OSR_OK) {
-        return code;
-    }
-    Osr__UpdateRequest request = OSR__UPDATE_REQUEST__INIT;
-    request.document = &document;
-    request.acks = update->acks;
-    request.timeout_ms = update->context->acks_timeout_ms;
-    size_t size = osr__update_request__get_packed_size(&request);
-    update->request.size =
-        osr__update_request__pack(&request, osr_buffer_reserve(&update->request, size));
+    update->is_there = true;
+    Osr__Document *document = &update->document;
+    *document = *current;
+    document->version = NULL; /* the instance knows what the new version supersedes */
+    document->supersedes = NULL;
+    document->n_supersedes = 0;
+    document->source = NULL; /* this version comes from no file */
+    document->time_ms = 0;
     return OSR_OK;
 }
 
-static int get_and_change(struct update *update, struct osr_err *err)
+static int get_current(struct osr_context *context, const char *id, struct update *update,
+                       struct osr_err *err)
 {
     Osr__GetRequest get = OSR__GET_REQUEST__INIT;
-    get.id = update->arguments->operands[0];
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_GET;
-    frame.kb_get = &get;
-    return osr_context_call(update->context, &frame, on_current, update, err);
-}
-
-static int send_update(struct update *update, struct osr_err *err)
-{
-    Osr__UpdateRequest *request =
-        osr__update_request__unpack(NULL, update->request.size, update->request.data);
-    if (request == NULL) {
-        return osr_err_set(err, OSR_INTERNAL, "cannot read back the request");
+    get.id = (char *)id;
+    int code = osr_context_call(context, "kb_get", &get.base, on_current, update, err);
+    if (code == OSR_OK && !update->is_there) {
+        code = osr_err_set(err, OSR_INTERNAL, "the instance gave no document");
     }
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_UPDATE;
-    frame.kb_update = request;
-    int code = call_write(update->context, &frame, "updated", err);
-    osr__update_request__free_unpacked(request, NULL);
     return code;
 }
 
@@ -179,11 +127,12 @@ int osr_run_kb_update(struct osr_context *context, const struct osr_arguments *a
                       struct osr_err *err)
 {
     Osr__Json data = OSR__JSON__INIT;
+    Osr__UpdateRequest request = OSR__UPDATE_REQUEST__INIT;
     struct osr_buffer text = {0};
-    struct update update = {.context = context, .arguments = arguments, .err = err};
+    struct update update = {.document = OSR__DOCUMENT__INIT};
     bool given;
 
-    int code = read_acks(arguments, &update.acks, err);
+    int code = read_acks(arguments, &request.acks, err);
     if (code == OSR_OK) {
         code = osr_document_read_data(&data, &text, arguments, 1, &given, err);
     }
@@ -191,13 +140,17 @@ int osr_run_kb_update(struct osr_context *context, const struct osr_arguments *a
         code = osr_err_set(err, OSR_INVALID_ARGUMENT, "nothing to change: give TEXT or options");
     }
     if (code == OSR_OK) {
-        update.data = given ? &data : NULL;
-        code = get_and_change(&update, err);
+        code = get_current(context, arguments->operands[0], &update, err);
     }
     if (code == OSR_OK) {
-        code = send_update(&update, err);
+        code = osr_document_set_flags(&update.document, arguments, err);
     }
-    osr_buffer_done(&update.request);
+    if (code == OSR_OK) {
+        update.document.data = given ? &data : update.document.data;
+        request.document = &update.document;
+        request.timeout_ms = context->acks_timeout_ms;
+        code = call_write(context, "kb_update", &request.base, "updated", err);
+    }
     osr_buffer_done(&text);
     return code;
 }
@@ -212,8 +165,5 @@ int osr_run_kb_delete(struct osr_context *context, const struct osr_arguments *a
     if (code != OSR_OK) {
         return code;
     }
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_DELETE;
-    frame.kb_delete = &request;
-    return call_write(context, &frame, "deleted", err);
+    return call_write(context, "kb_delete", &request.base, "deleted", err);
 }

@@ -3,6 +3,7 @@
  * Happy path: read the config, make the process safe, open the instance, run it until SIGTERM
  * or SIGINT, close it. Every failure ends with one line "osirisd: CODE: message", one with what to
  * do about it, and the code's exit status (base/error.h). */
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +77,49 @@ static int report(const struct osr_err *err)
     return info->exit_status;
 }
 
+/* -- memory: what is freed goes back to the system -- */
+
+/* Large documents and messages at once. By itself glibc takes the first large piece that is freed
+ * as a sign that such come and go, and from then on puts pieces of up to 32 MiB into its heap,
+ * between small ones that stay: after a burst of documents of 1 MB the process held three times
+ * what it used. That costs a tenth of a millisecond a document, for new pages. Buffers of
+ * connections, up to 256 KiB, stay below the mark: these do come and go, at each turn of the loop.
+ */
+static void make_large_pieces_go_back(void)
+{
+    enum { MMAP_BYTES = 512 << 10, TRIM_BYTES = 1 << 20 };
+
+    mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    mallopt(M_TRIM_THRESHOLD, TRIM_BYTES); /* of what lies free at the heap's end */
+}
+
+/* Small ones after a burst of them: glibc keeps what lies free between others that stay, which of
+ * 50,000 calls or 4,000 connections was nearly all of it. */
+static void trim(uv_timer_t *timer)
+{
+    enum { FREE_BYTES = 32 << 20 }; /* resident and not in use: the program's own 10 MiB, and more */
+    size_t resident;
+    (void)timer;
+
+    if (uv_resident_set_memory(&resident) != 0) {
+        return;
+    }
+    struct mallinfo2 info = mallinfo2();
+    if (resident > info.uordblks + info.hblkhd + FREE_BYTES) {
+        malloc_trim(0);
+    }
+}
+
+static void start_trimming(uv_timer_t *timer, uv_loop_t *loop)
+{
+    enum { EVERY_MS = 1000 };
+
+    make_large_pieces_go_back();
+    uv_timer_init(loop, timer);
+    uv_timer_start(timer, trim, EVERY_MS, EVERY_MS);
+    uv_unref((uv_handle_t *)timer); /* does not keep the loop from coming to its end */
+}
+
 /* -- the process -- */
 
 static void make_process_safe(void)
@@ -144,6 +188,7 @@ static int run(const struct osr_config *config, struct osr_err *err)
     const struct osr_trace trace = {
         .write = write_line, .context = &log, .level = config->log_level};
     struct signals signals = {.trace = &trace};
+    uv_timer_t trimming;
     uv_loop_t loop;
 
     int result = uv_loop_init(&loop);
@@ -151,9 +196,11 @@ static int run(const struct osr_config *config, struct osr_err *err)
         return (int)osr_err_set(err, OSR_INTERNAL, "cannot make an event loop: %s",
                                 uv_strerror(result));
     }
+    start_trimming(&trimming, &loop);
     watch_signal(&signals, &loop, &signals.terminate, SIGTERM);
     watch_signal(&signals, &loop, &signals.interrupt, SIGINT);
     int code = serve(&loop, config, &trace, &signals, err);
+    uv_close((uv_handle_t *)&trimming, NULL);
     uv_close((uv_handle_t *)&signals.terminate, NULL);
     uv_close((uv_handle_t *)&signals.interrupt, NULL);
     uv_run(&loop, UV_RUN_DEFAULT); /* what is closing still needs its turn */

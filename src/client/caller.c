@@ -7,13 +7,13 @@
 #include "client/caller.h"
 
 #include <assert.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 #include "adapter/clock.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "client/client.h"
 #include "client/retry.h"
 #include "client/wakeup.h"
 
@@ -28,8 +28,7 @@ enum call_state {
 struct call {
     struct osr_caller *caller;
     uint64_t number;
-    Osr__Frame request;
-    struct osr_arena *arena; /* in which its body lives; NULL: with whoever waits */
+    struct osr_caller_request request;
     struct osr_caller_limits limits;
     struct osr_caller_handler handler;
     enum call_state state;
@@ -37,24 +36,23 @@ struct call {
     uint64_t deadline_ms;     /* UINT64_MAX: none */
     uint64_t attempts_end_ms; /* no attempt begins later */
     uint32_t attempts;
-    uint64_t request_id;  /* on the connection; 0: it is not on one */
-    bool has_replied;     /* to send it again would give replies twice */
-    bool is_telling;      /* its on_frame is being called */
-    bool is_unwanted;     /* cancelled meanwhile */
-    bool is_unprocessed;  /* the last attempt has surely reached nobody */
-    struct osr_err error; /* of the last attempt */
+    uint64_t sent_number;              /* on the connection; 0: it is not on one */
+    bool has_replied;                  /* to send it again would give replies twice */
+    bool is_telling;                   /* its on_reply is being called */
+    bool is_unwanted;                  /* cancelled meanwhile */
+    struct osr_client_failure failure; /* of the last attempt */
 };
 
 struct osr_caller {
     struct osr_target target;
-    struct osr_client *connection; /* NULL: none stands */
+    struct osr_client *connection; /* NULL: none stands, none is being made */
+    struct osr_err loss;           /* why there is none; code OK: there was none to lose */
     struct osr_wakeup interrupt;
     struct osr_map *calls; /* number -> struct call */
     struct osr_heap due;
     uint64_t last_number;
     uint64_t ended; /* calls, so far */
     struct osr_random random;
-    struct osr_err refusal; /* no connection could be made in this turn; code OK: not tried */
     bool is_telling;
     bool is_closing;
 };
@@ -80,7 +78,7 @@ static void set_state(struct call *call, enum call_state state, uint64_t due_ms)
 
 static void free_call(struct call *call)
 {
-    osr_arena_destroy(call->arena);
+    osr_buffer_done(&call->request.message);
     free(call);
 }
 
@@ -91,8 +89,8 @@ static void end_call(struct call *call, const struct osr_err *err)
     osr_map_remove(caller->calls, call_key(&call->number));
     osr_heap_remove(&caller->due, &call->due);
     caller->ended++;
-    if (call->request_id != 0) {
-        osr_client_cancel(caller->connection, call->request_id);
+    if (call->sent_number != 0) {
+        osr_client_cancel(caller->connection, call->sent_number);
     }
     bool was_telling = caller->is_telling;
     caller->is_telling = true;
@@ -114,44 +112,45 @@ static uint64_t time_after(uint32_t timeout_ms)
 }
 
 /* False where no more is wanted. */
-static bool tell_frame(struct call *call, const Osr__Frame *frame)
+static bool tell_reply(struct call *call, struct osr_slice reply)
 {
     struct osr_caller *caller = call->caller;
     call->has_replied = true;
     caller->is_telling = call->is_telling = true;
-    int stop = call->handler.on_frame(call->handler.context, frame);
+    int stop = call->handler.on_reply(call->handler.context, reply);
     caller->is_telling = call->is_telling = false;
     return stop == 0 && !call->is_unwanted;
 }
 
-static void note_failure(struct call *call, const struct osr_err *err, bool is_unprocessed)
+static void note_failure(struct call *call, const struct osr_client_failure *failure)
 {
-    call->request_id = 0;
-    call->is_unprocessed = is_unprocessed;
-    call->error = *err;
+    call->sent_number = 0;
+    call->failure = *failure;
     set_state(call, CALL_FAILED, 0);
 }
 
-static int on_reply(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_sent_reply(void *context, struct osr_slice reply)
 {
     struct call *call = context;
-    if (err != NULL) {
-        note_failure(call, err, osr_client_is_unprocessed(call->caller->connection));
-        return 0;
-    }
-    if (!tell_frame(call, frame)) {
-        call->request_id = 0;
+    if (!tell_reply(call, reply)) {
+        call->sent_number = 0; /* the connection forgets it at the return */
         end_call_cancelled(call, "no more was wanted");
         return 1;
     }
-    if (frame->end) {
-        call->request_id = 0;
-        end_call(call, NULL);
-    } else {
-        call->deadline_ms = time_after(call->limits.timeout_ms);
-        set_state(call, CALL_SENT, call->deadline_ms);
-    }
+    call->deadline_ms = time_after(call->limits.timeout_ms);
+    set_state(call, CALL_SENT, call->deadline_ms);
     return 0;
+}
+
+static void on_sent_end(void *context, const struct osr_client_failure *failure)
+{
+    struct call *call = context;
+    if (failure != NULL) {
+        note_failure(call, failure);
+        return;
+    }
+    call->sent_number = 0;
+    end_call(call, NULL);
 }
 
 /* ---- attempts ---- */
@@ -162,37 +161,43 @@ static void drop_connection(struct osr_caller *caller)
     caller->connection = NULL;
 }
 
-static uint32_t connect_timeout_ms(uint64_t deadline_ms)
+/* What goes wrong at once stands in caller->loss, as what goes wrong later will. */
+static int open_connection(struct osr_caller *caller, uint32_t timeout_ms, struct osr_err *err)
 {
-    uint64_t now_ms = osr_monotonic_ms();
-    uint64_t left_ms = deadline_ms > now_ms ? deadline_ms - now_ms : 1;
-    return left_ms < CONNECT_TIMEOUT_MS ? (uint32_t)left_ms : CONNECT_TIMEOUT_MS;
+    bool is_short = timeout_ms > 0 && timeout_ms < CONNECT_TIMEOUT_MS;
+    int code = osr_client_open(&caller->target, is_short ? timeout_ms : CONNECT_TIMEOUT_MS,
+                               &caller->connection, &caller->loss);
+    if (code != OSR_OK) {
+        *err = caller->loss;
+    }
+    return code;
 }
 
 /* One that was closed while nobody used it is noticed here, before a request is lost in it. */
-static int have_connection(struct osr_caller *caller, uint64_t deadline_ms, struct osr_err *err)
+static void drop_dead_connection(struct osr_caller *caller)
 {
     bool is_idle = caller->connection != NULL && osr_client_outstanding(caller->connection) == 0;
     if (is_idle && !osr_client_is_alive(caller->connection)) {
         drop_connection(caller);
     }
-    if (caller->connection == NULL && caller->refusal.code == OSR_OK) {
-        osr_target_connect(&caller->target, connect_timeout_ms(deadline_ms), &caller->connection,
-                           &caller->refusal);
-    }
-    if (caller->connection == NULL) {
-        *err = caller->refusal;
-        return err->code;
-    }
-    return OSR_OK;
 }
 
 static int send_call(struct call *call, struct osr_err *err)
 {
+    static const struct osr_client_handler callbacks = {.on_reply = on_sent_reply,
+                                                        .on_end = on_sent_end};
     struct osr_caller *caller = call->caller;
-    int code = have_connection(caller, call->deadline_ms, err);
+    struct osr_client_handler handler = callbacks;
+    int code = OSR_OK;
+    handler.context = call;
+    drop_dead_connection(caller);
+    if (caller->connection == NULL) {
+        code = open_connection(caller, 0, err);
+    }
     if (code == OSR_OK) {
-        code = osr_client_send(caller->connection, &call->request, on_reply, call, err);
+        code = osr_client_send(caller->connection, call->request.method,
+                               osr_buffer_slice(&call->request.message), call->deadline_ms,
+                               &handler, &call->sent_number, err);
     }
     return code;
 }
@@ -200,28 +205,28 @@ static int send_call(struct call *call, struct osr_err *err)
 static void attempt(struct call *call)
 {
     struct osr_caller *caller = call->caller;
-    struct osr_err err;
+    struct osr_client_failure failure = {.is_unprocessed = true};
     call->attempts++;
-    int code = send_call(call, &err);
+    int code = send_call(call, &failure.err);
     /* An instance that goes away takes no new calls on this connection. */
     bool is_going_away = code == OSR_UNAVAILABLE && caller->connection != NULL &&
                          osr_client_outstanding(caller->connection) == 0;
     if (is_going_away) {
         drop_connection(caller);
-        code = send_call(call, &err);
+        code = send_call(call, &failure.err);
     }
     if (code != OSR_OK) {
-        note_failure(call, &err, true);
+        note_failure(call, &failure);
         return;
     }
-    call->request_id = call->request.request_id;
     set_state(call, CALL_SENT, call->deadline_ms);
 }
 
 static bool may_go_on(const struct call *call)
 {
     return !call->has_replied && call->attempts < call->limits.attempts_max &&
-           osr_retry_is_allowed(&call->request, call->error.code, call->is_unprocessed);
+           osr_retry_is_allowed(call->request.method, osr_buffer_slice(&call->request.message),
+                                call->failure.err.code, call->failure.is_unprocessed);
 }
 
 /* Another attempt, or the end. */
@@ -229,24 +234,24 @@ static void judge(struct call *call)
 {
     if (may_go_on(call)) {
         uint64_t due_ms =
-            osr_monotonic_ms() + osr_retry_delay_ms(call->attempts, &call->caller->random);
+            osr_monotonic_ms() +
+            osr_retry_delay_ms(call->attempts, call->failure.retry_after_ms, &call->caller->random);
         if (due_ms <= call->attempts_end_ms && due_ms < call->deadline_ms) {
             set_state(call, CALL_WAITING, due_ms);
             return;
         }
     }
+    struct osr_err err = call->failure.err;
     if (call->attempts > 1) {
-        osr_err_prefix(&call->error, "after %u attempts", call->attempts);
+        osr_err_prefix(&err, "after %u attempts", call->attempts);
     }
-    struct osr_err err = call->error;
     end_call(call, &err);
 }
 
 static void end_call_late(struct call *call)
 {
     struct osr_err err;
-    osr_err_set(&err, OSR_TIMEOUT, "the instance did not answer in time");
-    osr_err_hint(&err, "what was asked for may have been done all the same");
+    osr_client_err_late(&err);
     end_call(call, &err);
 }
 
@@ -254,7 +259,6 @@ static void end_call_late(struct call *call)
 
 static void carry_out_due(struct osr_caller *caller)
 {
-    caller->refusal.code = OSR_OK;
     uint64_t now_ms = osr_monotonic_ms();
     struct osr_heap_item *first;
     while ((first = osr_heap_first(&caller->due)) != NULL && first->key <= now_ms) {
@@ -273,31 +277,43 @@ static void carry_out_due(struct osr_caller *caller)
     }
 }
 
-static int wait_for_news(struct osr_caller *caller, uint64_t until_ms, struct osr_err *err)
+static int set_interrupted(struct osr_err *err)
+{
+    return (int)osr_err_set(err, OSR_CANCELLED, "interrupted");
+}
+
+enum { OTHER_INTERRUPT, OTHER_INPUT, OTHER_COUNT };
+_Static_assert((int)OTHER_COUNT <= (int)OSR_CLIENT_OTHERS_MAX, "the connection waits for all");
+
+/* Until something comes, the caller's input (input_fd; -1: none) included. */
+static int wait_for_news(struct osr_caller *caller, int input_fd, bool *ret_has_input,
+                         uint64_t until_ms, struct osr_err *err)
 {
     const struct osr_heap_item *first = osr_heap_first(&caller->due);
     if (first != NULL && first->key < until_ms) {
         until_ms = first->key;
     }
-    int interrupt_fd = caller->interrupt.read_fd;
+    struct pollfd others[OTHER_COUNT] = {
+        [OTHER_INTERRUPT] = {.fd = caller->interrupt.read_fd, .events = POLLIN},
+        [OTHER_INPUT] = {.fd = input_fd, .events = POLLIN}, /* poll() passes over -1 */
+    };
     if (caller->connection == NULL) {
-        struct pollfd waited = {.fd = interrupt_fd, .events = POLLIN};
-        poll(&waited, 1, osr_wakeup_timeout(until_ms));
-    } else if (osr_client_step(caller->connection, interrupt_fd, until_ms, NULL) != OSR_OK) {
+        poll(others, OTHER_COUNT, osr_wakeup_timeout(until_ms));
+    } else if (osr_client_step(caller->connection, others, OTHER_COUNT, until_ms, &caller->loss) !=
+               OSR_OK) {
         drop_connection(caller); /* its calls know */
     }
-    if (osr_wakeup_take(&caller->interrupt)) {
-        return (int)osr_err_set(err, OSR_CANCELLED, "interrupted");
-    }
-    return OSR_OK;
+    *ret_has_input = others[OTHER_INPUT].revents != 0;
+    return osr_wakeup_take(&caller->interrupt) ? set_interrupted(err) : OSR_OK;
 }
 
 /* Ends as soon as a call has ended. */
 static int turn(struct osr_caller *caller, uint64_t until_ms, struct osr_err *err)
 {
+    bool has_input;
     uint64_t ended = caller->ended;
     carry_out_due(caller);
-    return caller->ended != ended ? OSR_OK : wait_for_news(caller, until_ms, err);
+    return caller->ended != ended ? OSR_OK : wait_for_news(caller, -1, &has_input, until_ms, err);
 }
 
 int osr_caller_run(struct osr_caller *caller, size_t count, uint32_t timeout_ms,
@@ -318,6 +334,24 @@ int osr_caller_run(struct osr_caller *caller, size_t count, uint32_t timeout_ms,
     return OSR_OK;
 }
 
+int osr_caller_run_until_readable(struct osr_caller *caller, int fd, uint32_t timeout_ms,
+                                  struct osr_err *err)
+{
+    assert(!caller->is_telling);
+    uint64_t deadline_ms = time_after(timeout_ms);
+    for (;;) {
+        bool has_input;
+        carry_out_due(caller);
+        int code = wait_for_news(caller, fd, &has_input, deadline_ms, err);
+        if (code != OSR_OK || has_input) {
+            return code;
+        }
+        if (osr_monotonic_ms() >= deadline_ms) {
+            return (int)osr_err_set(err, OSR_TIMEOUT, "nothing to read in time");
+        }
+    }
+}
+
 /* ---- the caller ---- */
 
 /* Differs between processes that were started together. */
@@ -332,28 +366,19 @@ static uint64_t make_seed(void)
 
 int osr_caller_open(struct osr_target *target, struct osr_caller **ret_caller, struct osr_err *err)
 {
-    struct osr_client *connection;
-    int code = osr_target_connect(target, CONNECT_TIMEOUT_MS, &connection, err);
+    struct osr_wakeup interrupt;
+    int code = osr_wakeup_open(&interrupt, err);
     if (code != OSR_OK) {
         return code;
     }
     struct osr_caller *caller = osr_alloc(sizeof(*caller));
-    code = osr_wakeup_open(&caller->interrupt, err);
-    if (code != OSR_OK) {
-        goto fail_interrupt;
-    }
     caller->target = *target;
     *target = (struct osr_target){0};
-    caller->connection = connection;
+    caller->interrupt = interrupt;
     caller->calls = osr_map_create(0); /* the keys are our own counter */
     osr_random_init(&caller->random, make_seed());
     *ret_caller = caller;
     return OSR_OK;
-
-fail_interrupt:
-    free(caller);
-    osr_client_close(connection);
-    return code;
 }
 
 void osr_caller_close(struct osr_caller *caller)
@@ -373,6 +398,50 @@ void osr_caller_close(struct osr_caller *caller)
     osr_wakeup_close(&caller->interrupt);
     osr_target_done(&caller->target);
     free(caller);
+}
+
+static bool is_connected(const struct osr_caller *caller)
+{
+    return caller->connection != NULL && osr_client_is_connected(caller->connection);
+}
+
+/* A connection that is being made, until it is. */
+static int await_connection(struct osr_caller *caller, struct osr_err *err)
+{
+    caller->loss.code = OSR_OK;
+    while (!is_connected(caller)) {
+        int code = turn(caller, UINT64_MAX, err);
+        if (caller->loss.code != OSR_OK) {
+            *err = caller->loss;
+            return err->code;
+        }
+        if (code != OSR_OK) {
+            return code;
+        }
+    }
+    return OSR_OK;
+}
+
+int osr_caller_connect(struct osr_caller *caller, uint32_t timeout_ms, struct osr_err *err)
+{
+    assert(!caller->is_telling);
+    if (osr_wakeup_take(&caller->interrupt)) {
+        return set_interrupted(err);
+    }
+    drop_dead_connection(caller);
+    if (caller->connection == NULL) {
+        int code = open_connection(caller, timeout_ms, err);
+        if (code != OSR_OK) {
+            return code;
+        }
+    }
+    int code = await_connection(caller, err);
+    bool is_given_up = code != OSR_OK && caller->connection != NULL &&
+                       osr_client_outstanding(caller->connection) == 0;
+    if (is_given_up) {
+        drop_connection(caller);
+    }
+    return code;
 }
 
 void osr_caller_interrupt(struct osr_caller *caller)
@@ -401,7 +470,7 @@ static int check_start(const struct osr_caller *caller, struct osr_err *err)
     return OSR_OK;
 }
 
-int osr_caller_start(struct osr_caller *caller, const Osr__Frame *request, struct osr_arena *arena,
+int osr_caller_start(struct osr_caller *caller, struct osr_caller_request *request,
                      const struct osr_caller_limits *limits,
                      const struct osr_caller_handler *handler, uint64_t *ret_number,
                      struct osr_err *err)
@@ -409,14 +478,14 @@ int osr_caller_start(struct osr_caller *caller, const Osr__Frame *request, struc
     assert(limits->attempts_max > 0);
     int code = check_start(caller, err);
     if (code != OSR_OK) {
-        osr_arena_destroy(arena);
+        osr_buffer_done(&request->message);
         return code;
     }
     struct call *call = osr_alloc(sizeof(*call));
     call->caller = caller;
     call->number = ++caller->last_number;
     call->request = *request;
-    call->arena = arena;
+    request->message = (struct osr_buffer){0};
     call->limits = *limits;
     call->handler = *handler;
     uint64_t now_ms = osr_monotonic_ms();
@@ -425,9 +494,8 @@ int osr_caller_start(struct osr_caller *caller, const Osr__Frame *request, struc
     osr_map_put(caller->calls, call_key(&call->number), call);
     set_state(call, CALL_WAITING, now_ms);
     *ret_number = call->number;
-    /* The instance can begin while more is prepared; but who starts a call is not made to wait for
-     * a connection. */
-    if (caller->connection != NULL && !caller->is_telling) {
+    /* The instance can begin while more is prepared. */
+    if (!caller->is_telling) {
         attempt(call);
     }
     return OSR_OK;
@@ -450,19 +518,17 @@ bool osr_caller_cancel(struct osr_caller *caller, uint64_t number)
 /* ---- one call, waited for ---- */
 
 struct single_call {
-    int (*on_frame)(void *context, const Osr__Frame *frame);
+    osr_caller_reply *on_reply;
     void *context;
-    int stopped; /* what on_frame returned */
+    int stopped; /* what on_reply returned */
     bool has_ended;
     struct osr_err error;
 };
 
-static int on_single_frame(void *context, const Osr__Frame *frame)
+static int on_single_reply(void *context, struct osr_slice reply)
 {
     struct single_call *single = context;
-    if (single->on_frame != NULL) {
-        single->stopped = single->on_frame(single->context, frame);
-    }
+    single->stopped = single->on_reply(single->context, reply);
     return single->stopped;
 }
 
@@ -475,16 +541,15 @@ static void on_single_end(void *context, const struct osr_err *err)
     }
 }
 
-int osr_caller_call(struct osr_caller *caller, const Osr__Frame *request,
-                    const struct osr_caller_limits *limits,
-                    int (*on_frame)(void *context, const Osr__Frame *frame), void *context,
-                    struct osr_err *err)
+int osr_caller_call(struct osr_caller *caller, struct osr_caller_request *request,
+                    const struct osr_caller_limits *limits, osr_caller_reply *on_reply,
+                    void *context, struct osr_err *err)
 {
     assert(!caller->is_telling);
-    struct single_call single = {.on_frame = on_frame, .context = context};
-    const struct osr_caller_handler handler = {on_single_frame, on_single_end, &single};
+    struct single_call single = {.on_reply = on_reply, .context = context};
+    const struct osr_caller_handler handler = {on_single_reply, on_single_end, &single};
     uint64_t number;
-    int code = osr_caller_start(caller, request, NULL, limits, &handler, &number, err);
+    int code = osr_caller_start(caller, request, limits, &handler, &number, err);
     if (code != OSR_OK) {
         return code;
     }

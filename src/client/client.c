@@ -1,20 +1,210 @@
-/* One connection, a map from request_id to the call that waits for it, a protocol that makes bytes
- * of requests and replies of bytes (client_internal.h), and a
- * pipe that osr_client_interrupt writes to (wakeup.h). */
+/* One connection, a map from a call's number to the call, and a protocol that makes bytes of
+ * requests and replies of bytes (client_internal.h). */
 #include "client/client_internal.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "adapter/clock.h"
-#include "adapter/dial.h"
 #include "base/map.h"
+#include "client/wakeup.h"
 
 enum { RECEIVE_BYTES = 64 << 10 };
+
+/* ---- calls ---- */
+
+static struct osr_slice call_key(const uint64_t *number)
+{
+    return osr_slice(number, sizeof(*number));
+}
+
+struct osr_client_call *osr_client_find_call(const struct osr_client *client, uint64_t number)
+{
+    return osr_map_get(client->calls, call_key(&number));
+}
+
+size_t osr_client_outstanding(const struct osr_client *client)
+{
+    return osr_map_count(client->calls);
+}
+
+static void forget_call(struct osr_client *client, struct osr_client_call *call)
+{
+    client->protocol->forget(client->state, call);
+    osr_map_remove(client->calls, call_key(&call->number));
+    free(call);
+}
+
+void osr_client_cancel(struct osr_client *client, uint64_t number)
+{
+    struct osr_client_call *call = osr_client_find_call(client, number);
+    if (call != NULL) {
+        forget_call(client, call);
+    }
+}
+
+bool osr_client_tell_reply(struct osr_client *client, struct osr_client_call *call,
+                           struct osr_slice reply)
+{
+    client->delivering = true;
+    int stop = call->handler.on_reply(call->handler.context, reply);
+    client->delivering = false;
+    if (stop != 0) {
+        forget_call(client, call);
+    }
+    return stop == 0;
+}
+
+void osr_client_tell_end(struct osr_client *client, struct osr_client_call *call,
+                         const struct osr_client_failure *failure)
+{
+    const struct osr_client_handler handler = call->handler;
+    forget_call(client, call);
+    client->delivering = true;
+    handler.on_end(handler.context, failure);
+    client->delivering = false;
+}
+
+void osr_client_tell_error(struct osr_client *client, struct osr_client_call *call,
+                           const struct osr_err *err)
+{
+    const struct osr_client_failure failure = {.err = *err};
+    osr_client_tell_end(client, call, &failure);
+}
+
+int osr_client_err_late(struct osr_err *err)
+{
+    osr_err_set(err, OSR_TIMEOUT, "the instance did not answer in time");
+    osr_err_hint(err, "what was asked for may have been done all the same");
+    return OSR_TIMEOUT;
+}
+
+/* ---- the connection's end ---- */
+
+static int fail_with_earlier(const struct osr_client *client, struct osr_err *err)
+{
+    if (err != NULL) {
+        *err = client->failure.err;
+    }
+    return client->failure.err.code;
+}
+
+static bool has_failed(const struct osr_client *client)
+{
+    return client->failure.err.code != OSR_OK;
+}
+
+/* The connection is of no more use: every call under way ends with what stands in `failure`. */
+static int end_connection(struct osr_client *client, struct osr_err *err)
+{
+    assert(has_failed(client));
+    size_t cursor = 0;
+    struct osr_slice number;
+    void *call;
+    while (osr_map_next(client->calls, &cursor, &number, &call)) {
+        osr_client_tell_end(client, call, &client->failure);
+    }
+    return fail_with_earlier(client, err);
+}
+
+static void set_connection_lost(struct osr_client *client, int errno_value)
+{
+    struct osr_err *err = &client->failure.err;
+    if (errno_value == 0 || errno_value == ECONNRESET || errno_value == EPIPE) {
+        osr_err_set(err, OSR_UNAVAILABLE, "the instance closed the connection");
+    } else {
+        osr_err_errno(err, OSR_IO, errno_value, "connection to the instance");
+    }
+    osr_err_hint(err, "see what osirisd has to say, then try again");
+}
+
+/* ---- bytes ---- */
+
+static bool is_transient(int errno_value)
+{
+    return errno_value == EAGAIN || errno_value == EWOULDBLOCK || errno_value == EINTR;
+}
+
+static bool has_unsent(const struct osr_client *client)
+{
+    return client->unsent.size > client->unsent_at;
+}
+
+static void send_some(struct osr_client *client)
+{
+    struct osr_buffer *unsent = &client->unsent;
+    if (client->fd < 0) {
+        return;
+    }
+    client->protocol->produce(client->state, unsent);
+    if (!has_unsent(client)) {
+        return;
+    }
+    ssize_t sent = send(client->fd, unsent->data + client->unsent_at,
+                        unsent->size - client->unsent_at, MSG_NOSIGNAL);
+    if (sent < 0 && is_transient(errno)) {
+        return;
+    }
+    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) {
+        /* What made the instance hang up may still stand in the input: it explains more. */
+        unsent->size = client->unsent_at = 0;
+        return;
+    }
+    if (sent < 0) {
+        set_connection_lost(client, errno);
+        return;
+    }
+    client->unsent_at += (size_t)sent;
+    /* Moving bytes to the front costs no more than sending them did. */
+    if (client->unsent_at >= unsent->size / 2) {
+        osr_buffer_consume(unsent, client->unsent_at);
+        client->unsent_at = 0;
+    }
+}
+
+static void receive_some(struct osr_client *client)
+{
+    uint8_t *room = client->protocol->room(client->state, RECEIVE_BYTES);
+    ssize_t received = recv(client->fd, room, RECEIVE_BYTES, 0);
+    if (received > 0) {
+        client->protocol->received(client->state, (size_t)received);
+    } else if (received == 0) {
+        set_connection_lost(client, 0);
+    } else if (!is_transient(errno)) {
+        set_connection_lost(client, errno);
+    }
+}
+
+/* ---- connecting ---- */
+
+static void end_dial(struct osr_client *client)
+{
+    osr_dial_destroy(client->dial);
+    client->dial = NULL;
+}
+
+/* Goes on with the connection that is being made. */
+static int advance_dial(struct osr_client *client, struct osr_err *err)
+{
+    int code = osr_dial_step(client->dial, &client->fd, err);
+    if (code != OSR_OK) {
+        end_dial(client);
+        osr_target_explain(client->target, err);
+    } else if (client->fd >= 0) {
+        end_dial(client);
+        send_some(client);
+    }
+    return code;
+}
+
+static int start_dial(struct osr_client *client, uint32_t timeout_ms, struct osr_err *err)
+{
+    int code = osr_dial_start(&client->target->url, timeout_ms, &client->dial, err);
+    return code == OSR_OK ? advance_dial(client, err) : code;
+}
 
 /* tcp:// speaks frames, and so does what names their encoding; all else gRPC. */
 static const struct osr_client_protocol *protocol_of(const struct osr_url *url)
@@ -23,40 +213,31 @@ static const struct osr_client_protocol *protocol_of(const struct osr_url *url)
     return is_frames ? &osr_client_frames : &osr_client_grpc;
 }
 
-int osr_client_connect(const struct osr_url *url, uint32_t timeout_ms,
-                       struct osr_client **ret_client, struct osr_err *err)
+int osr_client_open(const struct osr_target *target, uint32_t timeout_ms,
+                    struct osr_client **ret_client, struct osr_err *err)
 {
-    struct osr_wakeup interrupt;
-    int code = osr_wakeup_open(&interrupt, err);
-    if (code != OSR_OK) {
-        return code;
-    }
-
-    int fd;
-    code = osr_dial_blocking(url, timeout_ms, &fd, err);
-    if (code != OSR_OK) {
-        goto fail_dial;
-    }
-
     struct osr_client *client = osr_alloc(sizeof(*client));
-    client->fd = fd;
-    client->interrupt = interrupt;
-    client->protocol = protocol_of(url);
+    client->target = target;
+    client->fd = -1;
+    client->protocol = protocol_of(&target->url);
     /* The keys are our own counter: nobody else can choose colliding ones. */
     client->calls = osr_map_create(0);
-    code = client->protocol->create(client, url, &client->state, err);
+    int code = client->protocol->create(client, &target->url, &client->state, err);
     if (code != OSR_OK) {
         goto fail_create;
+    }
+    code = start_dial(client, timeout_ms, err);
+    if (code != OSR_OK) {
+        goto fail_dial;
     }
     *ret_client = client;
     return OSR_OK;
 
+fail_dial:
+    client->protocol->destroy(client->state);
 fail_create:
     osr_map_destroy(client->calls);
     free(client);
-    close(fd);
-fail_dial:
-    osr_wakeup_close(&interrupt);
     return code;
 }
 
@@ -65,14 +246,16 @@ void osr_client_close(struct osr_client *client)
     if (client == NULL) {
         return;
     }
-    client->failure.code = OSR_CANCELLED; /* nobody is told of what ends now */
+    client->failure.err.code = OSR_CANCELLED; /* nobody is told of what ends now */
     client->protocol->destroy(client->state);
-    close(client->fd);
-    osr_wakeup_close(&client->interrupt);
+    osr_dial_destroy(client->dial);
+    if (client->fd >= 0) {
+        close(client->fd);
+    }
     size_t cursor = 0;
-    struct osr_slice request_id;
+    struct osr_slice number;
     void *call;
-    while (osr_map_next(client->calls, &cursor, &request_id, &call)) {
+    while (osr_map_next(client->calls, &cursor, &number, &call)) {
         free(call);
     }
     osr_map_destroy(client->calls);
@@ -80,275 +263,115 @@ void osr_client_close(struct osr_client *client)
     free(client);
 }
 
-void osr_client_interrupt(struct osr_client *client)
+bool osr_client_is_connected(const struct osr_client *client)
 {
-    osr_wakeup_raise(&client->interrupt);
+    return client->fd >= 0 && !has_failed(client);
 }
 
-size_t osr_client_outstanding(const struct osr_client *client)
-{
-    return osr_map_count(client->calls);
-}
+/* ---- requests ---- */
 
-static struct osr_slice call_key(const uint64_t *request_id)
+int osr_client_send(struct osr_client *client, const struct osr_method *method,
+                    struct osr_slice request, uint64_t deadline_ms,
+                    const struct osr_client_handler *handler, uint64_t *ret_number,
+                    struct osr_err *err)
 {
-    return osr_slice(request_id, sizeof(*request_id));
-}
-
-struct osr_client_call *osr_client_find_call(const struct osr_client *client, uint64_t request_id)
-{
-    return osr_map_get(client->calls, call_key(&request_id));
-}
-
-static void forget_call(struct osr_client *client, struct osr_client_call *call)
-{
-    client->protocol->forget(client->state, call);
-    osr_map_remove(client->calls, call_key(&call->request_id));
-    free(call);
-}
-
-void osr_client_deliver(struct osr_client *client, struct osr_client_call *call,
-                        const Osr__Frame *frame, const struct osr_err *err)
-{
-    uint64_t request_id = call->request_id;
-    client->delivering = true;
-    int cancelled = call->on_reply(call->context, frame, err);
-    client->delivering = false;
-    client->is_unprocessed = false;
-    if (cancelled != 0 || err != NULL || frame->end) {
-        forget_call(client, osr_client_find_call(client, request_id));
-    }
-}
-
-void osr_client_cancel(struct osr_client *client, uint64_t request_id)
-{
-    struct osr_client_call *call = osr_client_find_call(client, request_id);
-    if (call != NULL) {
-        forget_call(client, call);
-    }
-}
-
-bool osr_client_is_unprocessed(const struct osr_client *client)
-{
-    return client->is_unprocessed;
-}
-
-static int fail_with_earlier(const struct osr_client *client, struct osr_err *err)
-{
-    if (err != NULL) {
-        *err = client->failure;
-    }
-    return client->failure.code;
-}
-
-/* The connection is of no more use: every call under way ends with what stands in `failure`. */
-static int end_connection(struct osr_client *client, struct osr_err *err)
-{
-    assert(client->failure.code != OSR_OK);
-    size_t cursor = 0;
-    struct osr_slice request_id;
-    void *call;
-    while (osr_map_next(client->calls, &cursor, &request_id, &call)) {
-        osr_client_deliver(client, call, NULL, &client->failure);
-    }
-    return fail_with_earlier(client, err);
-}
-
-static bool is_transient(int errno_value)
-{
-    return errno_value == EAGAIN || errno_value == EWOULDBLOCK || errno_value == EINTR;
-}
-
-static int set_connection_lost(struct osr_client *client, int errno_value)
-{
-    if (errno_value == 0 || errno_value == ECONNRESET || errno_value == EPIPE) {
-        osr_err_set(&client->failure, OSR_UNAVAILABLE, "the instance closed the connection");
-    } else {
-        osr_err_errno(&client->failure, OSR_IO, errno_value, "connection to the instance");
-    }
-    osr_err_hint(&client->failure, "see what osirisd has to say, then try again");
-    return client->failure.code;
-}
-
-static int send_some(struct osr_client *client)
-{
-    struct osr_buffer *unsent = &client->unsent;
-    client->protocol->produce(client->state, unsent);
-    if (unsent->size == client->unsent_at) {
-        return OSR_OK;
-    }
-    ssize_t sent = send(client->fd, unsent->data + client->unsent_at,
-                        unsent->size - client->unsent_at, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0) {
-        if (is_transient(errno)) {
-            return OSR_OK;
-        }
-        /* What made the instance hang up may still stand in the input: it explains more. */
-        if (errno == EPIPE || errno == ECONNRESET) {
-            unsent->size = client->unsent_at = 0;
-            return OSR_OK;
-        }
-        return set_connection_lost(client, errno);
-    }
-    client->unsent_at += (size_t)sent;
-    /* Moving bytes to the front costs no more than sending them did. */
-    if (client->unsent_at >= unsent->size / 2) {
-        osr_buffer_consume(unsent, client->unsent_at);
-        client->unsent_at = 0;
-    }
-    return OSR_OK;
-}
-
-int osr_client_send(struct osr_client *client, Osr__Frame *request, osr_client_reply *on_reply,
-                    void *context, struct osr_err *err)
-{
-    if (client->failure.code != OSR_OK) {
+    assert(!client->delivering);
+    if (has_failed(client)) {
         return fail_with_earlier(client, err);
     }
     if (osr_map_count(client->calls) >= OSR_CLIENT_OUTSTANDING_MAX) {
-        return osr_err_set(err, OSR_BUSY, "%d calls are under way", OSR_CLIENT_OUTSTANDING_MAX);
+        return (int)osr_err_set(err, OSR_BUSY, "%d calls are under way",
+                                OSR_CLIENT_OUTSTANDING_MAX);
     }
 
     struct osr_client_call *call = osr_alloc(sizeof(*call));
-    call->request_id = ++client->last_request_id;
-    call->on_reply = on_reply;
-    call->context = context;
+    call->number = ++client->last_number;
+    call->method = method;
+    call->deadline_ms = deadline_ms;
+    call->handler = *handler;
     int code = client->protocol->send(client->state, call, request, err);
     if (code != OSR_OK) {
         free(call);
         return code;
     }
-    osr_map_put(client->calls, call_key(&call->request_id), call);
-    /* The instance can begin while the caller prepares more. A failure is told by the next run. */
+    osr_map_put(client->calls, call_key(&call->number), call);
+    *ret_number = call->number;
+    /* The instance can begin while the caller prepares more. A failure is told by the next step. */
     send_some(client);
     return OSR_OK;
 }
 
-static int receive_some(struct osr_client *client)
+/* ---- steps ---- */
+
+/* What a wait is for, on the connection's side. */
+static struct pollfd own_wait(struct osr_client *client, uint64_t *ret_until_ms)
 {
-    uint8_t *room = client->protocol->room(client->state, RECEIVE_BYTES);
-    ssize_t received = recv(client->fd, room, RECEIVE_BYTES, MSG_DONTWAIT);
-    if (received > 0) {
-        client->protocol->received(client->state, (size_t)received);
-    } else if (received == 0) {
-        return set_connection_lost(client, 0);
-    } else if (!is_transient(errno)) {
-        return set_connection_lost(client, errno);
+    if (client->dial != NULL) {
+        return osr_dial_wait(client->dial, ret_until_ms);
     }
-    return OSR_OK;
-}
-
-/* What one wait is for, and what came of it. */
-struct waiting {
-    int extra_fd; /* -1: none */
-    bool extra_readable;
-    bool moved; /* bytes went out or came in */
-};
-
-/* Waits for something to happen and carries it out. Errors other than CANCELLED and TIMEOUT are
- * in client->failure too. */
-static int wait_once(struct osr_client *client, struct waiting *waiting, uint64_t deadline_ms,
-                     struct osr_err *err)
-{
     client->protocol->produce(client->state, &client->unsent);
-    uint64_t due_ms = client->protocol->deadline_ms(client->state);
-    uint64_t until_ms = due_ms < deadline_ms ? due_ms : deadline_ms;
-    bool has_unsent = client->unsent.size > client->unsent_at;
-    struct pollfd fds[3] = {
-        {.fd = client->interrupt.read_fd, .events = POLLIN},
-        {.fd = client->fd, .events = (short)(POLLIN | (has_unsent ? POLLOUT : 0))},
-        {.fd = waiting->extra_fd, .events = POLLIN}, /* poll() passes over -1 */
-    };
-    int ready = poll(fds, 3, osr_wakeup_timeout(until_ms));
+    *ret_until_ms = client->protocol->deadline_ms(client->state);
+    return (struct pollfd){.fd = client->fd,
+                           .events = (short)(POLLIN | (has_unsent(client) ? POLLOUT : 0))};
+}
+
+static void move_bytes(struct osr_client *client, short events)
+{
+    if ((events & POLLOUT) != 0) {
+        send_some(client);
+    }
+    if ((events & ~POLLOUT) != 0 && !has_failed(client)) {
+        receive_some(client);
+    }
+}
+
+/* Waits for something to happen and carries it out; a failure stands in client->failure. */
+static void wait_once(struct osr_client *client, struct pollfd *others, size_t count,
+                      uint64_t deadline_ms)
+{
+    struct pollfd waited[1 + OSR_CLIENT_OTHERS_MAX];
+    uint64_t until_ms;
+    waited[0] = own_wait(client, &until_ms);
+    for (size_t i = 0; i < count; i++) {
+        waited[1 + i] = others[i];
+    }
+    until_ms = until_ms < deadline_ms ? until_ms : deadline_ms;
+    int ready = poll(waited, (nfds_t)(1 + count), osr_wakeup_timeout(until_ms));
+    if (ready < 0 && errno != EINTR) {
+        osr_err_errno(&client->failure.err, OSR_INTERNAL, errno, "poll");
+    }
     if (ready < 0) {
-        if (errno == EINTR) {
-            return OSR_OK;
-        }
-        osr_err_errno(&client->failure, OSR_INTERNAL, errno, "poll");
-        return end_connection(client, err);
+        return;
     }
-    if (ready == 0 && due_ms < deadline_ms) {
-        return OSR_OK;
+    for (size_t i = 0; i < count; i++) {
+        others[i].revents = waited[1 + i].revents;
     }
-    if (ready == 0) {
-        return osr_err_set(err, OSR_TIMEOUT, "the instance did not answer in time");
+    if (client->dial != NULL) {
+        client->failure.is_unprocessed =
+            advance_dial(client, &client->failure.err) != OSR_OK; /* nothing was sent */
+    } else {
+        move_bytes(client, waited[0].revents);
     }
-    if (fds[0].revents != 0) {
-        osr_wakeup_take(&client->interrupt);
-        return osr_err_set(err, OSR_CANCELLED, "interrupted");
-    }
-    waiting->moved = fds[1].revents != 0;
-    waiting->extra_readable = fds[2].revents != 0;
-    if ((fds[1].revents & POLLOUT) != 0 && send_some(client) != OSR_OK) {
-        return end_connection(client, err);
-    }
-    if ((fds[1].revents & ~POLLOUT) != 0 && receive_some(client) != OSR_OK) {
-        return end_connection(client, err);
-    }
-    return OSR_OK;
 }
 
-/* Runs until at most `outstanding` calls are under way or, if extra_fd is not -1, until that can
- * be read. */
-static int run(struct osr_client *client, size_t outstanding, int extra_fd, uint32_t timeout_ms,
-               struct osr_err *err)
+int osr_client_step(struct osr_client *client, struct pollfd *others, size_t count,
+                    uint64_t deadline_ms, struct osr_err *err)
 {
-    assert(!client->delivering);
-    if (client->failure.code != OSR_OK) {
-        return end_connection(client, err);
-    }
-    struct waiting waiting = {.extra_fd = extra_fd};
-    uint64_t deadline_ms = timeout_ms == 0 ? UINT64_MAX : osr_monotonic_ms() + timeout_ms;
-    while (extra_fd >= 0 ? !waiting.extra_readable : osr_map_count(client->calls) > outstanding) {
-        bool any;
-        if (client->protocol->handle(client->state, &any) != OSR_OK) {
-            return end_connection(client, err);
-        }
-        if (any) {
-            continue;
-        }
-        int code = wait_once(client, &waiting, deadline_ms, err);
-        if (code != OSR_OK) {
-            return code;
-        }
-        if (waiting.moved && timeout_ms != 0 && extra_fd < 0) {
-            deadline_ms = osr_monotonic_ms() + timeout_ms;
-        }
-    }
-    return OSR_OK;
-}
-
-int osr_client_run(struct osr_client *client, size_t outstanding, uint32_t timeout_ms,
-                   struct osr_err *err)
-{
-    return run(client, outstanding, -1, timeout_ms, err);
-}
-
-int osr_client_run_until_readable(struct osr_client *client, int fd, uint32_t timeout_ms,
-                                  struct osr_err *err)
-{
-    return run(client, 0, fd, timeout_ms, err);
-}
-
-int osr_client_step(struct osr_client *client, int fd, uint64_t deadline_ms, struct osr_err *err)
-{
-    assert(!client->delivering);
+    assert(!client->delivering && count <= OSR_CLIENT_OTHERS_MAX);
     bool any = false;
-    if (client->failure.code != OSR_OK || client->protocol->handle(client->state, &any) != OSR_OK) {
-        return end_connection(client, err);
+    if (!has_failed(client)) {
+        client->protocol->handle(client->state, &any);
     }
-    if (any) {
-        return OSR_OK;
+    if (!has_failed(client) && !any) {
+        wait_once(client, others, count, deadline_ms);
     }
-    struct waiting waiting = {.extra_fd = fd};
-    int code = wait_once(client, &waiting, deadline_ms, err);
-    return code == OSR_TIMEOUT ? OSR_OK : code;
+    return has_failed(client) ? end_connection(client, err) : OSR_OK;
 }
 
 bool osr_client_is_alive(struct osr_client *client)
 {
     assert(!client->delivering && osr_map_count(client->calls) == 0);
-    while (client->failure.code == OSR_OK) {
+    while (client->dial == NULL && !has_failed(client)) {
         bool any;
         if (client->protocol->handle(client->state, &any) != OSR_OK) {
             break;
@@ -361,50 +384,5 @@ bool osr_client_is_alive(struct osr_client *client)
             receive_some(client); /* a loss stands in client->failure */
         }
     }
-    return false;
-}
-
-/* osr_client_call's own reply handler: keeps the error apart from the frames. */
-struct single_call {
-    osr_client_reply *on_reply;
-    void *context;
-    int cancelled; /* what on_reply returned */
-    struct osr_err error;
-};
-
-static int on_single_reply(void *context, const Osr__Frame *frame, const struct osr_err *err)
-{
-    struct single_call *single = context;
-    if (err != NULL) {
-        single->error = *err;
-        return 0;
-    }
-    if (single->on_reply != NULL) {
-        single->cancelled = single->on_reply(single->context, frame, NULL);
-    }
-    return single->cancelled;
-}
-
-int osr_client_call(struct osr_client *client, Osr__Frame *request, osr_client_reply *on_reply,
-                    void *context, uint32_t timeout_ms, struct osr_err *err)
-{
-    assert(osr_client_outstanding(client) == 0);
-    struct single_call single = {.on_reply = on_reply, .context = context};
-    int code = osr_client_send(client, request, on_single_reply, &single, err);
-    if (code != OSR_OK) {
-        return code;
-    }
-    code = osr_client_run(client, 0, timeout_ms, err);
-    /* TIMEOUT or CANCELLED leave the call under way, but `single` goes with this function. */
-    osr_client_cancel(client, request->request_id);
-    if (code != OSR_OK) {
-        return code;
-    }
-    if (single.cancelled != 0) {
-        return single.cancelled;
-    }
-    if (single.error.code != OSR_OK && err != NULL) {
-        *err = single.error;
-    }
-    return single.error.code;
+    return !has_failed(client);
 }

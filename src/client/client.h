@@ -1,70 +1,78 @@
-/* client.h -- calls operations of an instance: one call = one request, one or many replies.
+/* client.h -- calls methods of an instance over one connection: one call = one request, one or many
+ * replies, as encoded protobuf messages.
  *
- * Blocking, one thread, no loop of its own. Several calls may be under way: osr_client_send
- * queues them, osr_client_run delivers replies until a condition holds. What is
- * spoken underneath is nobody else's business: gRPC over unix:// and grpc://, frames over tcp://.
+ * Never blocks but in osr_client_step, which waits for whatever comes first. What is spoken
+ * underneath is nobody else's business: gRPC over unix:// and grpc://, frames over tcp://.
  *
- * Failures: an ERROR of the instance ends the one call that it answers. A broken connection, an
- * ERROR that answers no call, or bytes that are no frame end all of them, and every later
- * osr_client_send and osr_client_run fails with the same error. */
+ * Happy path: open -> send -> step ... -> on_reply for each reply -> on_end(NULL). Requests may be
+ * sent while the connection is still being made.
+ *
+ * Failures: an error of the instance ends the one call that it answers. A connection that cannot be
+ * made or is lost, an error that answers no call, or bytes that make no sense end all of them, and
+ * every later osr_client_send and osr_client_step fails with the same error.
+ *
+ * One thread. Handlers may cancel calls other than their own, and no more. */
 #ifndef OSR_CLIENT_CLIENT_H
 #define OSR_CLIENT_CLIENT_H
 
-#include "base/error.h"
-#include "base/url.h"
-#include "model/message.h"
+#include <poll.h>
 
-/* Calls under way on one connection: keeps what waits to be sent and answered within bounds. */
-enum { OSR_CLIENT_OUTSTANDING_MAX = 4096 };
+#include "client/target.h"
+#include "wire/method.h"
+
+enum {
+    /* Calls under way on one connection: keeps what waits to be sent and answered within bounds. */
+    OSR_CLIENT_OUTSTANDING_MAX = 4096,
+    /* Descriptors of others that osr_client_step looks at. */
+    OSR_CLIENT_OTHERS_MAX = 2,
+};
 
 struct osr_client;
 
-/* Connects within timeout_ms. UNAVAILABLE with a hint where nobody listens. With ?codec=json or
- * ?codec=protobuf in the URL frames are spoken, also over unix://. */
-int osr_client_connect(const struct osr_url *url, uint32_t timeout_ms,
-                       struct osr_client **ret_client, struct osr_err *err);
-/* NULL is a no-op. Calls under way are forgotten: their on_reply is not called. */
+/* Begins to connect. With ?codec=json or ?codec=protobuf in the URL frames are spoken, also over
+ * unix://. The target must outlive the client. */
+int osr_client_open(const struct osr_target *target, uint32_t timeout_ms,
+                    struct osr_client **ret_client, struct osr_err *err);
+/* NULL is a no-op. Calls under way are forgotten: nobody is told of them. */
 void osr_client_close(struct osr_client *client);
+bool osr_client_is_connected(const struct osr_client *client);
 
-/* Called for each reply, the last one with frame->end or with err set (frame NULL): the
- * server's ERROR, or what ended the connection. Frames live until the return. Non-zero
- * cancels the call: no further replies come. May send, but not run. */
-typedef int osr_client_reply(void *context, const Osr__Frame *frame, const struct osr_err *err);
+/* Why a call ended other than well. */
+struct osr_client_failure {
+    struct osr_err err;
+    bool is_unprocessed;     /* the instance has surely not looked at the request */
+    uint32_t retry_after_ms; /* it asks to be left alone for so long; 0: it does not say */
+};
 
-/* Queues a request; the frame (its request_id is set here) stays the caller's and is read before
- * the return. BUSY where OSR_CLIENT_OUTSTANDING_MAX calls are under way. */
-int osr_client_send(struct osr_client *client, Osr__Frame *request, osr_client_reply *on_reply,
-                    void *context, struct osr_err *err);
+struct osr_client_handler {
+    /* The reply lives until the return. Non-zero: no more is wanted, the call is forgotten. */
+    int (*on_reply)(void *context, struct osr_slice reply);
+    /* After the last reply; NULL where all went well. */
+    void (*on_end)(void *context, const struct osr_client_failure *failure);
+    void *context;
+};
+
+/* The request is copied. deadline_ms (osr_monotonic_ms; UINT64_MAX: none): the instance is told of
+ * it where the method has one reply, and gives up then; later ends the call with TIMEOUT. BUSY
+ * where OSR_CLIENT_OUTSTANDING_MAX calls are under way. */
+int osr_client_send(struct osr_client *client, const struct osr_method *method,
+                    struct osr_slice request, uint64_t deadline_ms,
+                    const struct osr_client_handler *handler, uint64_t *ret_number,
+                    struct osr_err *err);
+/* Forgets a call, if it is under way still. */
+void osr_client_cancel(struct osr_client *client, uint64_t number);
 size_t osr_client_outstanding(const struct osr_client *client);
 
-/* Sends and receives until at most `outstanding` calls are under way, or timeout_ms (0: none)
- * passes without a byte (TIMEOUT), or osr_client_interrupt is called (CANCELLED, once: running
- * again goes on). Errors of single calls are told to their on_reply alone. */
-int osr_client_run(struct osr_client *client, size_t outstanding, uint32_t timeout_ms,
-                   struct osr_err *err);
-/* Sends and receives until fd can be read, or fails as osr_client_run does. */
-int osr_client_run_until_readable(struct osr_client *client, int fd, uint32_t timeout_ms,
-                                  struct osr_err *err);
-/* For callers with a loop and timers of their own: handles what has come, or else waits once, until
- * bytes come or go, fd (-1: none) can be read, or deadline_ms (osr_monotonic_ms; UINT64_MAX: none)
- * is past. Fails where the connection is lost, or with CANCELLED. */
-int osr_client_step(struct osr_client *client, int fd, uint64_t deadline_ms, struct osr_err *err);
+/* Handles what has come, or else waits once: until bytes come or go, one of `others` (count at most
+ * OSR_CLIENT_OTHERS_MAX; their revents are set) is ready, or deadline_ms is past. Fails where the
+ * connection is lost. */
+int osr_client_step(struct osr_client *client, struct pollfd *others, size_t count,
+                    uint64_t deadline_ms, struct osr_err *err);
 /* With no call under way: takes in all that has come, without waiting. False where the connection
  * turns out to be of no more use: a request is better not sent over it. */
 bool osr_client_is_alive(struct osr_client *client);
-/* Makes the run under way, or else the next one, return. Safe in a signal handler. */
-void osr_client_interrupt(struct osr_client *client);
 
-/* The most common case: send, run until the last reply. on_reply (NULL: nobody looks) gets frames
- * only; the first error is the return value. Where on_reply returns non-zero, that is returned
- * as it is, and err is untouched. No other call may be under way. */
-int osr_client_call(struct osr_client *client, Osr__Frame *request, osr_client_reply *on_reply,
-                    void *context, uint32_t timeout_ms, struct osr_err *err);
-
-/* Forgets a call that was sent with this request_id, if it is under way still: its on_reply is not
- * called again. Not from within that on_reply, which returns non-zero for it. */
-void osr_client_cancel(struct osr_client *client, uint64_t request_id);
-/* Within an on_reply with an error: the instance has surely not looked at the request. */
-bool osr_client_is_unprocessed(const struct osr_client *client);
+/* TIMEOUT, in the words for a call whose deadline has passed. */
+int osr_client_err_late(struct osr_err *err);
 
 #endif

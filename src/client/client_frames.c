@@ -1,5 +1,5 @@
 /* The client's side of frames over a byte stream (wire/stream.h): requests and replies meet by
- * their request_id. */
+ * their request_id, which is the call's number. */
 #include <stdlib.h>
 
 #include "client/client_internal.h"
@@ -13,7 +13,8 @@ struct frames {
     enum osr_codec codec;
     struct osr_stream received;
     struct osr_buffer unsent;
-    struct osr_arena *arena; /* of the frame being delivered */
+    struct osr_arena *arena; /* of the frame being handled */
+    struct osr_buffer reply; /* its body */
 };
 
 static int codec_of(const struct osr_url *url, enum osr_codec *ret_codec, struct osr_err *err)
@@ -52,16 +53,25 @@ static void destroy(void *state)
     osr_arena_destroy(frames->arena);
     osr_stream_done(&frames->received);
     osr_buffer_done(&frames->unsent);
+    osr_buffer_done(&frames->reply);
     free(frames);
 }
 
-static int send_request(void *state, struct osr_client_call *call, Osr__Frame *request,
+static int send_request(void *state, struct osr_client_call *call, struct osr_slice request,
                         struct osr_err *err)
 {
     struct frames *frames = state;
-    (void)err;
-    request->request_id = call->request_id;
-    osr_stream_write(frames->codec, request, &frames->unsent);
+    ProtobufCMessage *message;
+    osr_arena_reset(frames->arena);
+    int code = osr_message_decode(OSR_CODEC_PROTOBUF, call->method->request_descriptor, request,
+                                  frames->arena, &message, err);
+    if (code != OSR_OK) {
+        return code;
+    }
+    Osr__Frame frame = OSR__FRAME__INIT;
+    frame.request_id = call->number;
+    osr_frame_set_body(&frame, call->method->request, message);
+    osr_stream_write(frames->codec, &frame, &frames->unsent);
     return OSR_OK;
 }
 
@@ -115,6 +125,23 @@ static void answer_ping(struct frames *frames, const Osr__Ping *ping)
     osr_stream_write(frames->codec, &frame, &frames->unsent);
 }
 
+static void handle_reply(struct frames *frames, struct osr_client_call *call,
+                         const Osr__Frame *frame)
+{
+    struct osr_client *client = frames->client;
+    if (frame->body_case != call->method->reply) {
+        struct osr_err err;
+        osr_err_set(&err, OSR_INTERNAL, "the instance answered with %s", osr_frame_type(frame));
+        osr_client_tell_error(client, call, &err);
+        return;
+    }
+    frames->reply.size = 0;
+    osr_message_encode(OSR_CODEC_PROTOBUF, osr_frame_body(frame), &frames->reply);
+    if (osr_client_tell_reply(client, call, osr_buffer_slice(&frames->reply)) && frame->end) {
+        osr_client_tell_end(client, call, NULL);
+    }
+}
+
 static int handle_frame(struct frames *frames, const Osr__Frame *frame)
 {
     struct osr_client *client = frames->client;
@@ -124,19 +151,19 @@ static int handle_frame(struct frames *frames, const Osr__Frame *frame)
     }
     bool is_error = frame->body_case == OSR__FRAME__BODY_ERROR;
     if (is_error && frame->request_id == 0) {
-        error_of_frame(frame->error, &client->failure);
-        return client->failure.code;
+        error_of_frame(frame->error, &client->failure.err);
+        return client->failure.err.code;
     }
     struct osr_client_call *call = osr_client_find_call(client, frame->request_id);
     if (call == NULL) {
         return OSR_OK; /* cancelled, or nothing that a caller asked for */
     }
-    struct osr_err err;
     if (is_error) {
+        struct osr_err err;
         error_of_frame(frame->error, &err);
-        osr_client_deliver(client, call, NULL, &err);
+        osr_client_tell_error(client, call, &err);
     } else {
-        osr_client_deliver(client, call, frame, NULL);
+        handle_reply(frames, call, frame);
     }
     return OSR_OK;
 }
@@ -148,7 +175,7 @@ static void handle_unknown_type(struct osr_client *client, uint64_t request_id,
 {
     struct osr_client_call *call = osr_client_find_call(client, request_id);
     if (call != NULL) {
-        osr_client_deliver(client, call, NULL, err);
+        osr_client_tell_error(client, call, err);
     }
 }
 
@@ -157,7 +184,7 @@ static int handle(void *state, bool *ret_any)
     struct frames *frames = state;
     struct osr_client *client = frames->client;
     struct osr_slice bytes;
-    int code = osr_stream_next(&frames->received, &bytes, &client->failure);
+    int code = osr_stream_next(&frames->received, &bytes, &client->failure.err);
     *ret_any = code == OSR_OK && bytes.size > 0;
     if (!*ret_any) {
         return code;
@@ -172,8 +199,9 @@ static int handle(void *state, bool *ret_any)
         return OSR_OK;
     }
     if (code != OSR_OK) {
-        client->failure = err;
-        return osr_err_prefix(&client->failure, "a reply of the instance");
+        osr_err_prefix(&err, "a reply of the instance");
+        client->failure.err = err;
+        return code;
     }
     return handle_frame(frames, frame);
 }

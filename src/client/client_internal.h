@@ -3,13 +3,14 @@
 #ifndef OSR_CLIENT_CLIENT_INTERNAL_H
 #define OSR_CLIENT_CLIENT_INTERNAL_H
 
+#include "adapter/dial.h"
 #include "client/client.h"
-#include "client/wakeup.h"
 
 struct osr_client_call {
-    uint64_t request_id;
-    osr_client_reply *on_reply;
-    void *context;
+    uint64_t number; /* the request_id of frames */
+    const struct osr_method *method;
+    uint64_t deadline_ms; /* UINT64_MAX: none */
+    struct osr_client_handler handler;
     void *protocol_call; /* the protocol's own */
 };
 
@@ -19,7 +20,7 @@ struct osr_client_protocol {
                   struct osr_err *err);
     void (*destroy)(void *state);
     /* Makes bytes of a request. */
-    int (*send)(void *state, struct osr_client_call *call, Osr__Frame *request,
+    int (*send)(void *state, struct osr_client_call *call, struct osr_slice request,
                 struct osr_err *err);
     /* The call is about to go; nothing may be told to it any more. */
     void (*forget)(void *state, struct osr_client_call *call);
@@ -38,23 +39,28 @@ extern const struct osr_client_protocol osr_client_frames;
 extern const struct osr_client_protocol osr_client_grpc;
 
 struct osr_client {
-    int fd;
-    struct osr_wakeup interrupt;
+    const struct osr_target *target;
+    struct osr_dial *dial; /* NULL once it is connected, or has failed */
+    int fd;                /* -1: not connected */
     const struct osr_client_protocol *protocol;
     void *state;
     struct osr_buffer unsent;
     size_t unsent_at;      /* bytes at the front of `unsent` that have been sent */
-    struct osr_map *calls; /* request_id -> struct osr_client_call */
-    uint64_t last_request_id;
-    bool delivering;        /* an on_reply is being called */
-    bool is_unprocessed;    /* what it is told of was surely not looked at */
-    struct osr_err failure; /* what ended the connection; code OK while it stands */
+    struct osr_map *calls; /* number -> struct osr_client_call */
+    uint64_t last_number;
+    bool delivering;                   /* a handler is being called */
+    struct osr_client_failure failure; /* what ended the connection; code OK while it stands */
 };
 
-/* NULL where no call has this id any more: it was cancelled. */
-struct osr_client_call *osr_client_find_call(const struct osr_client *client, uint64_t request_id);
-/* Tells one call about a reply or an error; ends it where that was the last. */
-void osr_client_deliver(struct osr_client *client, struct osr_client_call *call,
-                        const Osr__Frame *frame, const struct osr_err *err);
+/* NULL where no call has this number any more: it was cancelled. */
+struct osr_client_call *osr_client_find_call(const struct osr_client *client, uint64_t number);
+/* False where the call is gone after: no more was wanted. */
+bool osr_client_tell_reply(struct osr_client *client, struct osr_client_call *call,
+                           struct osr_slice reply);
+/* The call is gone after. NULL: all went well. */
+void osr_client_tell_end(struct osr_client *client, struct osr_client_call *call,
+                         const struct osr_client_failure *failure);
+void osr_client_tell_error(struct osr_client *client, struct osr_client_call *call,
+                           const struct osr_err *err);
 
 #endif

@@ -4,14 +4,12 @@
 #include "client/osiris_internal.h"
 #include "model/limits.h"
 #include "wire/codec.h"
-#include "wire/method.h"
 
 enum {
     TIMEOUT_DEFAULT_MS = 60000,
     ATTEMPTS_DEFAULT = 6,
     RETRY_DEFAULT_MS = 15000,
-    /* For the reply to come back, after the followers' time. */
-    ACKS_GRACE_MS = 5000,
+    ARENA_KEEP_BYTES = 64 << 10, /* between replies */
 };
 
 #define SAME_NUMBER(name, number, class, grpc, http, exit, text)                                   \
@@ -43,11 +41,17 @@ int osr_face_error(const struct osr_err *err, struct osiris_error *error)
     return (int)err->code;
 }
 
+static int check_client(const struct osiris_client *client, struct osr_err *err)
+{
+    return client == NULL ? (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "no client was given")
+                          : OSR_OK;
+}
+
 int osr_face_check(const struct osiris_client *client, struct osr_err *err)
 {
-    if (client == NULL) {
-        osr_err_set(err, OSR_INVALID_ARGUMENT, "no client was given");
-        return OSR_INVALID_ARGUMENT;
+    int code = check_client(client, err);
+    if (code != OSR_OK) {
+        return code;
     }
     if (osr_caller_is_telling(client->caller)) {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "within a callback nothing can be waited for");
@@ -59,14 +63,20 @@ int osr_face_check(const struct osiris_client *client, struct osr_err *err)
 
 /* ---- clients ---- */
 
-static int find_target(const char *where, struct osr_target *ret_target, struct osr_err *err)
+/* A scheme has letters alone: "/data/a://b" is a folder. */
+static bool is_url(const char *where)
 {
-    bool is_url = where != NULL && strstr(where, "://") != NULL;
-    return is_url ? osr_target_url(where, ret_target, err)
-                  : osr_target_folder(where, ret_target, err);
+    size_t size = strspn(where, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+    return strncmp(where + size, "://", 3) == 0;
 }
 
-int osiris_connect(const char *where, struct osiris_client **ret_client, struct osiris_error *error)
+static int find_target(const char *where, struct osr_target *ret_target, struct osr_err *err)
+{
+    return where != NULL && is_url(where) ? osr_target_url(where, ret_target, err)
+                                          : osr_target_folder(where, ret_target, err);
+}
+
+int osiris_open(const char *where, struct osiris_client **ret_client, struct osiris_error *error)
 {
     struct osr_target target = {0};
     struct osr_caller *caller;
@@ -86,8 +96,19 @@ int osiris_connect(const char *where, struct osiris_client **ret_client, struct 
         .attempts_max = ATTEMPTS_DEFAULT,
         .retry_ms_max = RETRY_DEFAULT_MS,
     };
+    client->arena = osr_arena_create(ARENA_KEEP_BYTES, OSR_DECODE_BYTES_MAX);
     *ret_client = client;
     return OSIRIS_OK;
+}
+
+int osiris_connect(struct osiris_client *client, struct osiris_error *error)
+{
+    struct osr_err err;
+    int code = osr_face_check(client, &err);
+    if (code == OSR_OK) {
+        code = osr_caller_connect(client->caller, client->limits.timeout_ms, &err);
+    }
+    return code == OSR_OK ? OSIRIS_OK : osr_face_error(&err, error);
 }
 
 int osiris_close(struct osiris_client *client)
@@ -98,7 +119,8 @@ int osiris_close(struct osiris_client *client)
     int code = osr_face_check(client, NULL);
     if (code == OSR_OK) {
         osr_caller_close(client->caller);
-        osr_buffer_done(&client->reply);
+        osr_arena_destroy(client->arena);
+        osr_buffer_done(&client->text);
         free(client);
     }
     return code;
@@ -131,124 +153,157 @@ const char *osiris_version(void)
     return OSR_VERSION;
 }
 
-/* ---- calls ---- */
-
-static bool waits_for_acks(const Osr__Frame *request)
-{
-    switch (request->body_case) {
-    case OSR__FRAME__BODY_KB_PUT:
-        return request->kb_put->acks > 0;
-    case OSR__FRAME__BODY_KB_UPDATE:
-        return request->kb_update->acks > 0;
-    case OSR__FRAME__BODY_KB_DELETE:
-        return request->kb_delete->acks > 0;
-    case OSR__FRAME__BODY_KB_IMPORT:
-        return request->kb_import->acks > 0;
-    default:
-        return false;
-    }
-}
+/* ---- requests and replies ---- */
 
 static struct osr_caller_limits limits_of(const struct osiris_client *client,
-                                          const Osr__Frame *request)
+                                          const struct osr_method *method, uint32_t grace_ms)
 {
     struct osr_caller_limits limits = client->limits;
-    if (request->body_case == OSR__FRAME__BODY_KB_WATCH && !client->has_timeout) {
+    if (method->request == OSR__FRAME__BODY_KB_WATCH && !client->has_timeout) {
         limits.timeout_ms = 0; /* nothing new is nothing wrong */
-    } else if (limits.timeout_ms > 0 && waits_for_acks(request)) {
-        limits.timeout_ms += limits.timeout_ms < UINT32_MAX - ACKS_GRACE_MS ? ACKS_GRACE_MS : 0;
+    } else if (limits.timeout_ms > 0 && limits.timeout_ms < UINT32_MAX - grace_ms) {
+        limits.timeout_ms += grace_ms;
     }
     return limits;
 }
 
-int osr_face_call(struct osiris_client *client, const Osr__Frame *request,
-                  int (*on_frame)(void *context, const Osr__Frame *frame), void *context,
-                  struct osiris_error *error)
+static int find_method(const char *name, const struct osr_method **ret_method, struct osr_err *err)
 {
-    const struct osr_caller_limits limits = limits_of(client, request);
-    struct osr_err err = {0};
-    int code = osr_caller_call(client->caller, request, &limits, on_frame, context, &err);
-    return err.code != OSR_OK ? osr_face_error(&err, error) : code;
-}
-
-static const struct osr_method *find_method(const char *name, struct osr_err *err)
-{
-    const ProtobufCFieldDescriptor *field =
-        name == NULL
-            ? NULL
-            : protobuf_c_message_descriptor_get_field_by_name(&osr__frame__descriptor, name);
-    const struct osr_method *method =
-        field == NULL ? NULL : osr_method_by_request((Osr__Frame__BodyCase)field->id);
+    const struct osr_method *method = name == NULL ? NULL : osr_method_by_name(name);
     if (method == NULL) {
         osr_err_set(err, OSR_UNKNOWN_TYPE, "no method is named '%s'", name == NULL ? "" : name);
         osr_err_hint(err, "libosiris(3) lists them");
-    }
-    return method;
-}
-
-/* The frame's body lives in the arena, which is the caller's to destroy. */
-static int read_request(const char *method_name, const char *text, Osr__Frame *ret_frame,
-                        const struct osr_method **ret_method, struct osr_arena **ret_arena,
-                        struct osr_err *err)
-{
-    const struct osr_method *method = find_method(method_name, err);
-    if (method == NULL) {
         return OSR_UNKNOWN_TYPE;
     }
-    struct osr_arena *arena = osr_arena_create(0, OSR_DECODE_BYTES_MAX);
-    ProtobufCMessage *message;
-    int code = osr_message_decode(OSR_CODEC_JSON, method->request_descriptor,
-                                  osr_slice_text(text == NULL ? "{}" : text), arena, &message, err);
-    if (code != OSR_OK) {
-        osr_arena_destroy(arena);
-        osr_err_prefix(err, "%s", method_name);
-        return code;
-    }
-    osr__frame__init(ret_frame);
-    osr_frame_set_body(ret_frame, method->request, message);
     *ret_method = method;
-    *ret_arena = arena;
     return OSR_OK;
 }
 
-static void write_reply(const Osr__Frame *frame, struct osr_buffer *buffer)
+/* ret_request->message is the caller's. */
+static int read_request(const char *method_name, const char *text,
+                        struct osr_caller_request *ret_request, struct osr_err *err)
 {
-    osr_message_encode(OSR_CODEC_JSON, osr_frame_body(frame), buffer);
-    osr_buffer_add_u8(buffer, '\0');
-    buffer->size--;
+    struct osr_caller_request request = {0};
+    int code = find_method(method_name, &request.method, err);
+    if (code != OSR_OK) {
+        return code;
+    }
+    struct osr_arena *arena = osr_arena_create(0, OSR_DECODE_BYTES_MAX);
+    ProtobufCMessage *message;
+    code = osr_message_decode(OSR_CODEC_JSON, request.method->request_descriptor,
+                              osr_slice_text(text == NULL ? "{}" : text), arena, &message, err);
+    if (code == OSR_OK) {
+        osr_message_encode(OSR_CODEC_PROTOBUF, message, &request.message);
+        *ret_request = request;
+    } else {
+        osr_err_prefix(err, "%s", method_name);
+    }
+    osr_arena_destroy(arena);
+    return code;
 }
 
-static int on_single_frame(void *context, const Osr__Frame *frame)
+/* Where the replies of a call go, and in which form. */
+struct listener {
+    struct osiris_client *client;
+    const struct osr_method *method;
+    /* One of the three: messages, JSON, protobuf. */
+    osr_face_reply *on_message;
+    osiris_on_reply *on_json;
+    osiris_on_reply *on_protobuf;
+    osiris_on_end *on_end; /* of a call that was begun with osiris_start */
+    void *context;
+    struct osr_err failure; /* a reply that could not be read; code OK: none */
+};
+
+static int tell_json(const struct listener *listener, const ProtobufCMessage *message)
 {
-    struct osr_buffer *text = context;
+    struct osr_buffer *text = &listener->client->text;
     text->size = 0;
-    write_reply(frame, text);
+    osr_message_encode(OSR_CODEC_JSON, message, text);
+    osr_buffer_add_u8(text, '\0');
+    return listener->on_json(listener->context, (const char *)text->data, text->size - 1);
+}
+
+static int tell_listener(void *context, struct osr_slice reply)
+{
+    struct listener *listener = context;
+    struct osr_arena *arena = listener->client->arena;
+    ProtobufCMessage *message;
+    if (listener->on_protobuf != NULL) {
+        return listener->on_protobuf(listener->context, (const char *)reply.data, reply.size);
+    }
+    if (listener->on_message == NULL && listener->on_json == NULL) {
+        return 0;
+    }
+    osr_arena_reset(arena);
+    int code = osr_message_decode(OSR_CODEC_PROTOBUF, listener->method->reply_descriptor, reply,
+                                  arena, &message, &listener->failure);
+    if (code != OSR_OK) {
+        return (int)osr_err_prefix(&listener->failure, "a reply of the instance");
+    }
+    return listener->on_json != NULL ? tell_json(listener, message)
+                                     : listener->on_message(listener->context, message);
+}
+
+/* ---- calls that are waited for ---- */
+
+/* The request's message is gone after. */
+static int call_and_wait(struct osr_caller_request *request, uint32_t grace_ms,
+                         struct listener *listener, struct osiris_error *error)
+{
+    struct osiris_client *client = listener->client;
+    const struct osr_caller_limits limits = limits_of(client, request->method, grace_ms);
+    struct osr_err err = {0};
+    listener->method = request->method;
+    int code = osr_caller_call(client->caller, request, &limits, tell_listener, listener, &err);
+    if (listener->failure.code != OSR_OK) {
+        err = listener->failure;
+    }
+    return err.code != OSR_OK ? osr_face_error(&err, error) : code;
+}
+
+int osr_face_call(struct osiris_client *client, const char *method, const ProtobufCMessage *request,
+                  uint32_t grace_ms, osr_face_reply *on_reply, void *context,
+                  struct osiris_error *error)
+{
+    struct listener listener = {.client = client, .on_message = on_reply, .context = context};
+    struct osr_caller_request call = {.method = osr_method_by_name(method)};
+    osr_message_encode(OSR_CODEC_PROTOBUF, request, &call.message);
+    return call_and_wait(&call, grace_ms, &listener, error);
+}
+
+static int keep_text(void *context, const char *reply, size_t size)
+{
+    char **kept = context;
+    *kept = osr_realloc(*kept, size + 1);
+    memcpy(*kept, reply, size + 1);
     return 0;
 }
 
-int osiris_call(struct osiris_client *client, const char *method_name, const char *request,
+int osiris_call(struct osiris_client *client, const char *method, const char *json,
                 char **ret_reply, struct osiris_error *error)
 {
-    const struct osr_method *method;
-    struct osr_arena *arena = NULL;
-    struct osr_buffer text = {0};
-    Osr__Frame frame;
+    char *text = NULL;
+    struct listener listener = {.client = client, .on_json = keep_text, .context = &text};
+    struct osr_caller_request request = {0};
     struct osr_err err;
     int code = osr_face_check(client, &err);
     if (code == OSR_OK) {
-        code = read_request(method_name, request, &frame, &method, &arena, &err);
+        code = read_request(method, json, &request, &err);
     }
-    if (code == OSR_OK && method->server_streams) {
-        code = osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s has many replies", method_name);
+    if (code == OSR_OK && request.method->server_streams) {
+        code = osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s has many replies", method);
         osr_err_hint(&err, "call it with osiris_stream or osiris_start");
     }
-    code = code == OSR_OK ? osr_face_call(client, &frame, on_single_frame, &text, error)
-                          : osr_face_error(&err, error);
-    osr_arena_destroy(arena);
+    if (code != OSR_OK) {
+        osr_buffer_done(&request.message);
+        return osr_face_error(&err, error);
+    }
+    code = call_and_wait(&request, 0, &listener, error);
     if (code == OSR_OK && ret_reply != NULL) {
-        *ret_reply = (char *)text.data;
+        *ret_reply = text;
     } else {
-        osr_buffer_done(&text);
+        free(text);
     }
     return code;
 }
@@ -258,80 +313,49 @@ void osiris_free(void *memory)
     free(memory);
 }
 
-/* Whom the replies of a call go to. */
-struct listener {
-    struct osiris_client *client;
-    osiris_on_reply *on_reply;
-    osiris_on_end *on_end; /* of a call that was begun with osiris_start */
-    void *context;
-};
-
-static int on_streamed_frame(void *context, const Osr__Frame *frame)
+int osiris_stream(struct osiris_client *client, const char *method, const char *json,
+                  osiris_on_reply *on_json, void *context, struct osiris_error *error)
 {
-    const struct listener *listener = context;
-    struct osr_buffer *reply = &listener->client->reply;
-    if (listener->on_reply == NULL) {
-        return 0;
-    }
-    reply->size = 0;
-    write_reply(frame, reply);
-    return listener->on_reply(listener->context, (const char *)reply->data, reply->size);
-}
-
-int osiris_stream(struct osiris_client *client, const char *method_name, const char *request,
-                  osiris_on_reply *on_reply, void *context, struct osiris_error *error)
-{
-    struct listener listener = {.client = client, .on_reply = on_reply, .context = context};
-    const struct osr_method *method;
-    struct osr_arena *arena;
-    Osr__Frame frame;
+    struct listener listener = {.client = client, .on_json = on_json, .context = context};
+    struct osr_caller_request request;
     struct osr_err err;
     int code = osr_face_check(client, &err);
     if (code == OSR_OK) {
-        code = read_request(method_name, request, &frame, &method, &arena, &err);
+        code = read_request(method, json, &request, &err);
     }
-    if (code != OSR_OK) {
-        return osr_face_error(&err, error);
-    }
-    code = osr_face_call(client, &frame, on_streamed_frame, &listener, error);
-    osr_arena_destroy(arena);
-    return code;
+    return code == OSR_OK ? call_and_wait(&request, 0, &listener, error)
+                          : osr_face_error(&err, error);
 }
+
+/* ---- several calls at once ---- */
 
 static void on_started_end(void *context, const struct osr_err *err)
 {
     struct listener *listener = context;
     struct osiris_error error;
-    if (err != NULL) {
-        osr_face_error(err, &error);
+    const struct osr_err *why = listener->failure.code != OSR_OK ? &listener->failure : err;
+    if (why != NULL) {
+        osr_face_error(why, &error);
     }
     if (listener->on_end != NULL) {
-        listener->on_end(listener->context, err != NULL ? &error : NULL);
+        listener->on_end(listener->context, why != NULL ? &error : NULL);
     }
     free(listener);
 }
 
-int osiris_start(struct osiris_client *client, const char *method_name, const char *request,
-                 osiris_on_reply *on_reply, osiris_on_end *on_end, void *context,
+/* The request's message is gone after. */
+static int start(struct osr_caller_request *request, const struct listener *pattern,
                  uint64_t *ret_call, struct osiris_error *error)
 {
-    const struct osr_method *method;
-    struct osr_arena *arena;
-    Osr__Frame frame;
-    struct osr_err err;
-    int code = client == NULL ? osr_face_check(client, &err) : OSR_OK;
-    if (code == OSR_OK) {
-        code = read_request(method_name, request, &frame, &method, &arena, &err);
-    }
-    if (code != OSR_OK) {
-        return osr_face_error(&err, error);
-    }
     struct listener *listener = osr_alloc(sizeof(*listener));
-    *listener = (struct listener){client, on_reply, on_end, context};
-    const struct osr_caller_handler handler = {on_streamed_frame, on_started_end, listener};
-    const struct osr_caller_limits limits = limits_of(client, &frame);
+    *listener = *pattern;
+    listener->method = request->method;
+    const struct osr_caller_handler handler = {tell_listener, on_started_end, listener};
+    const struct osr_caller_limits limits = limits_of(listener->client, request->method, 0);
+    struct osr_err err;
     uint64_t number;
-    code = osr_caller_start(client->caller, &frame, arena, &limits, &handler, &number, &err);
+    int code =
+        osr_caller_start(listener->client->caller, request, &limits, &handler, &number, &err);
     if (code != OSR_OK) {
         free(listener);
         return osr_face_error(&err, error);
@@ -342,18 +366,50 @@ int osiris_start(struct osiris_client *client, const char *method_name, const ch
     return OSIRIS_OK;
 }
 
+int osiris_start(struct osiris_client *client, const char *method, const char *json,
+                 osiris_on_reply *on_json, osiris_on_end *on_end, void *context, uint64_t *ret_call,
+                 struct osiris_error *error)
+{
+    const struct listener listener = {
+        .client = client, .on_json = on_json, .on_end = on_end, .context = context};
+    struct osr_caller_request request;
+    struct osr_err err;
+    int code = check_client(client, &err);
+    if (code == OSR_OK) {
+        code = read_request(method, json, &request, &err);
+    }
+    return code == OSR_OK ? start(&request, &listener, ret_call, error)
+                          : osr_face_error(&err, error);
+}
+
+int osiris_start_protobuf(struct osiris_client *client, const char *method, const void *message,
+                          size_t size, osiris_on_reply *on_protobuf, osiris_on_end *on_end,
+                          void *context, uint64_t *ret_call, struct osiris_error *error)
+{
+    const struct listener listener = {
+        .client = client, .on_protobuf = on_protobuf, .on_end = on_end, .context = context};
+    struct osr_caller_request request = {0};
+    struct osr_err err;
+    int code = check_client(client, &err);
+    if (code == OSR_OK) {
+        code = find_method(method, &request.method, &err);
+    }
+    if (code != OSR_OK) {
+        return osr_face_error(&err, error);
+    }
+    osr_buffer_add(&request.message, message, size);
+    return start(&request, &listener, ret_call, error);
+}
+
 int osiris_cancel(struct osiris_client *client, uint64_t call, struct osiris_error *error)
 {
     struct osr_err err;
-    if (client == NULL) {
-        osr_face_check(client, &err);
-        return osr_face_error(&err, error);
+    int code = check_client(client, &err);
+    if (code == OSR_OK && !osr_caller_cancel(client->caller, call)) {
+        code =
+            osr_err_set(&err, OSR_NOT_FOUND, "no call %llu is under way", (unsigned long long)call);
     }
-    if (!osr_caller_cancel(client->caller, call)) {
-        osr_err_set(&err, OSR_NOT_FOUND, "no call %llu is under way", (unsigned long long)call);
-        return osr_face_error(&err, error);
-    }
-    return OSIRIS_OK;
+    return code == OSR_OK ? OSIRIS_OK : osr_face_error(&err, error);
 }
 
 int osiris_run(struct osiris_client *client, size_t calls, uint32_t timeout_ms,
@@ -363,6 +419,17 @@ int osiris_run(struct osiris_client *client, size_t calls, uint32_t timeout_ms,
     int code = osr_face_check(client, &err);
     if (code == OSR_OK) {
         code = osr_caller_run(client->caller, calls, timeout_ms, &err);
+    }
+    return code == OSR_OK ? OSIRIS_OK : osr_face_error(&err, error);
+}
+
+int osiris_run_until_readable(struct osiris_client *client, int fd, uint32_t timeout_ms,
+                              struct osiris_error *error)
+{
+    struct osr_err err;
+    int code = osr_face_check(client, &err);
+    if (code == OSR_OK) {
+        code = osr_caller_run_until_readable(client->caller, fd, timeout_ms, &err);
     }
     return code == OSR_OK ? OSIRIS_OK : osr_face_error(&err, error);
 }

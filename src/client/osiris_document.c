@@ -12,7 +12,10 @@
 
 _Static_assert(sizeof(((struct osiris_written *)NULL)->id) == OSR_ID_BYTES_MAX + 1, "ids fit");
 
-enum { WAIT_MAX_MS = 3600 * 1000 }; /* an instance waits no longer for followers */
+enum {
+    WAIT_MAX_MS = 3600 * 1000, /* an instance waits no longer for followers */
+    ACKS_GRACE_MS = 5000,      /* for the reply to come back, after the followers' time */
+};
 
 /* ---- documents that are written ---- */
 
@@ -78,17 +81,14 @@ static int make_outgoing(const struct osiris_document *document, struct outgoing
     return OSR_OK;
 }
 
-static int on_written(void *context, const Osr__Frame *frame)
+static int on_written(void *context, const ProtobufCMessage *reply)
 {
+    /* The reply of each write is a PutResponse. */
+    const Osr__PutResponse *response = (const Osr__PutResponse *)reply;
     struct osiris_written *written = context;
-    /* The reply of each write is a PutResponse, whatever its name. */
-    const ProtobufCMessage *body = osr_frame_body(frame);
-    if (body->descriptor == &osr__put_response__descriptor) {
-        const Osr__PutResponse *response = (const Osr__PutResponse *)body;
-        snprintf(written->id, sizeof(written->id), "%s", response->id);
-        written->existed = response->existed;
-        written->sequence = response->sequence;
-    }
+    snprintf(written->id, sizeof(written->id), "%s", response->id);
+    written->existed = response->existed;
+    written->sequence = response->sequence;
     return 0;
 }
 
@@ -98,11 +98,13 @@ static uint32_t acks_timeout_ms(const struct osiris_client *client)
     return timeout_ms > 0 && timeout_ms < WAIT_MAX_MS ? timeout_ms : WAIT_MAX_MS;
 }
 
-static int call_write(struct osiris_client *client, const Osr__Frame *frame,
-                      struct osiris_written *ret_written, struct osiris_error *error)
+static int call_write(struct osiris_client *client, const char *method,
+                      const ProtobufCMessage *request, struct osiris_written *ret_written,
+                      struct osiris_error *error)
 {
     struct osiris_written written = {0};
-    int code = osr_face_call(client, frame, on_written, &written, error);
+    uint32_t grace_ms = client->acks > 0 ? ACKS_GRACE_MS : 0;
+    int code = osr_face_call(client, method, request, grace_ms, on_written, &written, error);
     if (code == OSIRIS_OK && written.id[0] == '\0') {
         struct osr_err err;
         osr_err_set(&err, OSR_INTERNAL, "the instance gave no id");
@@ -121,10 +123,7 @@ static int call_put(struct osiris_client *client, struct outgoing *outgoing,
     request.document = &outgoing->document;
     request.acks = client->acks;
     request.timeout_ms = acks_timeout_ms(client);
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_PUT;
-    frame.kb_put = &request;
-    return call_write(client, &frame, ret_written, error);
+    return call_write(client, "kb_put", &request.base, ret_written, error);
 }
 
 static int call_update(struct osiris_client *client, struct outgoing *outgoing,
@@ -134,10 +133,7 @@ static int call_update(struct osiris_client *client, struct outgoing *outgoing,
     request.document = &outgoing->document;
     request.acks = client->acks;
     request.timeout_ms = acks_timeout_ms(client);
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_UPDATE;
-    frame.kb_update = &request;
-    return call_write(client, &frame, ret_written, error);
+    return call_write(client, "kb_update", &request.base, ret_written, error);
 }
 
 typedef int write_call(struct osiris_client *client, struct outgoing *outgoing,
@@ -181,10 +177,7 @@ int osiris_delete(struct osiris_client *client, const char *id, struct osiris_wr
     request.id = text_or_empty(id);
     request.acks = client->acks;
     request.timeout_ms = acks_timeout_ms(client);
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_DELETE;
-    frame.kb_delete = &request;
-    return call_write(client, &frame, ret_written, error);
+    return call_write(client, "kb_delete", &request.base, ret_written, error);
 }
 
 /* ---- documents that are read ---- */
@@ -240,14 +233,14 @@ struct kept_document {
     struct osr_arena *arena;
 };
 
-static int on_got(void *context, const Osr__Frame *frame)
+static int on_got(void *context, const ProtobufCMessage *reply)
 {
+    const Osr__Document *document = ((const Osr__GetResponse *)reply)->document;
     struct kept_document **kept = context;
-    bool is_get = frame->body_case == OSR__FRAME__BODY_KB_GET_REPLY;
-    if (is_get && frame->kb_get_reply->document != NULL) {
+    if (document != NULL && *kept == NULL) {
         *kept = osr_alloc(sizeof(**kept));
         (*kept)->arena = osr_arena_create(0, KEPT_BYTES_MAX);
-        keep_document((*kept)->arena, frame->kb_get_reply->document, &(*kept)->document);
+        keep_document((*kept)->arena, document, &(*kept)->document);
     }
     return 0;
 }
@@ -261,11 +254,8 @@ int osiris_get(struct osiris_client *client, const char *id, struct osiris_docum
     }
     Osr__GetRequest request = OSR__GET_REQUEST__INIT;
     request.id = text_or_empty(id);
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_GET;
-    frame.kb_get = &request;
     struct kept_document *kept = NULL;
-    int code = osr_face_call(client, &frame, on_got, &kept, error);
+    int code = osr_face_call(client, "kb_get", &request.base, 0, on_got, &kept, error);
     if (code == OSIRIS_OK && kept == NULL) {
         osr_err_set(&err, OSR_INTERNAL, "the instance gave no document");
         return osr_face_error(&err, error);
@@ -306,14 +296,11 @@ static void keep_next(struct reader *reader, const Osr__Document *message,
     keep_document(reader->arena, message == NULL ? &absent : message, ret_document);
 }
 
-static int on_listed(void *context, const Osr__Frame *frame)
+static int on_listed(void *context, const ProtobufCMessage *reply)
 {
     struct reader *reader = context;
     int stop = 0;
-    if (frame->body_case != OSR__FRAME__BODY_KB_LIST_REPLY) {
-        return 0;
-    }
-    const Osr__ListResponse *response = frame->kb_list_reply;
+    const Osr__ListResponse *response = (const Osr__ListResponse *)reply;
     for (size_t i = 0; i < response->n_documents && stop == 0; i++) {
         struct osiris_document document;
         keep_next(reader, response->documents[i], &document);
@@ -322,14 +309,11 @@ static int on_listed(void *context, const Osr__Frame *frame)
     return stop;
 }
 
-static int on_found(void *context, const Osr__Frame *frame)
+static int on_found(void *context, const ProtobufCMessage *reply)
 {
     struct reader *reader = context;
     int stop = 0;
-    if (frame->body_case != OSR__FRAME__BODY_KB_SEARCH_REPLY) {
-        return 0;
-    }
-    const Osr__SearchResponse *response = frame->kb_search_reply;
+    const Osr__SearchResponse *response = (const Osr__SearchResponse *)reply;
     for (size_t i = 0; i < response->n_hits && stop == 0; i++) {
         struct osiris_document document;
         keep_next(reader, response->hits[i]->document, &document);
@@ -343,13 +327,10 @@ static int on_found(void *context, const Osr__Frame *frame)
     return stop;
 }
 
-static int on_changed(void *context, const Osr__Frame *frame)
+static int on_changed(void *context, const ProtobufCMessage *reply)
 {
     struct reader *reader = context;
-    if (frame->body_case != OSR__FRAME__BODY_KB_WATCH_REPLY) {
-        return 0;
-    }
-    const Osr__WatchResponse *response = frame->kb_watch_reply;
+    const Osr__WatchResponse *response = (const Osr__WatchResponse *)reply;
     struct osiris_document document;
     keep_next(reader, response->document, &document);
     const struct osiris_change change = {
@@ -362,9 +343,9 @@ static int on_changed(void *context, const Osr__Frame *frame)
     return reader->on_change(reader->context, &change);
 }
 
-static int read_all(struct osiris_client *client, const Osr__Frame *frame,
-                    int (*on_frame)(void *context, const Osr__Frame *frame), struct reader *reader,
-                    struct osiris_error *error)
+static int read_all(struct osiris_client *client, const char *method,
+                    const ProtobufCMessage *request, osr_face_reply *on_reply,
+                    struct reader *reader, struct osiris_error *error)
 {
     enum { ARENA_KEEP_BYTES = 64 << 10 };
     struct osr_err err;
@@ -378,7 +359,7 @@ static int read_all(struct osiris_client *client, const Osr__Frame *frame,
         return osr_face_error(&err, error);
     }
     reader->arena = osr_arena_create(ARENA_KEEP_BYTES, KEPT_BYTES_MAX);
-    code = osr_face_call(client, frame, on_frame, reader, error);
+    code = osr_face_call(client, method, request, 0, on_reply, reader, error);
     osr_arena_destroy(reader->arena);
     return code;
 }
@@ -392,10 +373,7 @@ int osiris_list(struct osiris_client *client, const char *collection, const char
     request.collection = text_or_empty(collection);
     request.after_id = text_or_empty(after_id);
     request.limit = limit;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_LIST;
-    frame.kb_list = &request;
-    return read_all(client, &frame, on_listed, &reader, error);
+    return read_all(client, "kb_list", &request.base, on_listed, &reader, error);
 }
 
 int osiris_search(struct osiris_client *client, const char *query, uint32_t limit,
@@ -405,10 +383,7 @@ int osiris_search(struct osiris_client *client, const char *query, uint32_t limi
     Osr__SearchRequest request = OSR__SEARCH_REQUEST__INIT;
     request.query = text_or_empty(query);
     request.limit = limit;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_SEARCH;
-    frame.kb_search = &request;
-    return read_all(client, &frame, on_found, &reader, error);
+    return read_all(client, "kb_search", &request.base, on_found, &reader, error);
 }
 
 int osiris_watch(struct osiris_client *client, uint64_t from_position, const char *collection,
@@ -418,8 +393,5 @@ int osiris_watch(struct osiris_client *client, uint64_t from_position, const cha
     Osr__WatchRequest request = OSR__WATCH_REQUEST__INIT;
     request.from_position = from_position;
     request.collection = text_or_empty(collection);
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_WATCH;
-    frame.kb_watch = &request;
-    return read_all(client, &frame, on_changed, &reader, error);
+    return read_all(client, "kb_watch", &request.base, on_changed, &reader, error);
 }

@@ -8,20 +8,26 @@
 
 #include "base/error.h"
 #include "base/random.h"
-#include "model/message.h"
+#include "wire/method.h"
 
 /* Reads are. Of writes: a put of a document with a source and without an id, and an import of
  * documents that all have a source or an id, since the instance passes over what it knows. A put
  * to an id is not: it would replace what others have put there in between. */
-bool osr_retry_is_idempotent(const Osr__Frame *request);
+bool osr_retry_is_idempotent(const struct osr_method *method, struct osr_slice request);
 
 /* is_unsent: the instance has surely not looked at it. */
-bool osr_retry_is_allowed(const Osr__Frame *request, enum osr_code code, bool is_unsent);
+bool osr_retry_is_allowed(const struct osr_method *method, struct osr_slice request,
+                          enum osr_code code, bool is_unsent);
 
-enum { OSR_RETRY_FIRST_MS = 100, OSR_RETRY_MAX_MS = 5000 };
+enum {
+    OSR_RETRY_FIRST_MS = 100,
+    OSR_RETRY_MAX_MS = 5000,
+    OSR_RETRY_ASKED_MAX_MS = 30 * 1000, /* stops an instance from putting callers off for ever */
+};
 
 /* Before the attempt that follows `attempts` failed ones (1 and more): doubles from FIRST to MAX,
- * and of that a random part between half and all, so that many clients do not come back at once. */
-uint32_t osr_retry_delay_ms(uint32_t attempts, struct osr_random *random);
+ * and of that a random part between half and all, so that many clients do not come back at once;
+ * but at least what the instance asked for (0: nothing), up to ASKED_MAX. */
+uint32_t osr_retry_delay_ms(uint32_t attempts, uint32_t asked_ms, struct osr_random *random);
 
 #endif

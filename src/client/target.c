@@ -56,14 +56,11 @@ void osr_target_done(struct osr_target *target)
     *target = (struct osr_target){0};
 }
 
-int osr_target_connect(const struct osr_target *target, uint32_t timeout_ms,
-                       struct osr_client **ret_client, struct osr_err *err)
+void osr_target_explain(const struct osr_target *target, struct osr_err *err)
 {
-    int code = osr_client_connect(&target->url, timeout_ms, ret_client, err);
-    if (code == OSR_UNAVAILABLE && target->folder != NULL) {
+    if (err->code == OSR_UNAVAILABLE && target->folder != NULL) {
         osr_err_set(err, OSR_UNAVAILABLE, "osirisd is not running with the data folder %s",
                     target->folder);
         osr_err_hint(err, "start it with: osirisd --data %s", target->folder);
     }
-    return code;
 }

@@ -2,7 +2,8 @@
 #ifndef OSR_CLIENT_TARGET_H
 #define OSR_CLIENT_TARGET_H
 
-#include "client/client.h"
+#include "base/error.h"
+#include "base/url.h"
 
 /* A zeroed one names nothing yet. */
 struct osr_target {
@@ -15,8 +16,7 @@ int osr_target_folder(const char *folder, struct osr_target *ret_target, struct 
 int osr_target_url(const char *url, struct osr_target *ret_target, struct osr_err *err);
 void osr_target_done(struct osr_target *target); /* zeroed after */
 
-/* osr_client_connect; where nobody listens the error names the data folder. */
-int osr_target_connect(const struct osr_target *target, uint32_t timeout_ms,
-                       struct osr_client **ret_client, struct osr_err *err);
+/* Where nobody listens: names the data folder instead of its socket. */
+void osr_target_explain(const struct osr_target *target, struct osr_err *err);
 
 #endif

@@ -139,21 +139,35 @@ static bool is_of_type(const GoogleProtobuf__Any *any, const ProtobufCMessageDes
     return slash != NULL && strcmp(slash + 1, descriptor->name) == 0;
 }
 
-/* The ErrorInfo of an Osiris server among the details; NULL where there is none. */
-static const GoogleRpc__ErrorInfo *find_error_info(const GoogleRpc__Status *status,
-                                                   struct osr_arena *arena)
+/* The first detail of this type from `*at` on, which moves behind it; NULL where there is none.
+ * What cannot be read is passed over. */
+static const ProtobufCMessage *next_detail(const GoogleRpc__Status *status,
+                                           const ProtobufCMessageDescriptor *descriptor, size_t *at,
+                                           struct osr_arena *arena)
 {
-    const ProtobufCMessageDescriptor *descriptor = &google_rpc__error_info__descriptor;
-    for (size_t i = 0; i < status->n_details; i++) {
-        const GoogleProtobuf__Any *any = status->details[i];
+    while (*at < status->n_details) {
+        const GoogleProtobuf__Any *any = status->details[(*at)++];
         ProtobufCMessage *message;
         if (is_of_type(any, descriptor) &&
             osr_protobuf_decode(descriptor, osr_slice(any->value.data, any->value.len), arena,
                                 &message, NULL) == 0) {
-            const GoogleRpc__ErrorInfo *info = (const GoogleRpc__ErrorInfo *)message;
-            if (strcmp(info->domain, domain_ours) == 0) {
-                return info;
-            }
+            return message;
+        }
+    }
+    return NULL;
+}
+
+/* The ErrorInfo of an Osiris server among the details; NULL where there is none. */
+static const GoogleRpc__ErrorInfo *find_error_info(const GoogleRpc__Status *status,
+                                                   struct osr_arena *arena)
+{
+    const ProtobufCMessage *message;
+    size_t at = 0;
+    while ((message = next_detail(status, &google_rpc__error_info__descriptor, &at, arena)) !=
+           NULL) {
+        const GoogleRpc__ErrorInfo *info = (const GoogleRpc__ErrorInfo *)message;
+        if (strcmp(info->domain, domain_ours) == 0) {
+            return info;
         }
     }
     return NULL;
@@ -217,4 +231,30 @@ void osr_grpc_error_read(int grpc_code, struct osr_slice message, struct osr_sli
         set_code(ret_err, grpc_code, info);
     }
     osr_arena_destroy(arena);
+}
+
+static uint32_t milliseconds_of(const GoogleProtobuf__Duration *duration)
+{
+    if (duration == NULL || duration->seconds < 0 || duration->nanos < 0) {
+        return 0;
+    }
+    if (duration->seconds >= UINT32_MAX / 1000) {
+        return UINT32_MAX;
+    }
+    return (uint32_t)duration->seconds * 1000 + (uint32_t)duration->nanos / 1000000;
+}
+
+uint32_t osr_grpc_retry_read(struct osr_slice details)
+{
+    struct osr_arena *arena = osr_arena_create(0, DETAILS_DECODE_BYTES_MAX);
+    const GoogleRpc__Status *status = decode_status(details, arena);
+    const ProtobufCMessage *message = NULL;
+    size_t at = 0;
+    if (status != NULL) {
+        message = next_detail(status, &google_rpc__retry_info__descriptor, &at, arena);
+    }
+    uint32_t delay_ms =
+        message == NULL ? 0 : milliseconds_of(((const GoogleRpc__RetryInfo *)message)->retry_delay);
+    osr_arena_destroy(arena);
+    return delay_ms;
 }

@@ -56,5 +56,7 @@ enum { OSR_GRPC_RETRY_DELAY_MS = 1000 };
 void osr_grpc_details_write(struct osr_buffer *buffer, const struct osr_err *err);
 void osr_grpc_error_read(int grpc_code, struct osr_slice message, struct osr_slice details,
                          struct osr_err *ret_err);
+/* For how long the server asks to be left alone (RetryInfo); 0 where it does not say so. */
+uint32_t osr_grpc_retry_read(struct osr_slice details);
 
 #endif
