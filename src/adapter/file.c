@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "adapter/private_file.h"
+
 enum { ZERO_BYTES = 1 << 20 }; /* written at a time */
 
 struct osr_file {
@@ -173,6 +175,18 @@ static int system_zero(struct osr_disk *disk, struct osr_file *file, uint64_t si
     return code;
 }
 
+static int system_cut(struct osr_disk *disk, struct osr_file *file, uint64_t size,
+                      struct osr_err *err)
+{
+    int result;
+
+    (void)disk;
+    do {
+        result = ftruncate(file->fd, (off_t)size);
+    } while (result != 0 && errno == EINTR);
+    return result == 0 ? 0 : fail(err, "cut", file->path);
+}
+
 static int system_sync(struct osr_disk *disk, struct osr_file *file, struct osr_err *err)
 {
     int result;
@@ -263,6 +277,13 @@ static int system_list(struct osr_disk *disk, const char *path,
     return 0;
 }
 
+static int system_check_private(struct osr_disk *disk, struct osr_file *file, unsigned forbidden,
+                                struct osr_err *err)
+{
+    (void)disk;
+    return osr_private_file_check(file->fd, "file", file->path, forbidden, err);
+}
+
 struct osr_disk *osr_disk_system(void)
 {
     static const struct osr_disk_ops ops = {
@@ -272,12 +293,14 @@ struct osr_disk *osr_disk_system(void)
         .write = system_write,
         .read = system_read,
         .zero = system_zero,
+        .cut = system_cut,
         .sync = system_sync,
         .rename = system_rename,
         .remove = system_remove,
         .make_folder = system_make_folder,
         .sync_folder = system_sync_folder,
         .list = system_list,
+        .check_private = system_check_private,
     };
     static struct osr_disk disk = {.ops = &ops};
 

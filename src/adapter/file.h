@@ -34,6 +34,8 @@ struct osr_disk_ops {
     /* Fills [0, size) with zeros on the disk itself, so that later writes within it need no
      * room and no metadata; leaves no file behind if there is no room: the caller removes. */
     int (*zero)(struct osr_disk *disk, struct osr_file *file, uint64_t size, struct osr_err *err);
+    /* Leaves the first `size` bytes, which the file has; on the disk for sure after a sync. */
+    int (*cut)(struct osr_disk *disk, struct osr_file *file, uint64_t size, struct osr_err *err);
     int (*sync)(struct osr_disk *disk, struct osr_file *file, struct osr_err *err); /* fdatasync */
     int (*rename)(struct osr_disk *disk, const char *from, const char *to, struct osr_err *err);
     int (*remove)(struct osr_disk *disk, const char *path, struct osr_err *err);
@@ -43,6 +45,9 @@ struct osr_disk_ops {
     /* Calls visit with each name in the folder, sorted; no "." and "..". */
     int (*list)(struct osr_disk *disk, const char *path,
                 void (*visit)(void *context, const char *name), void *context, struct osr_err *err);
+    /* Whether the file is its owner's alone: adapter/private_file.h. */
+    int (*check_private)(struct osr_disk *disk, struct osr_file *file, unsigned forbidden,
+                         struct osr_err *err);
 };
 
 /* The operating system's. Static; nothing to free. */

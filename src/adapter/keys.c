@@ -9,8 +9,9 @@
 #include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "adapter/private_file.h"
 
 /* A PEM file with an Ed25519 key has 119 bytes: anything much longer is something else. */
 enum { KEY_FILE_BYTES_MAX = 4096 };
@@ -134,31 +135,6 @@ static int make_key(const char *folder, const char *path, EVP_PKEY **ret_key, st
 
 /* -- reading one -- */
 
-static int check_file(const char *path, const struct stat *file, struct osr_err *err)
-{
-    unsigned mode = file->st_mode & 07777;
-
-    if (!S_ISREG(file->st_mode)) {
-        osr_err_set(err, OSR_FOREIGN_FILE, "identity key %s is not a file", path);
-        osr_err_hint(err, "move it away: mv %s %s.foreign", path, path);
-        return OSR_FOREIGN_FILE;
-    }
-    if (file->st_uid != geteuid()) {
-        osr_err_set(err, OSR_PERMISSION_DENIED,
-                    "identity key %s belongs to user %u, but this is user %u", path, file->st_uid,
-                    geteuid());
-        osr_err_hint(err, "run as that user, or: chown %u %s", geteuid(), path);
-        return OSR_PERMISSION_DENIED;
-    }
-    if ((mode & 077) != 0) {
-        osr_err_set(err, OSR_PERMISSION_DENIED,
-                    "identity key %s is open to other users (mode %04o)", path, mode);
-        osr_err_hint(err, "chmod 600 %s", path);
-        return OSR_PERMISSION_DENIED;
-    }
-    return 0;
-}
-
 static int damaged(const char *path, enum osr_code code, const char *what, struct osr_err *err)
 {
     osr_err_set(err, code, "identity key %s %s", path, what);
@@ -220,13 +196,9 @@ static int decode_key(const char *path, const struct secret *secret, EVP_PKEY **
 
 static int load_key(const char *path, int fd, EVP_PKEY **ret_key, struct osr_err *err)
 {
-    struct stat file;
     struct secret secret;
+    int code = osr_private_file_check(fd, "identity key", path, OSR_PRIVATE_SECRET, err);
 
-    if (fstat(fd, &file) < 0) {
-        return (int)osr_err_errno(err, OSR_IO, errno, "cannot look at the identity key %s", path);
-    }
-    int code = check_file(path, &file, err);
     if (code != 0) {
         return code;
     }

@@ -17,7 +17,7 @@ enum {
 
 /* -- life -- */
 
-void osr_tcp_open_stream(struct osr_connection *connection)
+void osr_tcp_open_stream(struct osr_tcp *connection)
 {
     int result = connection->is_unix ? uv_pipe_init(connection->loop, &connection->pipe, 0)
                                      : uv_tcp_init(connection->loop, &connection->tcp);
@@ -26,24 +26,7 @@ void osr_tcp_open_stream(struct osr_connection *connection)
     connection->handles_open++;
 }
 
-struct osr_connection *osr_tcp_make(uv_loop_t *loop, bool is_unix, const char *url)
-{
-    struct osr_connection *connection = osr_alloc(sizeof *connection);
-
-    connection->loop = loop;
-    connection->is_unix = is_unix;
-    connection->url = osr_strdup(url);
-    connection->read_wanted = true;
-    osr_tcp_open_stream(connection);
-    uv_idle_init(loop, &connection->flush);
-    connection->flush.data = connection;
-    uv_timer_init(loop, &connection->timer);
-    connection->timer.data = connection;
-    connection->handles_open += 2;
-    return connection;
-}
-
-static void drop_queue(struct osr_connection *connection)
+static void drop_queue(struct osr_tcp *connection)
 {
     for (size_t i = 0; i < connection->queue_count; i++) {
         osr_buffer_done(&connection->queue[connection->queue_first + i]);
@@ -54,33 +37,33 @@ static void drop_queue(struct osr_connection *connection)
     connection->queued = 0;
 }
 
-static void free_connection(struct osr_connection *connection)
+static void free_connection(struct osr_tcp *connection)
 {
     drop_queue(connection);
     osr_tcp_dial_free(connection->dial);
     free(connection->queue);
     free(connection->failure);
-    free(connection->url);
+    free(connection->base.url);
     free(connection);
 }
 
 void osr_tcp_handle_closed(uv_handle_t *handle)
 {
     static const struct osr_err in_good_order = {.code = OSR_OK};
-    struct osr_connection *connection = handle->data;
+    struct osr_tcp *connection = handle->data;
 
     if (--connection->handles_open > 0) {
         return;
     }
-    if (connection->handler != NULL) {
-        connection->handler->on_close(connection->context, connection,
-                                      connection->failure != NULL ? connection->failure
-                                                                  : &in_good_order);
+    if (connection->base.handler != NULL) {
+        connection->base.handler->on_close(connection->base.context, &connection->base,
+                                           connection->failure != NULL ? connection->failure
+                                                                       : &in_good_order);
     }
     free_connection(connection);
 }
 
-static void close_handles(struct osr_connection *connection)
+static void close_handles(struct osr_tcp *connection)
 {
     if (connection->gone) {
         return;
@@ -94,7 +77,7 @@ static void close_handles(struct osr_connection *connection)
     uv_close((uv_handle_t *)&connection->timer, osr_tcp_handle_closed);
 }
 
-static void note_failure(struct osr_connection *connection, const struct osr_err *err)
+static void note_failure(struct osr_tcp *connection, const struct osr_err *err)
 {
     if (connection->failure != NULL) {
         return;
@@ -103,14 +86,14 @@ static void note_failure(struct osr_connection *connection, const struct osr_err
     *connection->failure = *err;
 }
 
-void osr_tcp_fail(struct osr_connection *connection, const struct osr_err *err)
+void osr_tcp_fail(struct osr_tcp *connection, const struct osr_err *err)
 {
     note_failure(connection, err);
     close_handles(connection);
 }
 
 /* Makes the close a reset: the other side's socket does not linger in TIME_WAIT either. */
-static void reset_on_close(struct osr_connection *connection)
+static void reset_on_close(struct osr_tcp *connection)
 {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
     uv_os_fd_t fd;
@@ -120,19 +103,19 @@ static void reset_on_close(struct osr_connection *connection)
     }
 }
 
-static void note_status(struct osr_connection *connection, int status, const char *what)
+static void note_status(struct osr_tcp *connection, int status, const char *what)
 {
     struct osr_err err;
     enum osr_code code = status == UV_ETIMEDOUT ? OSR_TIMEOUT : OSR_UNAVAILABLE;
 
-    osr_err_set(&err, code, "%s: %s: %s", connection->url, what, uv_strerror(status));
+    osr_err_set(&err, code, "%s: %s: %s", connection->base.url, what, uv_strerror(status));
     note_failure(connection, &err);
 }
 
 /* -- writing -- */
 
 /* Points `pieces` at what waits; returns how many, and their bytes in *ret_size. */
-static unsigned gather(const struct osr_connection *connection, uv_buf_t *pieces, size_t *ret_size)
+static unsigned gather(const struct osr_tcp *connection, uv_buf_t *pieces, size_t *ret_size)
 {
     unsigned count = 0;
     size_t size = 0;
@@ -152,7 +135,7 @@ static unsigned gather(const struct osr_connection *connection, uv_buf_t *pieces
     return count;
 }
 
-static void consume(struct osr_connection *connection, size_t size)
+static void consume(struct osr_tcp *connection, size_t size)
 {
     connection->queued -= size;
     connection->written += size;
@@ -172,11 +155,11 @@ static void consume(struct osr_connection *connection, size_t size)
 
 static void on_deadline(uv_timer_t *timer)
 {
-    struct osr_connection *connection = timer->data;
+    struct osr_tcp *connection = timer->data;
 
     if (connection->queued > 0) {
         struct osr_err err;
-        osr_err_set(&err, OSR_TIMEOUT, "%s: %zu bytes were not taken in time", connection->url,
+        osr_err_set(&err, OSR_TIMEOUT, "%s: %zu bytes were not taken in time", connection->base.url,
                     connection->queued);
         note_failure(connection, &err);
         reset_on_close(connection);
@@ -185,7 +168,7 @@ static void on_deadline(uv_timer_t *timer)
 }
 
 /* The other side may have said why before it went: what it sent is still read. */
-static void on_write_failed(struct osr_connection *connection, int status)
+static void on_write_failed(struct osr_tcp *connection, int status)
 {
     connection->write_failed = true;
     uv_idle_stop(&connection->flush);
@@ -200,7 +183,7 @@ static void on_write_failed(struct osr_connection *connection, int status)
 
 static void on_shutdown(uv_shutdown_t *request, int status)
 {
-    struct osr_connection *connection = request->handle->data;
+    struct osr_tcp *connection = request->handle->data;
 
     if (connection->gone) {
         return;
@@ -213,12 +196,12 @@ static void on_shutdown(uv_shutdown_t *request, int status)
     }
 }
 
-static void on_all_written(struct osr_connection *connection, bool wrote)
+static void on_all_written(struct osr_tcp *connection, bool wrote)
 {
-    const struct osr_connection_handler *handler = connection->handler;
+    const struct osr_connection_handler *handler = connection->base.handler;
 
     if (wrote && !connection->closing && handler->on_drain != NULL) {
-        handler->on_drain(connection->context, connection);
+        handler->on_drain(connection->base.context, &connection->base);
     }
     if (connection->gone || !connection->end_wanted || connection->shutdown_begun ||
         connection->queue_count > 0) {
@@ -231,11 +214,11 @@ static void on_all_written(struct osr_connection *connection, bool wrote)
     }
 }
 
-static void write_queue(struct osr_connection *connection);
+static void write_queue(struct osr_tcp *connection);
 
 static void on_written(uv_write_t *request, int status)
 {
-    struct osr_connection *connection = request->handle->data;
+    struct osr_tcp *connection = request->handle->data;
     size_t size = connection->in_flight;
 
     connection->in_flight = 0;
@@ -251,7 +234,7 @@ static void on_written(uv_write_t *request, int status)
 }
 
 /* Writes until all is written or the socket is full; in that case on_written goes on. */
-static void write_queue(struct osr_connection *connection)
+static void write_queue(struct osr_tcp *connection)
 {
     uv_buf_t pieces[WRITE_PIECES_MAX];
     size_t size;
@@ -281,7 +264,7 @@ static void write_queue(struct osr_connection *connection)
 
 static void on_flush(uv_idle_t *idle)
 {
-    struct osr_connection *connection = idle->data;
+    struct osr_tcp *connection = idle->data;
 
     if (connection->queue_count > 0) {
         write_queue(connection);
@@ -291,7 +274,7 @@ static void on_flush(uv_idle_t *idle)
     }
 }
 
-static void schedule_flush(struct osr_connection *connection)
+static void schedule_flush(struct osr_tcp *connection)
 {
     bool is_wanted =
         connection->queue_count > 0 || (connection->end_wanted && !connection->shutdown_begun);
@@ -301,7 +284,7 @@ static void schedule_flush(struct osr_connection *connection)
 }
 
 /* A place at the queue's end: the front's free places are used up before it grows. */
-static struct osr_buffer *queue_place(struct osr_connection *connection)
+static struct osr_buffer *queue_place(struct osr_tcp *connection)
 {
     if (connection->queue_first + connection->queue_count == connection->queue_capacity) {
         if (connection->queue_first > connection->queue_capacity / 2) {
@@ -318,8 +301,10 @@ static struct osr_buffer *queue_place(struct osr_connection *connection)
     return &connection->queue[connection->queue_first + connection->queue_count++];
 }
 
-void osr_connection_write(struct osr_connection *connection, struct osr_buffer *buffer)
+static void tcp_write(struct osr_connection *base, struct osr_buffer *buffer)
 {
+    struct osr_tcp *connection = (struct osr_tcp *)base;
+
     if (connection->gone || connection->closing || connection->write_failed || buffer->size == 0) {
         osr_buffer_done(buffer);
         return;
@@ -331,20 +316,26 @@ void osr_connection_write(struct osr_connection *connection, struct osr_buffer *
     schedule_flush(connection);
 }
 
-void osr_connection_flush(struct osr_connection *connection)
+static void tcp_flush(struct osr_connection *base)
 {
+    struct osr_tcp *connection = (struct osr_tcp *)base;
+
     if (uv_is_active((uv_handle_t *)&connection->flush)) {
         on_flush(&connection->flush);
     }
 }
 
-size_t osr_connection_queued(const struct osr_connection *connection)
+static size_t tcp_queued(const struct osr_connection *base)
 {
+    const struct osr_tcp *connection = (const struct osr_tcp *)base;
+
     return connection->gone ? 0 : connection->queued;
 }
 
-void osr_connection_end(struct osr_connection *connection)
+static void tcp_end(struct osr_connection *base)
 {
+    struct osr_tcp *connection = (struct osr_tcp *)base;
+
     if (connection->gone || connection->write_failed || connection->end_wanted) {
         return;
     }
@@ -356,7 +347,7 @@ void osr_connection_end(struct osr_connection *connection)
 
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_room)
 {
-    struct osr_connection *connection = handle->data;
+    struct osr_tcp *connection = handle->data;
 
     if (connection->closing) {
         /* Read and thrown away until the other side closes, too. */
@@ -365,22 +356,22 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_room)
         return;
     }
     size_t size = 0;
-    uint8_t *room = connection->handler->on_room(connection->context, suggested, &size);
+    uint8_t *room = connection->base.handler->on_room(connection->base.context, suggested, &size);
     assert(room != NULL && size > 0);
     ret_room->base = (char *)room;
     ret_room->len = size;
 }
 
-static void on_read_ended(struct osr_connection *connection)
+static void on_read_ended(struct osr_tcp *connection)
 {
     bool tells = !connection->closing && !connection->write_failed;
 
     connection->read_ended = true;
     uv_read_stop(&connection->stream);
-    if (tells && connection->handler->on_end != NULL) {
-        connection->handler->on_end(connection->context, connection);
+    if (tells && connection->base.handler->on_end != NULL) {
+        connection->base.handler->on_end(connection->base.context, &connection->base);
     } else if (tells) {
-        osr_connection_close(connection, false);
+        osr_connection_close(&connection->base, false);
     }
     if (connection->write_ended || connection->write_failed) {
         close_handles(connection);
@@ -389,12 +380,13 @@ static void on_read_ended(struct osr_connection *connection)
 
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
 {
-    struct osr_connection *connection = stream->data;
+    struct osr_tcp *connection = stream->data;
     (void)room;
 
     if (size > 0) {
         if (!connection->closing) {
-            connection->handler->on_read(connection->context, connection, (size_t)size);
+            connection->base.handler->on_read(connection->base.context, &connection->base,
+                                              (size_t)size);
         } else if ((connection->ignored += (size_t)size) > OSR_TCP_CLOSE_BYTES) {
             close_handles(connection);
         }
@@ -406,7 +398,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
     }
 }
 
-static void apply_reading(struct osr_connection *connection)
+static void apply_reading(struct osr_tcp *connection)
 {
     if (!connection->up || connection->gone || connection->read_ended) {
         return;
@@ -418,15 +410,17 @@ static void apply_reading(struct osr_connection *connection)
     }
 }
 
-void osr_connection_read(struct osr_connection *connection, bool on)
+static void tcp_read(struct osr_connection *base, bool on)
 {
+    struct osr_tcp *connection = (struct osr_tcp *)base;
+
     connection->read_wanted = on;
     apply_reading(connection);
 }
 
 /* -- opening and closing -- */
 
-void osr_tcp_up(struct osr_connection *connection)
+void osr_tcp_up(struct osr_tcp *connection)
 {
     connection->up = true;
     uv_timer_stop(&connection->timer);
@@ -438,26 +432,24 @@ void osr_tcp_up(struct osr_connection *connection)
     schedule_flush(connection);
 }
 
-void osr_connection_accept(struct osr_connection *connection,
-                           const struct osr_connection_handler *handler, void *context)
+static void tcp_accept(struct osr_connection *base)
 {
-    assert(connection->handler == NULL);
-    connection->handler = handler;
-    connection->context = context;
-    osr_tcp_up(connection);
+    osr_tcp_up((struct osr_tcp *)base);
 }
 
-static void close_at_once(struct osr_connection *connection)
+static void close_at_once(struct osr_tcp *connection)
 {
     struct osr_err err;
 
     reset_on_close(connection);
-    osr_err_set(&err, OSR_CANCELLED, "%s: closed from this side", connection->url);
+    osr_err_set(&err, OSR_CANCELLED, "%s: closed from this side", connection->base.url);
     osr_tcp_fail(connection, &err);
 }
 
-void osr_connection_close(struct osr_connection *connection, bool reset)
+static void tcp_close(struct osr_connection *base, bool reset)
 {
+    struct osr_tcp *connection = (struct osr_tcp *)base;
+
     if (connection->gone || (connection->closing && !reset)) {
         return;
     }
@@ -474,17 +466,30 @@ void osr_connection_close(struct osr_connection *connection, bool reset)
     }
 }
 
-const char *osr_connection_url(const struct osr_connection *connection)
-{
-    return connection->url;
-}
+static const struct osr_connection_kind tcp_kind = {
+    .accept = tcp_accept,
+    .write = tcp_write,
+    .flush = tcp_flush,
+    .queued = tcp_queued,
+    .read = tcp_read,
+    .end = tcp_end,
+    .close = tcp_close,
+};
 
-struct osr_credentials osr_connection_credentials(const struct osr_connection *connection)
+struct osr_tcp *osr_tcp_make(uv_loop_t *loop, bool is_unix, const char *url)
 {
-    return connection->credentials;
-}
+    struct osr_tcp *connection = osr_alloc(sizeof *connection);
 
-bool osr_connection_is_local(const struct osr_connection *connection)
-{
-    return connection->is_local;
+    connection->base.kind = &tcp_kind;
+    connection->base.url = osr_strdup(url);
+    connection->loop = loop;
+    connection->is_unix = is_unix;
+    connection->read_wanted = true;
+    osr_tcp_open_stream(connection);
+    uv_idle_init(loop, &connection->flush);
+    connection->flush.data = connection;
+    uv_timer_init(loop, &connection->timer);
+    connection->timer.data = connection;
+    connection->handles_open += 2;
+    return connection;
 }

@@ -1,5 +1,6 @@
-/* tcp.h -- a connection of adapter/transport.h from within: what dialling (tcp_dial.c),
- * listening (tcp_listen.c) and moving bytes (tcp.c) share. For these three alone.
+/* tcp.h -- a connection by TCP or a Unix socket from within: what dialling (tcp_dial.c),
+ * listening (tcp_listen.c) and moving bytes (tcp.c) share. For these three alone, but for
+ * osr_tcp_dial.
  *
  * Life of a connection: made -> (dialling) -> up -> gone. Each direction of an up one ends on
  * its own: reading with the other side's FIN, writing with our shutdown. When both have
@@ -12,7 +13,7 @@
 #ifndef OSR_ADAPTER_TCP_H
 #define OSR_ADAPTER_TCP_H
 
-#include "adapter/transport.h"
+#include "adapter/connection.h"
 
 enum {
     /* After a close: what is queued gets this long to go out, and the other side as long to
@@ -27,7 +28,8 @@ enum {
 
 struct osr_tcp_dial; /* tcp_dial.c's */
 
-struct osr_connection {
+struct osr_tcp {
+    struct osr_connection base; /* first */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -38,12 +40,7 @@ struct osr_connection {
     uv_timer_t timer; /* of dialling, later of closing */
     int handles_open;
     uv_loop_t *loop;
-    const struct osr_connection_handler *handler; /* NULL: never accepted */
-    void *context;
-    char *url; /* of the other end */
     bool is_unix;
-    bool is_local;
-    struct osr_credentials credentials;
     struct osr_tcp_dial *dial; /* NULL unless dialling */
 
     bool up;
@@ -71,14 +68,19 @@ struct osr_connection {
     uv_shutdown_t shutdown;
 };
 
+/* Promises as osr_transport_dial. */
+int osr_tcp_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
+                 const struct osr_connection_handler *handler, void *context,
+                 struct osr_connection **ret_connection, struct osr_err *err);
+
 /* A connection with its handles open. `url` is copied. */
-struct osr_connection *osr_tcp_make(uv_loop_t *loop, bool is_unix, const char *url);
+struct osr_tcp *osr_tcp_make(uv_loop_t *loop, bool is_unix, const char *url);
 /* The stream is connected: options are set, reading and writing begin. */
-void osr_tcp_up(struct osr_connection *connection);
+void osr_tcp_up(struct osr_tcp *connection);
 /* Ends it with an error; later ones are ignored. */
-void osr_tcp_fail(struct osr_connection *connection, const struct osr_err *err);
+void osr_tcp_fail(struct osr_tcp *connection, const struct osr_err *err);
 /* (Re)makes the stream handle: at first, and for each further address that is tried. */
-void osr_tcp_open_stream(struct osr_connection *connection);
+void osr_tcp_open_stream(struct osr_tcp *connection);
 /* Close callback of each handle. */
 void osr_tcp_handle_closed(uv_handle_t *handle);
 /* Frees what tcp_dial.c holds; NULL is a no-op. */

@@ -27,11 +27,11 @@ void osr_tcp_dial_free(struct osr_tcp_dial *dial)
     free(dial);
 }
 
-static void fail_connect(struct osr_connection *connection, int errno_value)
+static void fail_connect(struct osr_tcp *connection, int errno_value)
 {
     struct osr_err err;
 
-    osr_address_connect_error(&err, errno_value, connection->url, connection->is_unix);
+    osr_address_connect_error(&err, errno_value, connection->base.url, connection->is_unix);
     osr_tcp_fail(connection, &err);
 }
 
@@ -40,19 +40,19 @@ static void on_dial_timeout(uv_timer_t *timer)
     fail_connect(timer->data, ETIMEDOUT);
 }
 
-static void finish_dial(struct osr_connection *connection)
+static void finish_dial(struct osr_tcp *connection)
 {
     osr_tcp_dial_free(connection->dial);
     connection->dial = NULL;
     osr_tcp_up(connection);
-    connection->handler->on_open(connection->context, connection);
+    connection->base.handler->on_open(connection->base.context, &connection->base);
 }
 
-static void connect_next(struct osr_connection *connection);
+static void connect_next(struct osr_tcp *connection);
 
 static void on_attempt_closed(uv_handle_t *handle)
 {
-    struct osr_connection *connection = handle->data;
+    struct osr_tcp *connection = handle->data;
 
     if (connection->gone) {
         osr_tcp_handle_closed(handle);
@@ -63,7 +63,7 @@ static void on_attempt_closed(uv_handle_t *handle)
     connect_next(connection);
 }
 
-static void attempt_failed(struct osr_connection *connection, int errno_value)
+static void attempt_failed(struct osr_tcp *connection, int errno_value)
 {
     if (connection->dial->next == NULL) {
         fail_connect(connection, errno_value);
@@ -72,7 +72,7 @@ static void attempt_failed(struct osr_connection *connection, int errno_value)
     }
 }
 
-static bool is_connected_to_itself(const struct osr_connection *connection)
+static bool is_connected_to_itself(const struct osr_tcp *connection)
 {
     uv_os_fd_t fd;
     return uv_fileno(&connection->handle, &fd) == 0 && osr_address_is_own(fd);
@@ -80,7 +80,7 @@ static bool is_connected_to_itself(const struct osr_connection *connection)
 
 static void on_connect(uv_connect_t *request, int status)
 {
-    struct osr_connection *connection = request->handle->data;
+    struct osr_tcp *connection = request->handle->data;
 
     if (connection->gone) {
         return;
@@ -95,7 +95,7 @@ static void on_connect(uv_connect_t *request, int status)
     }
 }
 
-static void connect_next(struct osr_connection *connection)
+static void connect_next(struct osr_tcp *connection)
 {
     struct osr_tcp_dial *dial = connection->dial;
     const struct addrinfo *address = dial->next;
@@ -109,7 +109,7 @@ static void connect_next(struct osr_connection *connection)
 
 static void on_looked_up(void *context, struct addrinfo *addresses, const struct osr_err *err)
 {
-    struct osr_connection *connection = context;
+    struct osr_tcp *connection = context;
 
     connection->dial->lookup = NULL;
     connection->dial->addresses = addresses;
@@ -124,15 +124,13 @@ static void on_looked_up(void *context, struct addrinfo *addresses, const struct
     }
 }
 
-static int dial_tcp(struct osr_connection *connection, const struct osr_url *url,
-                    struct osr_err *err)
+static int dial_tcp(struct osr_tcp *connection, const struct osr_url *url, struct osr_err *err)
 {
     return osr_name_lookup_start(connection->loop, url->host, url->port, on_looked_up, connection,
                                  &connection->dial->lookup, err);
 }
 
-static int dial_unix(struct osr_connection *connection, const struct osr_url *url,
-                     struct osr_err *err)
+static int dial_unix(struct osr_tcp *connection, const struct osr_url *url, struct osr_err *err)
 {
     struct sockaddr_un address;
     int code = osr_address_unix(url->host, &address, err);
@@ -142,23 +140,23 @@ static int dial_unix(struct osr_connection *connection, const struct osr_url *ur
     return code;
 }
 
-int osr_transport_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
-                       const struct osr_connection_handler *handler, void *context,
-                       struct osr_connection **ret_connection, struct osr_err *err)
+int osr_tcp_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
+                 const struct osr_connection_handler *handler, void *context,
+                 struct osr_connection **ret_connection, struct osr_err *err)
 {
     bool is_unix = strcmp(url->scheme, "unix") == 0;
-    struct osr_connection *connection = osr_tcp_make(loop, is_unix, url->text);
+    struct osr_tcp *connection = osr_tcp_make(loop, is_unix, url->text);
 
-    connection->is_local = osr_url_is_loopback(url);
+    connection->base.is_local = osr_url_is_loopback(url);
     connection->dial = osr_alloc(sizeof *connection->dial);
     int code = is_unix ? dial_unix(connection, url, err) : dial_tcp(connection, url, err);
     if (code != 0) {
-        osr_connection_close(connection, true); /* without a handler yet: nobody is called */
+        osr_connection_close(&connection->base, true); /* without a handler yet: nobody is called */
         return code;
     }
-    connection->handler = handler;
-    connection->context = context;
+    connection->base.handler = handler;
+    connection->base.context = context;
     uv_timer_start(&connection->timer, on_dial_timeout, timeout_ms, 0);
-    *ret_connection = connection;
+    *ret_connection = &connection->base;
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "adapter/address.h"
 #include "adapter/tcp.h"
+#include "adapter/tls_connection.h"
 
 struct osr_listener {
     union {
@@ -20,28 +21,29 @@ struct osr_listener {
     };
     uv_loop_t *loop;
     bool is_unix;
-    char *url; /* with the port really bound */
+    char *url;                        /* with the port really bound */
+    struct osr_tls_context *security; /* NULL: plaintext */
     void (*on_accept)(void *context, struct osr_connection *connection);
     void *context;
 };
 
 /* -- accepting -- */
 
-static void identify_unix(struct osr_connection *connection)
+static void identify_unix(struct osr_tcp *connection)
 {
     struct ucred credentials;
     socklen_t size = sizeof credentials;
     uv_os_fd_t fd;
 
-    connection->is_local = true;
+    connection->base.is_local = true;
     if (uv_fileno(&connection->handle, &fd) == 0 &&
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
-        connection->credentials =
+        connection->base.credentials =
             (struct osr_credentials){.known = true, .uid = credentials.uid, .pid = credentials.pid};
     }
 }
 
-static void identify_tcp(struct osr_connection *connection)
+static void identify_tcp(struct osr_tcp *connection)
 {
     struct sockaddr_storage address = {0};
     int size = sizeof address;
@@ -50,9 +52,9 @@ static void identify_tcp(struct osr_connection *connection)
     if (uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&address, &size) != 0) {
         return;
     }
-    free(connection->url);
-    connection->url = osr_address_url((const struct sockaddr *)&address);
-    connection->is_local = osr_address_is_loopback((const struct sockaddr *)&address);
+    free(connection->base.url);
+    connection->base.url = osr_address_url((const struct sockaddr *)&address);
+    connection->base.is_local = osr_address_is_loopback((const struct sockaddr *)&address);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
@@ -62,10 +64,9 @@ static void on_connection(uv_stream_t *stream, int status)
     if (status < 0) {
         return; /* gone before it was accepted, or no descriptor is free: the next may do */
     }
-    struct osr_connection *connection =
-        osr_tcp_make(listener->loop, listener->is_unix, listener->url);
+    struct osr_tcp *connection = osr_tcp_make(listener->loop, listener->is_unix, listener->url);
     if (uv_accept(stream, &connection->stream) != 0) {
-        osr_connection_close(connection, true);
+        osr_connection_close(&connection->base, true);
         return;
     }
     if (listener->is_unix) {
@@ -73,8 +74,12 @@ static void on_connection(uv_stream_t *stream, int status)
     } else {
         identify_tcp(connection);
     }
-    listener->on_accept(listener->context, connection);
-    assert(connection->handler != NULL || connection->closing);
+    struct osr_connection *accepted = &connection->base;
+    if (listener->security != NULL) {
+        accepted = osr_tls_connection_accept(accepted, listener->loop, listener->security);
+    }
+    listener->on_accept(listener->context, accepted);
+    assert(accepted->handler != NULL || connection->closing);
 }
 
 /* -- binding -- */
@@ -197,7 +202,7 @@ static char *bound_url(const struct osr_listener *listener, const struct osr_url
         return osr_strdup(url->text);
     }
     char *bound = osr_address_url((const struct sockaddr *)&address);
-    char *whole = osr_format("%s%s", bound, parameters);
+    char *whole = osr_format("%s%s%s", url->scheme, strchr(bound, ':'), parameters);
     free(bound);
     return whole;
 }
@@ -206,18 +211,22 @@ static void on_listener_closed(uv_handle_t *handle)
 {
     struct osr_listener *listener = handle->data;
 
+    osr_tls_context_release(listener->security);
     free(listener->url);
     free(listener);
 }
 
 int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
+                         struct osr_tls_context *security,
                          void (*on_accept)(void *context, struct osr_connection *connection),
                          void *context, struct osr_listener **ret_listener, struct osr_err *err)
 {
+    assert((security != NULL) == osr_url_is_secure(url));
     struct osr_listener *listener = osr_alloc(sizeof *listener);
 
     listener->loop = loop;
     listener->is_unix = strcmp(url->scheme, "unix") == 0;
+    listener->security = osr_tls_context_hold(security);
     listener->on_accept = on_accept;
     listener->context = context;
     int result = listener->is_unix ? uv_pipe_init(loop, &listener->pipe, 0)
@@ -248,6 +257,14 @@ void osr_listener_close(struct osr_listener *listener)
     if (listener != NULL) {
         uv_close(&listener->handle, on_listener_closed); /* unlinks a Unix socket */
     }
+}
+
+void osr_listener_secure(struct osr_listener *listener, struct osr_tls_context *security)
+{
+    assert(listener->security != NULL);
+    osr_tls_context_hold(security);
+    osr_tls_context_release(listener->security);
+    listener->security = security;
 }
 
 const char *osr_listener_url(const struct osr_listener *listener)

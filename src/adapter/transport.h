@@ -1,8 +1,9 @@
 /* transport.h -- byte streams between processes, as a port.
  *
  * A transport makes connections: by dialling a URL or by listening at one. What comes over a
- * connection is bytes; frames are wire's business. The real one is adapter/tcp.c (TCP and
- * Unix sockets on libuv); later carriers stand behind the same port.
+ * connection is bytes; frames are wire's business. Carriers stand behind it as kinds
+ * (connection.h): tcp.c (TCP and Unix sockets on libuv), and tls_connection.c, which is TLS over
+ * one of these.
  *
  * Promises: bytes arrive in order or the connection closes; on_close is the last call for a
  * connection, and comes exactly once, also after a failed dial or an osr_connection_close; no
@@ -14,6 +15,7 @@
 
 #include <uv.h>
 
+#include "adapter/tls.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/url.h"
@@ -43,17 +45,22 @@ struct osr_credentials {
     int32_t pid;
 };
 
-/* Begins to dial; at once a connection, not yet up. Fails only on a URL it cannot use. */
-int osr_transport_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
-                       const struct osr_connection_handler *handler, void *context,
-                       struct osr_connection **ret_connection, struct osr_err *err);
+/* Begins to dial; at once a connection, not yet up. Fails only on a URL it cannot use. `security`
+ * is held, and NULL for the schemes without TLS. */
+int osr_transport_dial(uv_loop_t *loop, const struct osr_url *url, struct osr_tls_context *security,
+                       uint32_t timeout_ms, const struct osr_connection_handler *handler,
+                       void *context, struct osr_connection **ret_connection, struct osr_err *err);
 
-/* `on_accept` gives handler and context of each new connection through
- * osr_connection_accept, or closes it. */
+/* `on_accept` gives handler and context of each new connection through osr_connection_accept, or
+ * closes it. With TLS a connection is handed over at once, and its first on_read comes after the
+ * handshake; until then it has no osr_connection_peer. */
 int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
+                         struct osr_tls_context *security,
                          void (*on_accept)(void *context, struct osr_connection *connection),
                          void *context, struct osr_listener **ret_listener, struct osr_err *err);
 void osr_listener_close(struct osr_listener *listener); /* NULL is a no-op; unlinks a Unix socket */
+/* Those who connect from now on. */
+void osr_listener_secure(struct osr_listener *listener, struct osr_tls_context *security);
 const char *osr_listener_url(const struct osr_listener *listener); /* with the port really bound */
 
 void osr_connection_accept(struct osr_connection *connection,
@@ -72,5 +79,9 @@ void osr_connection_close(struct osr_connection *connection, bool reset);
 const char *osr_connection_url(const struct osr_connection *connection); /* of the other end */
 struct osr_credentials osr_connection_credentials(const struct osr_connection *connection);
 bool osr_connection_is_local(const struct osr_connection *connection); /* loopback or Unix */
+/* Who the other end has shown to be; NULL in plaintext, and before the handshake is done. */
+const struct osr_tls_peer *osr_connection_peer(const struct osr_connection *connection);
+/* The channel binding (tls.h): OSR_TLS_BINDING_SIZE bytes, or none in plaintext. */
+struct osr_slice osr_connection_binding(const struct osr_connection *connection);
 
 #endif

@@ -1,6 +1,7 @@
 #include "base/sha256.h"
 
 #include <assert.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -94,4 +95,9 @@ void osr_sha256_stream_add(struct osr_sha256_stream *stream, const void *data, s
 struct osr_hash osr_sha256_stream_finish(struct osr_sha256_stream *stream)
 {
     return finish(stream->context);
+}
+
+bool osr_hash_equal_in_constant_time(const struct osr_hash *a, const struct osr_hash *b)
+{
+    return CRYPTO_memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }

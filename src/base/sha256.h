@@ -27,4 +27,8 @@ static inline bool osr_hash_equal(const struct osr_hash *a, const struct osr_has
     return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
 }
 
+/* As long whatever they hold: for hashes of secrets, of which an asker must not learn how much
+ * was right. */
+bool osr_hash_equal_in_constant_time(const struct osr_hash *a, const struct osr_hash *b);
+
 #endif

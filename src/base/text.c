@@ -219,6 +219,34 @@ void osr_base32_encode(char *text, struct osr_slice bytes)
     *text = '\0';
 }
 
+int osr_base32_value(uint8_t character)
+{
+    if (character >= 'a' && character <= 'z') {
+        return character - 'a';
+    }
+    return character >= '2' && character <= '7' ? character - '2' + 26 : -1;
+}
+
+bool osr_base32_decode(uint8_t *bytes, struct osr_slice text)
+{
+    uint32_t pending = 0; /* its lowest `bits` bits are read and not yet part of a byte */
+    unsigned bits = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        int value = osr_base32_value(text.data[i]);
+        if (value < 0) {
+            return false;
+        }
+        pending = pending << 5 | (uint32_t)value;
+        bits += 5;
+        if (bits >= 8) {
+            bits -= 8;
+            *bytes++ = (uint8_t)(pending >> bits);
+        }
+    }
+    /* A whole character left over belongs to no byte. */
+    return bits < 5 && (pending & ((1u << bits) - 1)) == 0;
+}
+
 void osr_hex_encode(char *text, struct osr_slice bytes)
 {
     static const char digits[] = "0123456789abcdef";
@@ -270,4 +298,18 @@ size_t osr_text_distance(const char *a, const char *b)
         }
     }
     return rows[a_size][b_size];
+}
+
+struct osr_text_guess osr_text_guess(const char *typed)
+{
+    return (struct osr_text_guess){.typed = typed, .distance = strlen(typed) / 3 + 1};
+}
+
+void osr_text_guess_offer(struct osr_text_guess *guess, const char *word)
+{
+    size_t distance = osr_text_distance(guess->typed, word);
+    if (distance < guess->distance) {
+        guess->distance = distance;
+        guess->nearest = word;
+    }
 }

@@ -27,6 +27,10 @@ bool osr_base64_decode_unpadded(struct osr_buffer *buffer, struct osr_slice text
 /* Lower-case base32 without padding, alphabet a-z2-7: instance ids. `text` gets
  * (size * 8 + 4) / 5 characters and a NUL. */
 void osr_base32_encode(char *text, struct osr_slice bytes);
+/* Strict: lower case, unused bits zero. `bytes` gets text.size * 5 / 8 bytes; where false is
+ * returned, they mean nothing. */
+bool osr_base32_decode(uint8_t *bytes, struct osr_slice text);
+int osr_base32_value(uint8_t character); /* 0 to 31; -1 for what is not in the alphabet */
 
 void osr_hex_encode(char *text, struct osr_slice bytes); /* 2 * size characters and a NUL */
 int osr_hex_value(uint8_t digit); /* 0 to 15, of either case; -1 for what is no digit */
@@ -35,5 +39,15 @@ int osr_hex_value(uint8_t digit); /* 0 to 15, of either case; -1 for what is no 
  * b from a: for "did you mean". SIZE_MAX where one has over OSR_TEXT_DISTANCE_BYTES_MAX bytes. */
 enum { OSR_TEXT_DISTANCE_BYTES_MAX = 32 };
 size_t osr_text_distance(const char *a, const char *b);
+
+/* Which of the words that are offered one by one was probably meant by one that nobody knows. */
+struct osr_text_guess {
+    const char *typed;
+    const char *nearest; /* NULL: none is near */
+    size_t distance;     /* of the nearest; while there is none, of what would be another word */
+};
+
+struct osr_text_guess osr_text_guess(const char *typed);
+void osr_text_guess_offer(struct osr_text_guess *guess, const char *word); /* stays the caller's */
 
 #endif

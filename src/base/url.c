@@ -7,12 +7,30 @@
 
 #define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
 
-enum {
-    TCP_PORT_DEFAULT = 12346,
-    GRPC_PORT_DEFAULT = 7400,
-    SETTLE_MS_MAX = 60000,
-    INSTANCE_CHARS = 32
+enum { TCP_PORT_DEFAULT = 12346, PORT_DEFAULT = 7400, SETTLE_MS_MAX = 60000, INSTANCE_CHARS = 32 };
+
+static const struct scheme {
+    const char *name;
+    uint16_t port; /* where none is given; 0: a path stands for host and port */
+    bool is_secure;
+    bool is_rpc;
+} schemes[] = {
+    {"tcp", TCP_PORT_DEFAULT, false, false},
+    {"tls", PORT_DEFAULT, true, false},
+    {"grpc", PORT_DEFAULT, false, true},
+    {"grpcs", PORT_DEFAULT, true, true},
+    {"unix", 0, false, false},
 };
+
+static const struct scheme *find_scheme(const char *name)
+{
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
+        if (strcmp(schemes[i].name, name) == 0) {
+            return &schemes[i];
+        }
+    }
+    return NULL;
+}
 
 /* What stands between two places of the text. */
 struct span {
@@ -179,7 +197,8 @@ static int parse_parameters(struct osr_url *url, const char *at, struct osr_err 
 /* ---- address ---- */
 
 /* HOST, HOST:PORT, [IPV6] or [IPV6]:PORT. */
-static int parse_host_and_port(struct osr_url *url, struct span span, struct osr_err *err)
+static int parse_host_and_port(struct osr_url *url, const struct scheme *scheme, struct span span,
+                               struct osr_err *err)
 {
     struct span host = span;
     const char *rest; /* what follows the host: nothing, or :PORT */
@@ -206,7 +225,7 @@ static int parse_host_and_port(struct osr_url *url, struct span span, struct osr
         return refuse(err, url->text, "the host is no name and no IPv4 address");
     }
     if (rest == span.end) {
-        url->port = strcmp(url->scheme, "grpc") == 0 ? GRPC_PORT_DEFAULT : TCP_PORT_DEFAULT;
+        url->port = scheme->port;
         return 0;
     }
     unsigned long port;
@@ -219,17 +238,18 @@ static int parse_host_and_port(struct osr_url *url, struct span span, struct osr
 
 static int parse_address(struct osr_url *url, struct span span, struct osr_err *err)
 {
-    if (strcmp(url->scheme, "tcp") == 0 || strcmp(url->scheme, "grpc") == 0) {
-        return parse_host_and_port(url, span, err);
+    const struct scheme *scheme = find_scheme(url->scheme);
+    if (scheme == NULL) {
+        osr_err_set(err, OSR_UNSUPPORTED_VERSION, "'%s': scheme '%s' is not supported", url->text,
+                    url->scheme);
+        osr_err_hint(err, "supported are tls://, grpcs://, tcp://, grpc:// and unix://");
+        return OSR_UNSUPPORTED_VERSION;
     }
-    if (strcmp(url->scheme, "unix") == 0) {
-        bool fits = copy(url->host, sizeof(url->host), span);
-        return fits ? 0 : refuse(err, url->text, "the path is missing or too long");
+    if (scheme->port != 0) {
+        return parse_host_and_port(url, scheme, span, err);
     }
-    osr_err_set(err, OSR_UNSUPPORTED_VERSION, "'%s': scheme '%s' is not supported", url->text,
-                url->scheme);
-    osr_err_hint(err, "supported are tcp://, grpc:// and unix://");
-    return OSR_UNSUPPORTED_VERSION;
+    bool fits = copy(url->host, sizeof(url->host), span);
+    return fits ? 0 : refuse(err, url->text, "the path is missing or too long");
 }
 
 int osr_url_parse(const char *text, struct osr_url *ret_url, struct osr_err *err)
@@ -262,6 +282,18 @@ const char *osr_url_parameter(const struct osr_url *url, const char *key)
         }
     }
     return NULL;
+}
+
+bool osr_url_is_secure(const struct osr_url *url)
+{
+    const struct scheme *scheme = find_scheme(url->scheme);
+    return scheme != NULL && scheme->is_secure;
+}
+
+bool osr_url_is_rpc(const struct osr_url *url)
+{
+    const struct scheme *scheme = find_scheme(url->scheme);
+    return scheme != NULL && scheme->is_rpc;
 }
 
 bool osr_url_is_loopback(const struct osr_url *url)

@@ -265,8 +265,8 @@ static void dispatch(struct osr_feed *core, const struct osr_feed_event *event)
                      event->read_done.bytes);
         break;
     case OSR_FEED_PEER_UP:
-        osr_feed_session_up(core, event->peer_up.peer, event->peer_up.dialled,
-                            event->peer_up.nonce);
+        osr_feed_session_up(core, event->peer_up.peer, event->peer_up.dialled, event->peer_up.nonce,
+                            event->peer_up.binding);
         break;
     case OSR_FEED_PEER_DOWN:
         if ((peer = osr_feed_session_find(core, event->peer_down.peer)) != NULL) {
@@ -282,6 +282,9 @@ static void dispatch(struct osr_feed *core, const struct osr_feed_event *event)
         if ((peer = osr_feed_session_find(core, event->resend.peer)) != NULL) {
             osr_feed_lead_rewind(core, peer, event->resend.from_sequence);
         }
+        break;
+    case OSR_FEED_ACCESS_CHANGED:
+        osr_feed_access_review(core);
         break;
     case OSR_FEED_TICK:
         on_tick(core);

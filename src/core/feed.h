@@ -27,6 +27,15 @@
 
 struct osr_feed; /* opaque: all feeds of one instance */
 
+/* Whose feeds are taken, and who is given them. Asked for each batch and each FETCH, so it has to
+ * be cheap. Its mind may change: then step OSR_FEED_ACCESS_CHANGED. What was stored before stays,
+ * and is given to those who may have it. A function that is NULL says yes. */
+struct osr_feed_access {
+    bool (*may_lead)(void *context, const char *origin, const char *stream);
+    bool (*may_follow)(void *context, const char *instance, const char *stream);
+    void *context;
+};
+
 struct osr_feed_options {
     const char *cluster;
     const char *name;                 /* of the instance, for people */
@@ -43,6 +52,7 @@ struct osr_feed_options {
     uint32_t silence_ms;   /* without a frame before a peer is closed; also for HELLO, and for how
                               long writes wait for a peer that claims to hold entries of the own
                               feed which were lost here, and does not show them */
+    struct osr_feed_access access;
     struct osr_trace trace;
 };
 
@@ -89,9 +99,10 @@ enum osr_feed_event_type {
     OSR_FEED_READ_DONE, /* answers READ */
     OSR_FEED_PEER_UP,   /* a link whose other side may be an instance */
     OSR_FEED_PEER_DOWN,
-    OSR_FEED_FRAME,  /* from a peer; replication messages only */
-    OSR_FEED_RESEND, /* rewind what a connected peer is sent of the own feed */
-    OSR_FEED_TICK,   /* time has come to osr_feed_deadline_ms */
+    OSR_FEED_FRAME,          /* from a peer; replication messages only */
+    OSR_FEED_RESEND,         /* rewind what a connected peer is sent of the own feed */
+    OSR_FEED_ACCESS_CHANGED, /* the access of the options answers otherwise than before */
+    OSR_FEED_TICK,           /* time has come to osr_feed_deadline_ms */
 };
 
 /* One entry to write. The document has its id; the core sets the time. */
@@ -140,6 +151,9 @@ struct osr_feed_event {
             uint32_t peer; /* chosen by the caller; unique among those up */
             bool dialled;  /* by us: decides which of two links to one instance stays */
             uint8_t nonce[OSR_NONCE_SIZE]; /* random, new for each link */
+            /* What ties the proofs to this very channel, at most OSR_BINDING_BYTES_MAX; empty in
+             * plaintext. Copied. */
+            struct osr_slice binding;
         } peer_up;
         struct {
             uint32_t peer;

@@ -68,7 +68,10 @@ void osr_feed_follow_report_fork(struct osr_feed *core, struct replica *replica,
 
 void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struct claim *claim)
 {
-    struct replica *replica = osr_feed_replica_need(core, &claim->feed, peer);
+    /* Of a leader that has no leave only what is held already is spoken of. */
+    struct replica *replica = osr_feed_access_may_lead(core, &claim->feed)
+                                  ? osr_feed_replica_need(core, &claim->feed, peer)
+                                  : osr_feed_replica_find(core, &claim->feed);
     if (replica == NULL) {
         return;
     }
@@ -193,6 +196,14 @@ static void retry(struct osr_feed *core, struct replica *replica)
     ask_new(core, replica, next_provider(core, replica));
 }
 
+static void stop_asking(struct osr_feed *core, struct replica *replica)
+{
+    if (replica->provider != NULL) {
+        osr_feed_follow_stop(core, replica, replica->provider);
+        replica->provider = NULL;
+    }
+}
+
 /* The own feed is asked for only while a peer claims more of it: false where none does. */
 static bool review_own(struct osr_feed *core, struct replica *replica)
 {
@@ -200,10 +211,7 @@ static bool review_own(struct osr_feed *core, struct replica *replica)
     if (osr_feed_own_claim_is_open(core)) {
         return true;
     }
-    if (replica->provider != NULL) {
-        osr_feed_follow_stop(core, replica, replica->provider);
-        replica->provider = NULL;
-    }
+    stop_asking(core, replica);
     return false;
 }
 
@@ -214,6 +222,10 @@ void osr_feed_follow_review(struct osr_feed *core, struct replica *replica)
     }
     if (core->now_ms < replica->blocked_until_ms) {
         osr_feed_arm(core, replica->blocked_until_ms);
+        return;
+    }
+    if (!osr_feed_access_may_lead(core, &replica->id)) {
+        stop_asking(core, replica);
         return;
     }
     if (replica->own && (!review_own(core, replica) || core->own.sealing)) {

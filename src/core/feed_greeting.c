@@ -133,7 +133,7 @@ static void sign_proof(struct osr_feed *core, struct peer *peer)
 {
     core->scratch.size = 0;
     osr_proof_message(&core->scratch, core->instance, peer->nonce, peer->instance,
-                      peer->their_nonce, osr_slice(NULL, 0));
+                      peer->their_nonce, osr_slice(peer->binding, peer->binding_size));
     struct operation *operation;
     uint64_t ticket = osr_feed_operation_begin(core, OPERATION_SIGN_PROOF, &operation);
     operation->peer_serial = peer->serial;
@@ -199,7 +199,7 @@ void osr_feed_greeting_proof(struct osr_feed *core, struct peer *peer, const Osr
     }
     core->scratch.size = 0;
     osr_proof_message(&core->scratch, peer->instance, peer->their_nonce, core->instance,
-                      peer->nonce, osr_slice(NULL, 0));
+                      peer->nonce, osr_slice(peer->binding, peer->binding_size));
     struct operation *operation;
     uint64_t ticket = osr_feed_operation_begin(core, OPERATION_VERIFY_PROOF, &operation);
     operation->peer_serial = peer->serial;

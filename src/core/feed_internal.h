@@ -11,7 +11,8 @@
  *   feed_own_claim.c  peers that say they hold more of the own feed than we do
  *   feed_lead.c       sending committed entries to those who asked, and statements (ACK)
  *   feed_follow.c     choosing whom to ask, and asking
- *   feed_receive.c    taking what comes */
+ *   feed_receive.c    taking what comes
+ *   feed_access.c     whose feeds are taken, and who is given them */
 #ifndef OSR_CORE_FEED_INTERNAL_H
 #define OSR_CORE_FEED_INTERNAL_H
 
@@ -211,6 +212,8 @@ struct peer {
     bool proven;
     uint8_t nonce[OSR_NONCE_SIZE];
     uint8_t their_nonce[OSR_NONCE_SIZE];
+    uint8_t binding[OSR_BINDING_BYTES_MAX];
+    size_t binding_size;
     uint8_t boot[OSR_BOOT_SIZE];
     char instance[OSR_INSTANCE_CHARS + 1];
     char name[OSR_NAME_BYTES_MAX + 1];
@@ -401,8 +404,8 @@ void osr_feed_restore_finish(struct osr_feed *core, struct replica *replica);
 
 /* ---- feed_session.c ---- */
 
-void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled,
-                         const uint8_t *nonce);
+void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, const uint8_t *nonce,
+                         struct osr_slice binding);
 void osr_feed_session_down(struct osr_feed *core, struct peer *peer);
 void osr_feed_session_destroy(struct peer *peer);
 void osr_feed_session_frame(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame);
@@ -455,6 +458,8 @@ void osr_feed_lead_announce(struct osr_feed *core); /* at the end of a step */
 void osr_feed_lead_state(struct osr_feed *core, struct replica *replica, struct peer *peer);
 void osr_feed_lead_restate(struct osr_feed *core, struct peer *peer);
 void osr_feed_lead_tick(struct osr_feed *core, struct replica *replica);
+/* The peer may not follow it any more: says so, and sends no more. */
+void osr_feed_lead_refuse(struct osr_feed *core, struct replica *replica, struct peer *peer);
 
 /* ---- feed_follow.c ---- */
 
@@ -505,5 +510,13 @@ void osr_feed_receive_fork_verified(struct osr_feed *core, struct replica *repli
 void osr_feed_receive_cut(struct osr_feed *core, struct replica *replica);
 void osr_feed_receive_truncated(struct osr_feed *core, struct replica *replica, enum osr_code code);
 void osr_feed_receive_tick(struct osr_feed *core, struct replica *replica);
+
+/* ---- feed_access.c ---- */
+
+bool osr_feed_access_may_lead(const struct osr_feed *core, const struct osr_feed_id *feed);
+bool osr_feed_access_may_follow(const struct osr_feed *core, const struct peer *peer,
+                                const struct osr_feed_id *feed);
+/* Stops what was allowed and is not any more, and begins what is. */
+void osr_feed_access_review(struct osr_feed *core);
 
 #endif

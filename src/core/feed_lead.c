@@ -134,9 +134,35 @@ static void rewind_to(struct osr_feed *core, struct channel *channel, uint64_t a
     channel->progress_ms = core->now_ms;
 }
 
+static void say_refused(struct osr_feed *core, struct peer *peer, const struct osr_feed_id *id)
+{
+    struct osr_err err;
+    osr_err_set(&err, OSR_PERMISSION_DENIED, "%s may not follow the stream %s", peer->instance,
+                id->stream);
+    osr_err_hint(&err,
+                 "an administrator of this instance can allow it: action follow, part "
+                 "stream:%s",
+                 id->stream);
+    osr_feed_send_error(core, peer->number, &err);
+}
+
+void osr_feed_lead_refuse(struct osr_feed *core, struct replica *replica, struct peer *peer)
+{
+    struct channel *channel = osr_feed_channel(replica, peer);
+    if (channel->subscribed) {
+        forget_in_flight(channel);
+        channel->subscribed = false;
+        say_refused(core, peer, &replica->id);
+    }
+}
+
 void osr_feed_lead_fetch(struct osr_feed *core, struct peer *peer, const struct osr_feed_id *id,
                          uint64_t from_sequence)
 {
+    if (from_sequence > 0 && !osr_feed_access_may_follow(core, peer, id)) {
+        say_refused(core, peer, id);
+        return;
+    }
     struct replica *replica = osr_feed_replica_find(core, id);
     if (replica == NULL) {
         struct osr_err err;

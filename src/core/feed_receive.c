@@ -230,6 +230,17 @@ static bool may_receive(const struct osr_feed *core, const struct replica *repli
            core->now_ms >= replica->blocked_until_ms && !(replica->own && core->own.sealing);
 }
 
+/* The peer may be a relay that has not yet heard of it: it is asked for no more, and stays. */
+static void refuse_leader(struct osr_feed *core, const struct osr_feed_id *id, struct peer *peer)
+{
+    struct replica *replica = osr_feed_replica_find(core, id);
+    osr_feed_say(core, OSR_LEVEL_WARNING, "%s: sends entries of %s/%s, who may not write them",
+                 peer->label, id->stream, id->origin);
+    if (replica != NULL) {
+        osr_feed_follow_stop(core, replica, peer);
+    }
+}
+
 void osr_feed_receive_update(struct osr_feed *core, struct peer *peer, const Osr__Update *update)
 {
     struct osr_feed_id id;
@@ -237,6 +248,10 @@ void osr_feed_receive_update(struct osr_feed *core, struct peer *peer, const Osr
     struct osr_err err;
     if (check_form(update, &id, &key, &err) != 0) {
         osr_feed_session_close(core, peer, &err);
+        return;
+    }
+    if (!osr_feed_access_may_lead(core, &id)) {
+        refuse_leader(core, &id, peer);
         return;
     }
     struct replica *replica = osr_feed_replica_need(core, &id, peer);

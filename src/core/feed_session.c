@@ -55,9 +55,10 @@ static void refuse_link(struct osr_feed *core, uint32_t number)
     osr_feed_put_out_close(core, number, &err);
 }
 
-void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, const uint8_t *nonce)
+void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, const uint8_t *nonce,
+                         struct osr_slice binding)
 {
-    assert(osr_feed_session_find(core, number) == NULL);
+    assert(osr_feed_session_find(core, number) == NULL && binding.size <= OSR_BINDING_BYTES_MAX);
     uint32_t slot = 0;
     while (slot < core->options.peers_max && core->peers[slot] != NULL) {
         slot++;
@@ -74,6 +75,10 @@ void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, c
     peer->opened_ms = core->now_ms;
     peer->heard_ms = core->now_ms;
     memcpy(peer->nonce, nonce, sizeof(peer->nonce));
+    if (binding.size > 0) {
+        memcpy(peer->binding, binding.data, binding.size);
+        peer->binding_size = binding.size;
+    }
     osr_queue_init(&peer->early, sizeof(struct statement));
     snprintf(peer->label, sizeof(peer->label), "link %u", number);
     core->peers[slot] = peer;

@@ -56,101 +56,37 @@ void osr_entry_encode(struct osr_buffer *buffer, struct osr_time time, Osr__Oper
     encode_source(buffer, document->source);
 }
 
-/* Reads a stored form from its front. After the first failure `code` says why, and
- * everything that is read is zero or empty. */
+/* Reads a stored form from its front, into an arena. */
 struct reader {
-    struct osr_slice left;
+    struct osr_form_reader form;
     struct osr_arena *arena;
-    enum osr_code code;
+    bool is_too_large; /* for the arena */
 };
-
-static void fail(struct reader *reader, enum osr_code code)
-{
-    if (reader->code == OSR_OK) {
-        reader->code = code;
-    }
-    reader->left = osr_slice(NULL, 0);
-}
-
-/* The next bytes, or NULL after a failure. */
-static const uint8_t *read_bytes(struct reader *reader, size_t size)
-{
-    if (reader->code != OSR_OK || size > reader->left.size) {
-        fail(reader, OSR_CORRUPT);
-        return NULL;
-    }
-    const uint8_t *bytes = reader->left.data;
-    reader->left = osr_slice(bytes + size, reader->left.size - size);
-    return bytes;
-}
-
-static uint8_t read_u8(struct reader *reader)
-{
-    const uint8_t *bytes = read_bytes(reader, 1);
-    return bytes != NULL ? bytes[0] : 0;
-}
-
-static uint32_t read_u32(struct reader *reader)
-{
-    const uint8_t *bytes = read_bytes(reader, 4);
-    return bytes != NULL ? osr_get_u32(bytes) : 0;
-}
-
-static uint64_t read_u64(struct reader *reader)
-{
-    const uint8_t *bytes = read_bytes(reader, 8);
-    return bytes != NULL ? osr_get_u64(bytes) : 0;
-}
-
-static bool read_flag(struct reader *reader)
-{
-    uint8_t flag = read_u8(reader);
-    if (flag > 1) {
-        fail(reader, OSR_CORRUPT);
-    }
-    return flag == 1;
-}
-
-static uint32_t read_count(struct reader *reader, uint32_t count_max)
-{
-    uint32_t count = read_u32(reader);
-    if (count > count_max) {
-        fail(reader, OSR_CORRUPT);
-        return 0;
-    }
-    return count;
-}
 
 static void *take(struct reader *reader, size_t size)
 {
-    void *memory = reader->code == OSR_OK ? osr_arena_take(reader->arena, size) : NULL;
-    if (memory == NULL) {
-        fail(reader, OSR_TOO_LARGE);
+    if (reader->form.is_damaged || reader->is_too_large) {
+        return NULL;
     }
+    void *memory = osr_arena_take(reader->arena, size);
+    reader->is_too_large = memory == NULL;
     return memory;
-}
-
-static struct osr_slice read_slice(struct reader *reader)
-{
-    size_t size = read_u32(reader);
-    const uint8_t *bytes = read_bytes(reader, size);
-    return bytes != NULL ? osr_slice(bytes, size) : osr_slice(NULL, 0);
 }
 
 static char *read_text(struct reader *reader)
 {
     char *empty = (char *)protobuf_c_empty_string; /* as protobuf-c's own messages */
-    struct osr_slice text = read_slice(reader);
+    struct osr_slice text = osr_form_read_slice(&reader->form);
     if (text.size == 0) {
         return empty;
     }
     if (memchr(text.data, '\0', text.size) != NULL) {
-        fail(reader, OSR_CORRUPT);
+        reader->form.is_damaged = true;
         return empty;
     }
     char *copy = osr_arena_text(reader->arena, text);
     if (copy == NULL) {
-        fail(reader, OSR_TOO_LARGE);
+        reader->is_too_large = true;
         return empty;
     }
     return copy;
@@ -158,11 +94,11 @@ static char *read_text(struct reader *reader)
 
 static Osr__Json *read_data(struct reader *reader)
 {
-    bool present = read_flag(reader);
-    struct osr_slice text = read_slice(reader);
+    bool present = osr_form_read_flag(&reader->form);
+    struct osr_slice text = osr_form_read_slice(&reader->form);
     if (!present) {
         if (text.size > 0) {
-            fail(reader, OSR_CORRUPT);
+            reader->form.is_damaged = true;
         }
         return NULL;
     }
@@ -177,7 +113,7 @@ static Osr__Json *read_data(struct reader *reader)
 
 static void read_tags(struct reader *reader, Osr__Document *document)
 {
-    uint32_t count = read_count(reader, OSR_TAGS_MAX);
+    uint32_t count = osr_form_read_count(&reader->form, OSR_TAGS_MAX);
     if (count == 0) {
         return;
     }
@@ -190,14 +126,14 @@ static void read_tags(struct reader *reader, Osr__Document *document)
 static void read_version(struct reader *reader, Osr__Version *version)
 {
     osr__version__init(version);
-    version->time_ms = read_u64(reader);
-    version->time_logical = read_u32(reader);
+    version->time_ms = osr_form_read_u64(&reader->form);
+    version->time_logical = osr_form_read_u32(&reader->form);
     version->origin = read_text(reader);
 }
 
 static void read_supersedes(struct reader *reader, Osr__Document *document)
 {
-    uint32_t count = read_count(reader, OSR_SUPERSEDES_MAX);
+    uint32_t count = osr_form_read_count(&reader->form, OSR_SUPERSEDES_MAX);
     if (count == 0) {
         return;
     }
@@ -211,16 +147,16 @@ static void read_supersedes(struct reader *reader, Osr__Document *document)
 
 static Osr__Source *read_source(struct reader *reader)
 {
-    Osr__Source *source = read_flag(reader) ? take(reader, sizeof(*source)) : NULL;
+    Osr__Source *source = osr_form_read_flag(&reader->form) ? take(reader, sizeof(*source)) : NULL;
     if (source == NULL) {
         return NULL;
     }
     osr__source__init(source);
     source->name = read_text(reader);
-    source->position = read_u64(reader);
-    const uint8_t *digest = read_bytes(reader, OSR_SHA256_SIZE);
+    source->position = osr_form_read_u64(&reader->form);
+    const uint8_t *digest = osr_form_read_bytes(&reader->form, OSR_SHA256_SIZE);
     source->digest = (ProtobufCBinaryData){OSR_SHA256_SIZE, (uint8_t *)digest};
-    source->occurrence = read_u64(reader);
+    source->occurrence = osr_form_read_u64(&reader->form);
     return source;
 }
 
@@ -237,9 +173,9 @@ static Osr__Document *read_document(struct reader *reader)
     document->data = read_data(reader);
     read_tags(reader, document);
     document->author = read_text(reader);
-    document->time_ms = read_u64(reader);
+    document->time_ms = osr_form_read_u64(&reader->form);
     read_supersedes(reader, document);
-    document->expires_ms = read_u64(reader);
+    document->expires_ms = osr_form_read_u64(&reader->form);
     document->source = read_source(reader);
     return document;
 }
@@ -252,25 +188,25 @@ static bool operation_is_known(Osr__Operation operation)
 int osr_entry_decode(struct osr_slice stored, uint64_t sequence, struct osr_arena *arena,
                      Osr__Entry **ret_entry, struct osr_err *err)
 {
-    struct reader reader = {.left = stored, .arena = arena};
+    struct reader reader = {.form = {.left = stored}, .arena = arena};
     Osr__Entry *entry = take(&reader, sizeof(*entry));
     if (entry != NULL) {
         osr__entry__init(entry);
         entry->format = OSR_ENTRY_FORMAT;
         entry->sequence = sequence;
-        entry->time_ms = read_u64(&reader);
-        entry->time_logical = read_u32(&reader);
-        entry->operation = (Osr__Operation)read_u8(&reader);
+        entry->time_ms = osr_form_read_u64(&reader.form);
+        entry->time_logical = osr_form_read_u32(&reader.form);
+        entry->operation = (Osr__Operation)osr_form_read_u8(&reader.form);
         entry->document = read_document(&reader);
-        if (!operation_is_known(entry->operation) || reader.left.size > 0) {
-            fail(&reader, OSR_CORRUPT);
+        if (!operation_is_known(entry->operation) || reader.form.left.size > 0) {
+            reader.form.is_damaged = true;
         }
     }
-    if (reader.code == OSR_TOO_LARGE) {
+    if (reader.is_too_large) {
         return osr_err_set(err, OSR_TOO_LARGE, "entry: more than the decoder's memory");
     }
-    if (reader.code != OSR_OK) {
-        return osr_err_set(err, reader.code, "entry: not in the stored form");
+    if (reader.form.is_damaged) {
+        return osr_err_set(err, OSR_CORRUPT, "entry: not in the stored form");
     }
     *ret_entry = entry;
     return 0;

@@ -49,4 +49,64 @@ static inline void osr_form_add_text(struct osr_buffer *buffer, const char *text
     osr_form_add_slice(buffer, osr_slice_text(text));
 }
 
+/* The same read back, from the front of `left`. What is read past its end is zero or empty, and
+ * `is_damaged` stays set: one look at it, at the end, is enough. */
+struct osr_form_reader {
+    struct osr_slice left;
+    bool is_damaged;
+};
+
+/* NULL where so many are not left. */
+static inline const uint8_t *osr_form_read_bytes(struct osr_form_reader *reader, size_t size)
+{
+    if (reader->is_damaged || size > reader->left.size) {
+        reader->is_damaged = true;
+        return NULL;
+    }
+    const uint8_t *bytes = reader->left.data;
+    reader->left = osr_slice(bytes + size, reader->left.size - size);
+    return bytes;
+}
+
+static inline uint8_t osr_form_read_u8(struct osr_form_reader *reader)
+{
+    const uint8_t *bytes = osr_form_read_bytes(reader, 1);
+    return bytes != NULL ? bytes[0] : 0;
+}
+
+static inline uint32_t osr_form_read_u32(struct osr_form_reader *reader)
+{
+    const uint8_t *bytes = osr_form_read_bytes(reader, 4);
+    return bytes != NULL ? osr_get_u32(bytes) : 0;
+}
+
+static inline uint64_t osr_form_read_u64(struct osr_form_reader *reader)
+{
+    const uint8_t *bytes = osr_form_read_bytes(reader, 8);
+    return bytes != NULL ? osr_get_u64(bytes) : 0;
+}
+
+/* A byte that is 0 or 1. */
+static inline bool osr_form_read_flag(struct osr_form_reader *reader)
+{
+    uint8_t flag = osr_form_read_u8(reader);
+    reader->is_damaged |= flag > 1;
+    return flag == 1;
+}
+
+/* A u32 that is at most `count_max`. */
+static inline uint32_t osr_form_read_count(struct osr_form_reader *reader, uint32_t count_max)
+{
+    uint32_t count = osr_form_read_u32(reader);
+    reader->is_damaged |= count > count_max;
+    return reader->is_damaged ? 0 : count;
+}
+
+static inline struct osr_slice osr_form_read_slice(struct osr_form_reader *reader)
+{
+    size_t size = osr_form_read_u32(reader);
+    const uint8_t *bytes = osr_form_read_bytes(reader, size);
+    return bytes != NULL ? osr_slice(bytes, size) : osr_slice(NULL, 0);
+}
+
 #endif

@@ -16,6 +16,7 @@ enum {
     OSR_SIGNATURE_SIZE = 64,
     OSR_NONCE_SIZE = 32,
     OSR_BOOT_SIZE = 16,
+    OSR_BINDING_BYTES_MAX = 32, /* of a channel binding */
 };
 
 struct osr_public_key {

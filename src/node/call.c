@@ -23,11 +23,25 @@ struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *
     return call;
 }
 
-void osr_call_await(struct osr_call *call, struct osr_query *query)
+static void set_query(struct osr_call *call, struct osr_query *query)
 {
     call->query = query;
+    if (query != NULL) {
+        osr_query_set_reader(query, osr_session_reader(call->session));
+    }
+}
+
+void osr_call_await(struct osr_call *call, struct osr_query *query)
+{
+    set_query(call, query);
     call->is_counted = true;
     osr_session_query_begins(call->session);
+}
+
+void osr_call_await_for_ever(struct osr_call *call, struct osr_query *query)
+{
+    set_query(call, query);
+    call->is_endless = true;
 }
 
 void osr_call_pass_on(struct osr_call *call)
@@ -117,7 +131,7 @@ static ProtobufCMessage *copy(struct osr_arena *arena, const ProtobufCMessage *m
 bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item)
 {
     if (call->arena == NULL) {
-        call->arena = osr_arena_create(OSR_REPLY_ITEMS_BYTES, OSR_DECODE_BYTES_MAX);
+        call->arena = osr_arena_create(0, OSR_DECODE_BYTES_MAX);
         call->items = osr_alloc(OSR_REPLY_ITEMS_MAX * sizeof(call->items[0]));
     }
     assert(call->item_count < OSR_REPLY_ITEMS_MAX);
@@ -129,9 +143,10 @@ bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item)
 void osr_call_clear_items(struct osr_call *call)
 {
     call->item_count = 0;
-    if (call->arena != NULL) {
-        osr_arena_reset(call->arena);
-    }
+    osr_arena_destroy(call->arena);
+    free(call->items);
+    call->arena = NULL;
+    call->items = NULL;
 }
 
 void osr_calls_resume(struct osr_session *session)

@@ -34,7 +34,7 @@ struct osr_call {
     bool is_endless;            /* answers until the caller goes */
     bool is_counted;            /* osr_call_await was called */
     void *operation;            /* the handler's own memory; freed with the call */
-    /* Items collected for the next frame; each lives in `arena`. */
+    /* Items collected for the next frame; each lives in `arena`. NULL: there are none. */
     struct osr_arena *arena;
     ProtobufCMessage **items;
     size_t item_count;
@@ -45,6 +45,8 @@ struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *
 /* What answers it, and ends by itself: it counts against OSR_SESSION_QUERIES_MAX. NULL: something
  * that cannot be cancelled, and answers a caller that has gone, too. */
 void osr_call_await(struct osr_call *call, struct osr_query *query);
+/* What answers it until the caller goes. */
+void osr_call_await_for_ever(struct osr_call *call, struct osr_query *query);
 /* What was asked for has been handed on, and who has it now has limits of its own: it counts no
  * longer among the bytes under way, however long the answer takes. */
 void osr_call_pass_on(struct osr_call *call);

@@ -8,6 +8,7 @@
 #include "adapter/same_file.h"
 #include "base/text.h"
 #include "model/limits.h"
+#include "node/access_config.h"
 #include "node/config_file.h"
 #include "node/config_option.h"
 
@@ -201,6 +202,9 @@ static int fill_in_defaults(struct osr_config *config, struct osr_err *err)
     if (config->cluster == NULL) {
         config->cluster = osr_strdup("osiris");
     }
+    if (config->access == NULL) {
+        config->access = osr_access_config_default();
+    }
     return config->data == NULL ? osr_folder_default(&config->data, err) : 0;
 }
 
@@ -315,10 +319,47 @@ static int check_whole(const struct osr_config *config, struct osr_err *err)
 
 /* -- the whole -- */
 
+static const char *folder_given(const struct command_line *line)
+{
+    for (size_t i = 0; i < line->count; i++) {
+        if (strcmp(line->flags[i].option->name, "data") == 0) {
+            return line->flags[i].value;
+        }
+    }
+    return NULL;
+}
+
+/* The file of the data folder, if there is one. It stands for this folder and no other. */
+static int read_file_of_folder(const struct command_line *line, struct osr_config *config,
+                               struct osr_err *err)
+{
+    const char *given = folder_given(line);
+    char *folder = NULL;
+    int code = given == NULL ? osr_folder_default(&folder, err) : 0;
+    if (code != 0) {
+        return code;
+    }
+
+    char *path = osr_format("%s/" OSR_CONFIG_FILE_NAME, given != NULL ? given : folder);
+    if (access(path, F_OK) == 0) {
+        code = osr_config_file_read(path, config, err);
+        if (code == 0 && config->data != NULL) {
+            osr_err_set(err, OSR_CONFIG, "%s: data: a file in a data folder is for this folder",
+                        path);
+            osr_err_hint(err, "take the key out; --data and OSIRIS_DATA name the folder");
+            code = OSR_CONFIG;
+        }
+    }
+    free(path);
+    free(folder);
+    return code;
+}
+
 static int read_config(const struct command_line *line, struct osr_config *config,
                        struct osr_err *err)
 {
-    int code = line->file == NULL ? 0 : osr_config_file_read(line->file, config, err);
+    int code = line->file == NULL ? read_file_of_folder(line, config, err)
+                                  : osr_config_file_read(line->file, config, err);
     if (code == 0) {
         code = apply_flags(line, config, err);
     }
@@ -362,6 +403,7 @@ void osr_config_done(struct osr_config *config)
     for (size_t i = 0; i < OSR_OPTION_COUNT; i++) {
         osr_option_clear(&osr_options[i], config);
     }
+    osr_policy_destroy(config->access);
     *config = (struct osr_config){0};
 }
 
@@ -398,7 +440,7 @@ static const char usage[] =
 static const char usage_end[] =
     "\n"
     "  --config FILE         a YAML file; a flag replaces what the file says under its name,\n"
-    "                        lists included\n"
+    "                        lists included [DIR/osirisd.yaml, if it is there]\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n"
     "\n"

@@ -2,8 +2,8 @@
  *
  * A key of the file and a flag have one name and one meaning: one row of the table in
  * config_option.c. A flag that is given replaces what the file says under that name, lists
- * included. Nothing is guessed: an unknown, doubled or ill-typed key is refused with file,
- * line and key.
+ * included. One key is no option: `access`, in node/access_config.h. Nothing is guessed: an
+ * unknown, doubled or ill-typed key is refused with file, line and key.
  *
  * Failures: INVALID_ARGUMENT for flags, CONFIG for the file and for what does not go together. */
 #ifndef OSR_NODE_CONFIG_H
@@ -11,6 +11,7 @@
 
 #include "base/trace.h"
 #include "base/url.h"
+#include "model/policy.h"
 
 enum {
     OSR_CONFIG_FILE_BYTES_MAX = 1 << 20, /* stops a wrong file from being read to its end */
@@ -32,18 +33,22 @@ struct osr_config {
     char *mirror;  /* NULL: none */
     bool insecure; /* plaintext listeners may be reached from other machines */
 
-    uint32_t log_segment_mb;  /* of the largest segment */
-    uint32_t heartbeat_ms;    /* of silence on a link before a PING */
-    uint32_t retry_ms;        /* without an acknowledgement before entries are sent again */
-    uint32_t connections_max; /* of all kinds */
-    uint32_t mirror_ms;       /* between two versions of the mirror, at least */
-    enum osr_level log_level; /* of what is written to stderr */
+    uint32_t log_segment_mb;   /* of the largest segment */
+    uint32_t heartbeat_ms;     /* of silence on a link before a PING */
+    uint32_t retry_ms;         /* without an acknowledgement before entries are sent again */
+    uint32_t connections_max;  /* of all kinds */
+    uint32_t mirror_ms;        /* between two versions of the mirror, at least */
+    enum osr_level log_level;  /* of what is written to stderr */
+    struct osr_policy *access; /* who may do what: the section `access`, and the defaults */
 };
 
 enum osr_config_action { OSR_CONFIG_RUN, OSR_CONFIG_SHOW_HELP, OSR_CONFIG_SHOW_VERSION };
 
-/* Reads flags, then the file that --config names, fills in defaults, checks the whole. On
- * failure, or where help or version is wanted, *ret_config is untouched. */
+#define OSR_CONFIG_FILE_NAME "osirisd.yaml" /* in the data folder */
+
+/* Reads flags, then the file that --config names, or else the data folder's own if there is one,
+ * fills in defaults, checks the whole. On failure, or where help or version is wanted, *ret_config
+ * is untouched. */
 int osr_config_read(int argc, char *const *argv, struct osr_config *ret_config,
                     enum osr_config_action *ret_action, struct osr_err *err);
 void osr_config_done(struct osr_config *config); /* frees what it holds; zeroed after */

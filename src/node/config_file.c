@@ -4,118 +4,38 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include <yaml.h>
 
+#include "base/text.h"
+#include "node/access_config.h"
 #include "node/config_option.h"
+#include "node/config_yaml.h"
+
+static const char access_key[] = "access"; /* the one that is no option */
 
 struct reader {
-    const char *path;
-    struct osr_slice text;
+    struct osr_config_yaml yaml;
     struct osr_config *config;
-    struct osr_err *err;
-    yaml_parser_t parser;
-    yaml_event_t event; /* the current one */
-    bool has_event;
     bool seen[OSR_OPTION_COUNT];
 };
 
-/* -- errors -- */
-
-static size_t line_of(const struct reader *reader)
-{
-    return reader->event.start_mark.line + 1;
-}
-
-/* `key` may be NULL: between keys. */
 static int refuse(struct reader *reader, const char *key, const char *why)
 {
-    if (key == NULL) {
-        return (int)osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: %s", reader->path,
-                                line_of(reader), why);
-    }
-    return (int)osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: %.40s: %s", reader->path,
-                            line_of(reader), key, why);
-}
-
-/* Where the parser stumbled. Of bytes that are no text it knows the offset alone. */
-static size_t problem_line(const struct reader *reader)
-{
-    const yaml_parser_t *parser = &reader->parser;
-    size_t line = 1;
-
-    if (parser->error != YAML_READER_ERROR) {
-        return parser->problem_mark.line + 1;
-    }
-    for (size_t i = 0; i < parser->problem_offset && i < reader->text.size; i++) {
-        line += reader->text.data[i] == '\n';
-    }
-    return line;
-}
-
-static int refuse_syntax(struct reader *reader)
-{
-    const yaml_parser_t *parser = &reader->parser;
-    size_t line = problem_line(reader);
-
-    osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: not YAML: %s%s%s", reader->path, line,
-                parser->problem != NULL ? parser->problem : "unreadable",
-                parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "");
-    osr_err_hint(reader->err, "indent with spaces alone; put a value with special characters "
-                              "in quotes");
-    return OSR_CONFIG;
+    return osr_config_yaml_refuse(&reader->yaml, key, why);
 }
 
 static int refuse_unknown(struct reader *reader, const char *key)
 {
-    const char *nearest = osr_option_nearest(key);
+    struct osr_text_guess guess = osr_text_guess(key);
 
+    osr_text_guess_offer(&guess, access_key);
+    const char *nearest = guess.nearest != NULL ? guess.nearest : osr_option_nearest(key);
     refuse(reader, key, "unknown key");
     if (nearest != NULL) {
-        osr_err_hint(reader->err, "did you mean '%s'?", nearest);
+        osr_err_hint(reader->yaml.err, "did you mean '%s'?", nearest);
     } else {
-        osr_err_hint(reader->err, "`osirisd --help` lists the keys: each flag is one");
+        osr_err_hint(reader->yaml.err, "`osirisd --help` lists the keys: each flag is one");
     }
     return OSR_CONFIG;
-}
-
-/* -- events -- */
-
-static bool has_property(const yaml_event_t *event)
-{
-    switch (event->type) {
-    case YAML_SCALAR_EVENT:
-        return event->data.scalar.anchor != NULL || event->data.scalar.tag != NULL;
-    case YAML_SEQUENCE_START_EVENT:
-        return event->data.sequence_start.anchor != NULL || event->data.sequence_start.tag != NULL;
-    case YAML_MAPPING_START_EVENT:
-        return event->data.mapping_start.anchor != NULL || event->data.mapping_start.tag != NULL;
-    default:
-        return event->type == YAML_ALIAS_EVENT;
-    }
-}
-
-/* Reads the next event, and refuses what no part of the file may have. */
-static int next_event(struct reader *reader, const char *key)
-{
-    if (reader->has_event) {
-        yaml_event_delete(&reader->event);
-    }
-    reader->has_event = false;
-    if (!yaml_parser_parse(&reader->parser, &reader->event)) {
-        return refuse_syntax(reader);
-    }
-    reader->has_event = true;
-    if (has_property(&reader->event)) {
-        return refuse(reader, key, "aliases, anchors and tags are not used here");
-    }
-    return 0;
-}
-
-/* A scalar's text; NULL where it has a NUL inside. */
-static const char *scalar_text(const yaml_event_t *event)
-{
-    const char *text = (const char *)event->data.scalar.value;
-    return strlen(text) == event->data.scalar.length ? text : NULL;
 }
 
 /* -- values -- */
@@ -180,12 +100,13 @@ static int refuse_type(struct reader *reader, const struct osr_option *option,
                                         [VALUE_TEXT] = "a text"};
     enum value_type wanted = type_wanted(option);
 
-    osr_err_set(reader->err, OSR_CONFIG, "%s:%zu: %s: expected %s, found %s", reader->path,
-                line_of(reader), option->name, names[wanted], names[found]);
+    osr_err_set(reader->yaml.err, OSR_CONFIG, "%s:%zu: %s: expected %s, found %s",
+                reader->yaml.path, osr_config_yaml_line(&reader->yaml), option->name, names[wanted],
+                names[found]);
     if (wanted == VALUE_TEXT && found != VALUE_NOTHING) {
-        osr_err_hint(reader->err, "put it in quotes if it is meant as text");
+        osr_err_hint(reader->yaml.err, "put it in quotes if it is meant as text");
     } else if (wanted != VALUE_TEXT && found == VALUE_TEXT) {
-        osr_err_hint(reader->err, "write it without quotes");
+        osr_err_hint(reader->yaml.err, "write it without quotes");
     }
     return OSR_CONFIG;
 }
@@ -193,20 +114,17 @@ static int refuse_type(struct reader *reader, const struct osr_option *option,
 /* The current event is the scalar. */
 static int read_scalar(struct reader *reader, const struct osr_option *option)
 {
-    const char *text = scalar_text(&reader->event);
+    const char *text = osr_config_yaml_text(&reader->yaml);
     if (text == NULL) {
         return refuse(reader, option->name, "the value has a NUL inside");
     }
-    enum value_type type = type_of(&reader->event, text);
+    enum value_type type = type_of(&reader->yaml.event, text);
     if (type != type_wanted(option)) {
         return refuse_type(reader, option, type);
     }
-    if (osr_option_set(option, reader->config, text, reader->err) != 0) {
-        osr_err_prefix(reader->err, "%s:%zu: %s", reader->path, line_of(reader), option->name);
-        if (reader->err != NULL) {
-            reader->err->code = OSR_CONFIG;
-        }
-        return OSR_CONFIG;
+    if (osr_option_set(option, reader->config, text, reader->yaml.err) != 0) {
+        return osr_config_yaml_blame(&reader->yaml, osr_config_yaml_line(&reader->yaml),
+                                     option->name);
     }
     return 0;
 }
@@ -217,14 +135,14 @@ static int read_sequence(struct reader *reader, const struct osr_option *option)
         return refuse(reader, option->name, "takes one value, not a list");
     }
     for (;;) {
-        int code = next_event(reader, option->name);
+        int code = osr_config_yaml_next(&reader->yaml, option->name);
         if (code != 0) {
             return code;
         }
-        if (reader->event.type == YAML_SEQUENCE_END_EVENT) {
+        if (reader->yaml.event.type == YAML_SEQUENCE_END_EVENT) {
             return 0;
         }
-        if (reader->event.type != YAML_SCALAR_EVENT) {
+        if (reader->yaml.event.type != YAML_SCALAR_EVENT) {
             return refuse(reader, option->name, "lists and mappings cannot stand inside a list");
         }
         code = read_scalar(reader, option);
@@ -236,11 +154,11 @@ static int read_sequence(struct reader *reader, const struct osr_option *option)
 
 static int read_value(struct reader *reader, const struct osr_option *option)
 {
-    int code = next_event(reader, option->name);
+    int code = osr_config_yaml_next(&reader->yaml, option->name);
     if (code != 0) {
         return code;
     }
-    switch (reader->event.type) {
+    switch (reader->yaml.event.type) {
     case YAML_SCALAR_EVENT:
         return read_scalar(reader, option);
     case YAML_SEQUENCE_START_EVENT:
@@ -252,16 +170,27 @@ static int read_value(struct reader *reader, const struct osr_option *option)
 
 /* -- the file -- */
 
+static int read_access(struct reader *reader)
+{
+    if (reader->config->access != NULL) {
+        return refuse(reader, access_key, "the key is there twice");
+    }
+    return osr_access_config_read(&reader->yaml, access_key, &reader->config->access);
+}
+
 /* The current event is the key. */
 static int read_pair(struct reader *reader)
 {
-    if (reader->event.type != YAML_SCALAR_EVENT) {
+    if (reader->yaml.event.type != YAML_SCALAR_EVENT) {
         return refuse(reader, NULL, "a key must be a word");
     }
-    const char *key = scalar_text(&reader->event);
+    const char *key = osr_config_yaml_text(&reader->yaml);
+    if (key != NULL && strcmp(key, access_key) == 0) {
+        return read_access(reader);
+    }
     const struct osr_option *option = key == NULL ? NULL : osr_option_find(key);
     if (option == NULL) {
-        return refuse_unknown(reader, (const char *)reader->event.data.scalar.value);
+        return refuse_unknown(reader, (const char *)reader->yaml.event.data.scalar.value);
     }
 
     size_t row = (size_t)(option - osr_options);
@@ -275,11 +204,11 @@ static int read_pair(struct reader *reader)
 static int read_mapping(struct reader *reader)
 {
     for (;;) {
-        int code = next_event(reader, NULL);
+        int code = osr_config_yaml_next(&reader->yaml, NULL);
         if (code != 0) {
             return code;
         }
-        if (reader->event.type == YAML_MAPPING_END_EVENT) {
+        if (reader->yaml.event.type == YAML_MAPPING_END_EVENT) {
             return 0;
         }
         code = read_pair(reader);
@@ -292,28 +221,28 @@ static int read_mapping(struct reader *reader)
 /* Up to and including the first document; a file of comments alone has none. */
 static int read_document(struct reader *reader)
 {
-    int code = next_event(reader, NULL); /* the stream's start */
+    int code = osr_config_yaml_next(&reader->yaml, NULL); /* the stream's start */
     if (code == 0) {
-        code = next_event(reader, NULL);
+        code = osr_config_yaml_next(&reader->yaml, NULL);
     }
-    if (code != 0 || reader->event.type == YAML_STREAM_END_EVENT) {
+    if (code != 0 || reader->yaml.event.type == YAML_STREAM_END_EVENT) {
         return code;
     }
-    code = next_event(reader, NULL); /* behind the document's start */
+    code = osr_config_yaml_next(&reader->yaml, NULL); /* behind the document's start */
     if (code != 0) {
         return code;
     }
-    if (reader->event.type != YAML_MAPPING_START_EVENT) {
+    if (reader->yaml.event.type != YAML_MAPPING_START_EVENT) {
         return refuse(reader, NULL, "expected lines of the form `key: value`");
     }
     code = read_mapping(reader);
     if (code == 0) {
-        code = next_event(reader, NULL); /* the document's end */
+        code = osr_config_yaml_next(&reader->yaml, NULL); /* the document's end */
     }
     if (code == 0) {
-        code = next_event(reader, NULL);
+        code = osr_config_yaml_next(&reader->yaml, NULL);
     }
-    if (code == 0 && reader->event.type != YAML_STREAM_END_EVENT) {
+    if (code == 0 && reader->yaml.event.type != YAML_STREAM_END_EVENT) {
         return refuse(reader, NULL, "a second document begins here");
     }
     return code;
@@ -322,20 +251,16 @@ static int read_document(struct reader *reader)
 int osr_config_file_parse(const char *path, struct osr_slice text, struct osr_config *config,
                           struct osr_err *err)
 {
-    struct reader reader = {.path = path, .text = text, .config = config, .err = err};
+    struct reader reader = {.config = config};
 
     if (text.size > OSR_CONFIG_FILE_BYTES_MAX) {
         return (int)osr_err_set(err, OSR_CONFIG, "%s: longer than 1 MiB: not a config file", path);
     }
-    if (!yaml_parser_initialize(&reader.parser)) {
-        return (int)osr_err_set(err, OSR_INTERNAL, "cannot start the YAML parser");
+    int code = osr_config_yaml_open(&reader.yaml, path, text, err);
+    if (code == 0) {
+        code = read_document(&reader);
+        osr_config_yaml_close(&reader.yaml);
     }
-    yaml_parser_set_input_string(&reader.parser, text.data, text.size);
-    int code = read_document(&reader);
-    if (reader.has_event) {
-        yaml_event_delete(&reader.event);
-    }
-    yaml_parser_delete(&reader.parser);
     return code;
 }
 

@@ -59,17 +59,12 @@ const struct osr_option *osr_option_find(const char *name)
 
 const char *osr_option_nearest(const char *name)
 {
-    const char *nearest = NULL;
-    size_t limit = strlen(name) / 3 + 1; /* further away it is another word */
+    struct osr_text_guess guess = osr_text_guess(name);
 
     for (size_t i = 0; i < OSR_OPTION_COUNT; i++) {
-        size_t distance = osr_text_distance(name, osr_options[i].name);
-        if (distance < limit) {
-            limit = distance;
-            nearest = osr_options[i].name;
-        }
+        osr_text_guess_offer(&guess, osr_options[i].name);
     }
-    return nearest;
+    return guess.nearest;
 }
 
 bool osr_option_is_list(const struct osr_option *option)

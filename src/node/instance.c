@@ -278,6 +278,8 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
     if (code != 0) {
         return code;
     }
+    osr_knowledge_limit_replies(osr_engine_knowledge(instance->engine),
+                                osr_sessions_replies(instance->sessions));
     instance->peers = osr_peers_create(instance->loop, instance->sessions,
                                        osr_engine_journal(instance->engine), instance->link_trace);
     code = start_neighbours(instance, err);
@@ -318,7 +320,7 @@ static void on_accept_seed(void *context, struct osr_connection *connection)
 static int listen_at(struct osr_instance *instance, const struct osr_url *url, struct osr_err *err)
 {
     struct osr_listener **listener = &instance->listeners[instance->listener_count];
-    int code = osr_transport_listen(instance->loop, url,
+    int code = osr_transport_listen(instance->loop, url, NULL,
                                     osr_config_is_seed(url) ? on_accept_seed : on_accept, instance,
                                     listener, err);
     if (code != 0) {

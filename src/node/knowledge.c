@@ -102,6 +102,11 @@ void osr_knowledge_close(struct osr_knowledge *knowledge)
     free(knowledge);
 }
 
+void osr_knowledge_limit_replies(struct osr_knowledge *knowledge, struct osr_reply_memory *replies)
+{
+    knowledge->replies = replies;
+}
+
 /* Where nobody can be served from it anyway, or it has grown too long, the index begins anew:
  * those who ask wait for the projection then. */
 static void restart_recent(struct osr_knowledge *knowledge, uint64_t from)

@@ -18,8 +18,9 @@
  * and says what to do (a rebuild), while writes of new documents and replication go on. On
  * DISK_FULL list, search, history and count answer from what is projected.
  *
- * Limits: at most OSR_QUERIES_MAX queries are under way, OSR_STREAMS_MAX of them with
- * documents in memory (query.h), and 32 MiB of writes wait to be resolved; more get BUSY.
+ * Limits: at most OSR_QUERIES_MAX queries are under way (query.h), and 32 MiB of writes wait to be
+ * resolved; more get BUSY. Queries read documents only while replies have room for them
+ * (reply_memory.h).
  *
  * Threads: "project" applies, "lookup" finds single documents, "scan" does what takes
  * longer. Calls and callbacks are on the loop's. */
@@ -36,6 +37,8 @@
 #define OSR_SEED_SOURCE "seed"
 
 struct osr_knowledge;
+struct osr_reply_memory;
+struct osr_reply_reader;
 
 struct osr_knowledge_options {
     const char *folder; /* of the store */
@@ -59,6 +62,10 @@ int osr_knowledge_open(uv_loop_t *loop, const struct osr_knowledge_options *opti
 /* Ends all queries and writes under way with CANCELLED; no new ones may be made meanwhile. Before
  * the journal's close; then run the loop once more. NULL is a no-op. */
 void osr_knowledge_close(struct osr_knowledge *knowledge);
+
+/* What documents that are read for replies count in; outlives the knowledge base. Without one there
+ * is no limit. */
+void osr_knowledge_limit_replies(struct osr_knowledge *knowledge, struct osr_reply_memory *replies);
 
 /* From the journal's on_release. */
 void osr_knowledge_released(struct osr_knowledge *knowledge, const struct osr_batch *batch,
@@ -116,6 +123,7 @@ struct osr_query_reply {
     uint64_t sequence;             /* watch */
     const struct osr_hash *digest; /* digest */
     uint64_t count;                /* digest, count: visible documents */
+    bool more_later; /* the next one takes a while: pass on what was collected so far */
     bool last;
 };
 
@@ -156,5 +164,7 @@ struct osr_query *osr_knowledge_rebuild(struct osr_knowledge *knowledge,
  * may come from within the end of a pause. Both calls are allowed within a reply. */
 void osr_query_pause(struct osr_query *query, bool pause);
 void osr_query_cancel(struct osr_query *query); /* no further reply; the query is gone */
+/* For whom it is asked, until it ends or is cancelled. */
+void osr_query_set_reader(struct osr_query *query, struct osr_reply_reader *reader);
 
 #endif

@@ -10,6 +10,7 @@
 #include "node/projection.h"
 #include "node/reading.h"
 #include "node/recent.h"
+#include "node/reply_memory.h"
 
 struct osr_knowledge {
     struct osr_knowledge_options options;
@@ -32,6 +33,7 @@ struct osr_knowledge {
     struct osr_writes *writes;
     struct osr_arrivals *arrivals;
     struct osr_queries *queries;
+    struct osr_reply_memory *replies; /* NULL: without limit */
     struct osr_rebuild *rebuild; /* NULL: none under way */
     bool is_closing;
 };

@@ -54,6 +54,9 @@ bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, const char *id,
 {
     struct osr_slice key = osr_slice_text(id);
     uint64_t now_ms = knowledge->options.time_ms(knowledge->options.context);
+    if (!osr_reply_memory_has_room(knowledge->replies, OSR_REPLY_LOOKUPS, OSR_DATA_BYTES_MAX)) {
+        return false; /* it waits in line like others */
+    }
     *ret_reply = (struct osr_query_reply){.last = true};
     switch (osr_document_cache_find(knowledge->cache, key, now_ms, &ret_reply->document)) {
     case OSR_CACHED_NOTHING:

@@ -3,16 +3,54 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { ARENA_KEEP = 64 << 10, ARENA_CAP = 16 << 20 }; /* of a chunk, decoded */
+enum {
+    ARENA_CAP = 16 << 20, /* of a chunk, decoded */
+    /* A row may be copied once more before the chunk goes: into what is queued for its reader. */
+    COPIES = 2,
+    /* What is reserved for a document, and for a chunk, before they are there. */
+    LOOKUP_BYTES = COPIES * (OSR_DATA_BYTES_MAX + OSR_DATA_BYTES_MAX / 8),
+    CHUNK_BYTES = LOOKUP_BYTES + COPIES * OSR_CHUNK_BYTES,
+};
 
 struct osr_queries {
     struct osr_query *first;
     size_t count;
-    size_t stream_count;
     size_t idle_count;
 };
 
 static void go_on(struct osr_query *query);
+
+/* ---- memory ---- */
+
+static void hold(struct osr_query *query, size_t bytes)
+{
+    osr_reply_memory_hold(query->knowledge->replies, &query->part, bytes);
+}
+
+static size_t arena_used(const struct osr_arena *arena)
+{
+    return arena != NULL ? osr_arena_used(arena) : 0;
+}
+
+/* What the thread has made of the query. */
+static void count_memory(struct osr_query *query)
+{
+    size_t chunk = arena_used(query->arena) + query->row_capacity * sizeof(query->rows[0]);
+    size_t places =
+        arena_used(query->place_arena) + query->place_capacity * sizeof(query->places[0]);
+    hold(query, COPIES * chunk + places);
+}
+
+/* Its rows are all told. */
+static void drop_chunk(struct osr_query *query)
+{
+    osr_arena_destroy(query->arena);
+    free(query->rows);
+    query->arena = NULL;
+    query->rows = NULL;
+    query->row_count = query->row_next = query->row_capacity = 0;
+    count_memory(query);
+}
 
 /* ---- life ---- */
 
@@ -29,7 +67,6 @@ static void link_query(struct osr_queries *queries, struct osr_query *query)
     }
     queries->first = query;
     queries->count++;
-    queries->stream_count += query->kind->is_stream;
 }
 
 static void unlink_query(struct osr_queries *queries, struct osr_query *query)
@@ -39,7 +76,6 @@ static void unlink_query(struct osr_queries *queries, struct osr_query *query)
         query->next->previous = query->previous;
     }
     queries->count--;
-    queries->stream_count -= query->kind->is_stream;
     queries->idle_count -= query->is_idle;
 }
 
@@ -47,6 +83,10 @@ static void destroy(struct osr_query *query)
 {
     assert(!query->is_on_thread && !query->is_waiting);
     unlink_query(query->knowledge->queries, query);
+    if (query->is_in_line) {
+        osr_reply_memory_leave(query->knowledge->replies, &query->room_wait);
+    }
+    hold(query, 0);
     if (query->told_by != NULL) {
         *query->told_by = NULL;
     }
@@ -84,7 +124,8 @@ static bool reply_rows(struct osr_query *query)
     query->is_replying = true;
     while (query->row_next < query->row_count && !query->is_paused) {
         struct osr_query_reply *row = &query->rows[query->row_next++];
-        if (query->is_at_end && query->row_next == query->row_count) {
+        row->more_later = query->row_next == query->row_count;
+        if (row->more_later && query->is_at_end) {
             row->last = true;
             end(query, row);
             return false;
@@ -96,6 +137,9 @@ static bool reply_rows(struct osr_query *query)
         }
     }
     query->is_replying = false;
+    if (query->row_next == query->row_count) {
+        drop_chunk(query);
+    }
     return true;
 }
 
@@ -107,10 +151,7 @@ static void work(struct osr_reading_job *job, struct osr_reading *reading)
     if (query->err.code != OSR_OK) {
         return; /* it only waits for its turn to say so */
     }
-    if (query->arena == NULL) {
-        query->arena = osr_arena_create(ARENA_KEEP, ARENA_CAP);
-    }
-    osr_arena_reset(query->arena);
+    query->arena = osr_arena_create(0, ARENA_CAP);
     struct osr_err err;
     if (query->kind->fill(query, reading, &err) != 0) {
         query->err = err;
@@ -121,6 +162,7 @@ static void done(struct osr_reading_job *job)
 {
     struct osr_query *query = (struct osr_query *)job;
     query->is_on_thread = false;
+    count_memory(query);
     if (query->kind->filled != NULL) {
         query->kind->filled(query);
     }
@@ -134,10 +176,41 @@ static void done(struct osr_reading_job *job)
 static void submit(struct osr_query *query)
 {
     struct osr_knowledge *knowledge = query->knowledge;
-    query->row_count = 0;
-    query->row_next = 0;
     query->is_on_thread = true;
     osr_reading_submit(query->kind->is_lookup ? knowledge->lookups : knowledge->scans, &query->job);
+}
+
+static void submit_with_room(struct osr_query *query)
+{
+    hold(query, query->part.bytes + query->room_wait.bytes);
+    submit(query);
+}
+
+static void on_room(struct osr_reply_wait *wait)
+{
+    struct osr_query *query =
+        (struct osr_query *)((char *)wait - offsetof(struct osr_query, room_wait));
+    query->is_in_line = false;
+    submit_with_room(query);
+}
+
+/* Submits what will bring documents once there is room for them. */
+static void submit_in_turn(struct osr_query *query)
+{
+    const struct osr_query_kind *kind = query->kind;
+    query->room_wait.part = &query->part;
+    query->room_wait.ready = on_room;
+    if (query->err.code != OSR_OK || !(kind->is_lookup || kind->is_stream)) {
+        submit(query);
+        return;
+    }
+    query->room_wait.line = kind->is_lookup ? OSR_REPLY_LOOKUPS : OSR_REPLY_STREAMS;
+    query->room_wait.bytes = kind->is_lookup ? LOOKUP_BYTES : CHUNK_BYTES;
+    if (osr_reply_memory_take(query->knowledge->replies, &query->room_wait)) {
+        submit_with_room(query);
+    } else {
+        query->is_in_line = true;
+    }
 }
 
 static void await(struct osr_query *query, uint64_t ordinal)
@@ -178,7 +251,7 @@ static void on_ready(struct osr_projection_wait *wait, const struct osr_err *err
         await(query, query->asked_at);
         return;
     }
-    submit(query);
+    submit_in_turn(query);
 }
 
 static void fetch(struct osr_query *query)
@@ -189,7 +262,7 @@ static void fetch(struct osr_query *query)
         if (query->from > query->released) {
             set_idle(query, true);
         } else {
-            submit(query);
+            submit_in_turn(query);
         }
         return;
     }
@@ -236,8 +309,7 @@ struct osr_query *osr_query_create(struct osr_knowledge *knowledge,
     query->asked_at = osr_knowledge_now(knowledge);
     query->now_ms = knowledge->options.time_ms(knowledge->options.context);
     query->limit = UINT64_MAX;
-    if (queries->count >= OSR_QUERIES_MAX ||
-        (kind->is_stream && queries->stream_count >= OSR_STREAMS_MAX)) {
+    if (queries->count >= OSR_QUERIES_MAX) {
         osr_err_set(&query->err, OSR_BUSY, "%s: too many queries are under way", kind->name);
     }
     link_query(queries, query);
@@ -254,12 +326,17 @@ struct osr_query *osr_query_ask(struct osr_query *query)
     return query;
 }
 
+void osr_query_set_reader(struct osr_query *query, struct osr_reply_reader *reader)
+{
+    osr_reply_part_set_reader(&query->part, reader);
+}
+
 void osr_query_pause(struct osr_query *query, bool pause)
 {
     bool goes_on = query->is_paused && !pause;
     query->is_paused = pause;
     if (goes_on && !query->is_replying && !query->is_on_thread && !query->is_waiting &&
-        !query->is_idle && !query->kind->is_told) {
+        !query->is_in_line && !query->is_idle && !query->kind->is_told) {
         go_on(query);
     }
 }
@@ -267,6 +344,7 @@ void osr_query_pause(struct osr_query *query, bool pause)
 void osr_query_cancel(struct osr_query *query)
 {
     query->is_cancelled = true;
+    osr_query_set_reader(query, NULL);
     if (query->is_waiting) {
         query->is_waiting = false;
         osr_projection_forget(query->knowledge->projection, &query->wait);

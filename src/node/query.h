@@ -1,8 +1,9 @@
 /* query.h -- how a query runs, whatever it asks.
  *
- * It waits for the projection where its kind needs that, then its thread fills a chunk of rows,
- * then the loop replies row by row, unless paused, and when the chunk is empty asks for the next
- * one. So a query holds one chunk, however long its answer and however slow its reader. */
+ * It waits for the projection where its kind needs that, and for room among what replies may take
+ * (node/reply_memory.h), then its thread fills a chunk of rows, then the loop replies row by row,
+ * unless paused, and when the chunk is empty asks for the next one. So a query holds one chunk,
+ * however long its answer and however slow its reader, and none while it waits for the next. */
 #ifndef OSR_NODE_QUERY_H
 #define OSR_NODE_QUERY_H
 
@@ -10,13 +11,10 @@
 #include "node/lookup.h"
 
 enum {
-    OSR_CHUNK_ROWS = 128,
+    OSR_CHUNK_ROWS = 200,        /* two frames of list items */
     OSR_CHUNK_BYTES = 256 << 10, /* of entries, and one more that passes it */
     /* Under way; more get BUSY. Stops clients from queueing up work without end. */
     OSR_QUERIES_MAX = 4096,
-    /* Of those that hold chunks while paused: keeps them below 64 MiB, or 320 MiB where every
-     * document is of the largest size. */
-    OSR_STREAMS_MAX = 256,
 };
 
 /* Where a document that belongs to the answer is, and what is said of it. */
@@ -32,7 +30,7 @@ struct osr_place {
 
 struct osr_query_kind {
     const char *name;
-    bool is_stream; /* counts against OSR_STREAMS_MAX */
+    bool is_stream; /* of as many documents as there are */
     bool is_lookup; /* of one document: by the lookups' thread, without waiting */
     bool is_search; /* waits for the full-text index */
     bool is_of_log; /* reads the log alone: waits for nothing */
@@ -47,6 +45,7 @@ struct osr_query_kind {
 struct osr_query {
     struct osr_reading_job job; /* first */
     struct osr_projection_wait wait;
+    struct osr_reply_wait room_wait;
     const struct osr_query_kind *kind;
     struct osr_knowledge *knowledge;
     struct osr_query *next;
@@ -57,6 +56,7 @@ struct osr_query {
     /* The loop's. */
     bool is_on_thread; /* then all from `text` on is the thread's */
     bool is_waiting;   /* for the projection */
+    bool is_in_line;   /* for room */
     bool is_idle;      /* it watches, and there is nothing new */
     bool is_replying;
     bool is_paused;
@@ -83,7 +83,8 @@ struct osr_query {
     size_t row_count;
     size_t row_capacity;
     size_t row_next;
-    bool is_at_end; /* no chunk after this one */
+    bool is_at_end;             /* no chunk after this one */
+    struct osr_reply_part part; /* of the replies' memory; the loop's */
     struct osr_err err;
 
     /* What is to be read, where it is known at once. */

@@ -73,15 +73,16 @@ static void reply_or_stream(struct osr_call *call, ProtobufCMessage *message, bo
     osr_call_clear_items(call);
 }
 
-static void collect(struct osr_call *call, const ProtobufCMessage *item, bool last,
-                    wrap_items *wrap)
+/* Nothing is kept while the query takes its time. */
+static void collect(struct osr_call *call, const ProtobufCMessage *item,
+                    const struct osr_query_reply *reply, wrap_items *wrap)
 {
     bool is_full = item != NULL && osr_call_collect(call, item);
-    if (last) {
+    if (reply->last) {
         call->query = NULL;
     }
-    if (last || is_full) {
-        wrap(call, last);
+    if (reply->last || reply->more_later || is_full) {
+        wrap(call, reply->last);
     }
 }
 
@@ -99,8 +100,7 @@ static void on_list(void *context, const struct osr_query_reply *reply)
     if (ended_by_failure(call, reply)) {
         return;
     }
-    collect(call, reply->document == NULL ? NULL : &reply->document->base, reply->last,
-            wrap_documents);
+    collect(call, reply->document == NULL ? NULL : &reply->document->base, reply, wrap_documents);
 }
 
 void osr_operation_kb_list(struct osr_operations *operations, struct osr_call *call,
@@ -138,7 +138,7 @@ static void on_search(void *context, const struct osr_query_reply *reply)
     if (reply->snippet != NULL) {
         hit.snippet = (char *)reply->snippet;
     }
-    collect(call, reply->document == NULL ? NULL : &hit.base, reply->last, wrap_hits);
+    collect(call, reply->document == NULL ? NULL : &hit.base, reply, wrap_hits);
 }
 
 void osr_operation_kb_search(struct osr_operations *operations, struct osr_call *call,
@@ -182,7 +182,7 @@ static void on_history(void *context, const struct osr_query_reply *reply)
     item.document = reply->document;
     item.winner = reply->winner;
     item.superseded = reply->superseded;
-    collect(call, reply->document == NULL ? NULL : &item.base, reply->last, wrap_versions);
+    collect(call, reply->document == NULL ? NULL : &item.base, reply, wrap_versions);
 }
 
 void osr_operation_kb_history(struct osr_operations *operations, struct osr_call *call,
@@ -228,9 +228,9 @@ void osr_operation_kb_watch(struct osr_operations *operations, struct osr_call *
         osr_call_fail(call, &err);
         return;
     }
-    call->is_endless = true;
-    call->query = osr_knowledge_watch(operations->services->knowledge, request->from_position,
-                                      request->collection, on_watch, call);
+    osr_call_await_for_ever(call, osr_knowledge_watch(operations->services->knowledge,
+                                                      request->from_position, request->collection,
+                                                      on_watch, call));
 }
 
 /* The feeds that a digest was asked over; kept until its reply names them. */

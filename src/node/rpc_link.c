@@ -39,6 +39,19 @@ size_t osr_rpc_link_queued(const struct osr_session *session)
     return rpc != NULL && rpc->call != NULL ? osr_grpc_queued(rpc->call) : 0;
 }
 
+size_t osr_rpc_links_memory(const struct osr_session *connection)
+{
+    const struct osr_sessions *sessions = connection->sessions;
+    size_t total = 0;
+    for (size_t i = 0; i < sessions->link_count; i++) {
+        const struct osr_rpc *rpc = sessions->links[i]->carrier;
+        if (rpc != NULL && rpc->session == connection && rpc->call != NULL) {
+            total += osr_grpc_call_queue_memory(rpc->call);
+        }
+    }
+    return total;
+}
+
 void osr_rpc_link_read(struct osr_session *session, bool on)
 {
     const struct osr_rpc *rpc = session->carrier;

@@ -151,11 +151,9 @@ static void send_message(struct osr_rpc_operation *operation, const ProtobufCMes
         return;
     }
     struct osr_buffer *buffer = osr_rpc_message_begin(&operation->rpc);
-    size_t before = buffer->size;
     osr_message_encode(OSR_CODEC_PROTOBUF, message, buffer);
-    size_t grown = buffer->size - before;
     osr_rpc_message_end(&operation->rpc);
-    osr_sessions_spare_output(operation->rpc.session->sessions, grown);
+    osr_session_count_unread(operation->rpc.session);
 }
 
 static void answer_stream(struct osr_rpc_operation *operation)
@@ -179,6 +177,7 @@ static void add_up(struct osr_rpc_operation *operation, const Osr__ImportRespons
         answer_stream(operation);
     } else {
         osr_grpc_hold(operation->rpc.call, false);
+        osr_session_mark_dirty(operation->rpc.session); /* what was held back comes at the flush */
     }
 }
 

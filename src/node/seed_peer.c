@@ -230,7 +230,7 @@ static void dial(struct osr_seed_peer *peer)
 
     peer->state = DIALLING;
     peer->reset_why = NULL;
-    if (osr_transport_dial(peer->options.loop, peer->options.url, OSR_SEED_DIAL_MS, &handler, peer,
+    if (osr_transport_dial(peer->options.loop, peer->options.url, NULL, OSR_SEED_DIAL_MS, &handler, peer,
                            &peer->connection, &err) == 0) {
         peer->holds++;
     } else {

@@ -42,14 +42,11 @@ void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
         return;
     }
     if (session->connection == NULL) {
-        size_t before = osr_rpc_link_queued(session);
         osr_rpc_link_send(session, frame);
-        osr_sessions_spare_output(session->sessions, osr_rpc_link_queued(session) - before);
     } else {
-        size_t before = session->output.size;
         osr_stream_write(session->stream.codec, frame, &session->output);
         osr_session_mark_dirty(session);
-        osr_sessions_spare_output(session->sessions, session->output.size - before);
+        osr_session_count_unread(session);
     }
     if (session->state == SESSION_LINK && osr_session_queued(session) > OSR_LINK_OUTPUT_BYTES_MAX) {
         osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
@@ -427,6 +424,11 @@ struct osr_call **osr_session_calls(struct osr_session *session)
     return &session->calls;
 }
 
+struct osr_reply_reader *osr_session_reader(struct osr_session *session)
+{
+    return &session->reader;
+}
+
 /* The connection's events */
 
 static void on_open(void *context, struct osr_connection *connection)
@@ -489,6 +491,9 @@ static void on_read(void *context, struct osr_connection *connection, size_t siz
     } else if (session->state == SESSION_RPC) {
         osr_session_rpc_read(session, bytes);
         count_input(session);
+        if (session->sessions->rpc_budget.bytes > OSR_RPC_BYTES_MAX) {
+            osr_session_flush(session); /* refusals of many connections do not pile up */
+        }
     } else if (osr_stream_is_partial(&session->stream)) {
         osr_stream_add(&session->stream, session->sessions->room.data, size);
         osr_session_process(session);
@@ -521,6 +526,7 @@ static void on_drain(void *context, struct osr_connection *connection)
     } else {
         session->sessions->handler.on_drain(session->sessions->handler.context, session);
     }
+    osr_session_count_unread(session);
     osr_session_process(session);
 }
 

@@ -39,8 +39,9 @@ enum {
     /* Queued to one link, beyond what the core's windows allow: stops a flood of PINGs from a
      * peer that reads nothing. */
     OSR_LINK_OUTPUT_BYTES_MAX = 256 << 20,
-    /* Queued to all: past it the one with the most goes. Stops many that read nothing. */
-    OSR_OUTPUT_BYTES_MAX = 256 << 20,
+    /* Queued to all clients: past it the one with the most goes. Queries keep below it by
+     * themselves (node/reply_memory.h); stops other replies from being asked for without end. */
+    OSR_OUTPUT_BYTES_MAX = 48 << 20,
     /* Requests of one client under way: the next ones wait unread. */
     OSR_SESSION_REQUESTS_MAX = 4096,
     /* Of these, queries that end by themselves: stops one that asks for many large documents at
@@ -48,16 +49,18 @@ enum {
     OSR_SESSION_QUERIES_MAX = 64,
     /* Bytes of all clients' requests under way: stops many large writes from piling up. */
     OSR_REQUEST_BYTES_MAX = 64 << 20,
-    /* What clients that speak gRPC may make their connections hold together: messages that are
-     * incomplete or not taken. Past it calls end with RESOURCE_EXHAUSTED. */
-    OSR_RPC_BYTES_MAX = 64 << 20,
+    /* What clients that speak gRPC may make their connections hold together: calls, and messages
+     * that are incomplete or wait to be handled (struct osr_grpc_budget). */
+    OSR_RPC_BYTES_MAX = 48 << 20,
     /* Memory for frames of all connections that are incomplete or wait to be handled: past it who
      * has most of it goes with BUSY. */
-    OSR_INPUT_BYTES_MAX = 256 << 20,
+    OSR_INPUT_BYTES_MAX = 48 << 20,
 };
 
 struct osr_session;
 struct osr_sessions; /* all of one instance */
+struct osr_reply_memory;
+struct osr_reply_reader;
 struct osr_call;
 
 struct osr_session_handler {
@@ -87,6 +90,8 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
 /* Lets everybody go; run the loop until osr_sessions_count is 0. */
 void osr_sessions_shut(struct osr_sessions *sessions);
 size_t osr_sessions_count(const struct osr_sessions *sessions);
+/* Where what clients have not taken counts; it lives as long as the sessions. */
+struct osr_reply_memory *osr_sessions_replies(const struct osr_sessions *sessions);
 /* Only when the count is 0. Run the loop once more. NULL is a no-op. */
 void osr_sessions_destroy(struct osr_sessions *sessions);
 
@@ -141,5 +146,6 @@ void osr_session_request_ends(struct osr_session *session, size_t bytes);
 void osr_session_query_begins(struct osr_session *session);
 void osr_session_query_ends(struct osr_session *session);
 struct osr_call **osr_session_calls(struct osr_session *session);
+struct osr_reply_reader *osr_session_reader(struct osr_session *session);
 
 #endif

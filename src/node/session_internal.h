@@ -5,6 +5,7 @@
 
 #include "model/identity.h"
 #include "model/limits.h"
+#include "node/reply_memory.h"
 #include "node/session.h"
 #include "wire/grpc.h"
 #include "wire/stream.h"
@@ -38,10 +39,12 @@ struct osr_session {
     struct osr_stream stream;
     size_t input; /* its part of sessions->input */
     struct osr_buffer output;
-    uint64_t handed_over; /* bytes given to the connection since its start */
-    uint64_t taken;       /* of these, taken by the other end at the last look */
-    uint32_t stalled_ms;  /* since that grew, or nothing was queued */
-    uint32_t patience_ms; /* left for the frame that is awaited; 0: none is */
+    struct osr_reply_part unread;   /* memory of what is queued to it, unless it is a link */
+    struct osr_reply_reader reader; /* with its queries */
+    uint64_t handed_over;           /* bytes given to the connection since its start */
+    uint64_t taken;                 /* of these, taken by the other end at the last look */
+    uint32_t stalled_ms;            /* since that grew, or nothing was queued */
+    uint32_t patience_ms;           /* left for the frame that is awaited; 0: none is */
     uint32_t requests;
     uint32_t queries; /* of these */
     size_t request_bytes;
@@ -73,10 +76,11 @@ struct osr_sessions {
     size_t count;
     uint32_t connections_max;
     uint32_t last_number;
-    uint32_t turned_away; /* connections over the limit since the last sweep */
-    size_t input;         /* memory held for frames that are incomplete or wait */
-    size_t request_bytes; /* of requests under way */
-    size_t output;        /* bytes sent since the last look at who has how much to read */
+    uint32_t turned_away;             /* connections over the limit since the last sweep */
+    size_t input;                     /* memory held for frames that are incomplete or wait */
+    size_t request_bytes;             /* of requests under way */
+    size_t unread;                    /* memory of what is queued to clients */
+    struct osr_reply_memory *replies; /* of `unread`, and of queries */
     bool hold_clients, hold_links;
     struct osr_grpc_budget rpc_budget;      /* of all gRPC connections */
     struct osr_grpc_health *health;         /* NULL: not asked for yet */
@@ -131,6 +135,7 @@ void osr_rpc_services_done(struct osr_sessions *sessions);
 /* rpc_link.c */
 void osr_rpc_link_send(struct osr_session *session, const Osr__Frame *frame);
 size_t osr_rpc_link_queued(const struct osr_session *session);
+size_t osr_rpc_links_memory(const struct osr_session *connection); /* of those that stand on it */
 void osr_rpc_link_read(struct osr_session *session, bool on);
 void osr_rpc_link_close(struct osr_session *session, bool reset);
 /* Of one that is closed: the other end's answer is not waited for very long. */
@@ -150,8 +155,8 @@ void osr_session_destroy(struct osr_session *session); /* its connection is gone
 void osr_session_mark_dirty(struct osr_session *session);
 /* Where the incomplete frames of all take too much memory, the largest goes. */
 void osr_sessions_spare_memory(struct osr_sessions *sessions);
-/* So many bytes more are to be sent; where too many wait to be read by all, those with the most
- * go, perhaps the sender of these. */
-void osr_sessions_spare_output(struct osr_sessions *sessions, size_t grown);
+/* What is queued to it has changed. Where too much waits to be read by all, those with the most
+ * go, perhaps this one. */
+void osr_session_count_unread(struct osr_session *session);
 
 #endif

@@ -11,7 +11,6 @@ enum {
     SWEEP_MS = 250,
     DIAL_TIMEOUT_MS = 10 * 1000,
     ARENA_BYTES_KEPT = 256 << 10, /* of the frame last decoded */
-    OUTPUT_LOOK_BYTES = 16 << 20, /* after so many it is looked who holds how much of them */
 };
 
 /* Registry */
@@ -24,6 +23,7 @@ struct osr_session *osr_session_create(struct osr_sessions *sessions, enum osr_s
     session->state = state;
     session->role = role;
     session->number = ++sessions->last_number;
+    session->unread.reader = &session->reader;
     osr_stream_init(&session->stream, codec, state == SESSION_DIALLING, 0);
     session->next = sessions->first;
     if (session->next != NULL) {
@@ -55,6 +55,26 @@ static void forget_dirty(struct osr_sessions *sessions, const struct osr_session
     }
 }
 
+/* Links have limits of their own, and wait for nobody. */
+static size_t unread_by(const struct osr_session *session)
+{
+    if (session->connection == NULL || session->state == SESSION_LINK || session->child != NULL) {
+        return 0;
+    }
+    size_t bytes = osr_session_queued(session);
+    if (session->state == SESSION_RPC) {
+        bytes += osr_grpc_queue_memory(session->grpc) - osr_rpc_links_memory(session);
+    }
+    return bytes;
+}
+
+static void set_unread(struct osr_session *session, size_t bytes)
+{
+    struct osr_sessions *sessions = session->sessions;
+    sessions->unread += bytes - session->unread.bytes;
+    osr_reply_memory_hold(sessions->replies, &session->unread, bytes);
+}
+
 void osr_session_destroy(struct osr_session *session)
 {
     struct osr_sessions *sessions = session->sessions;
@@ -72,6 +92,7 @@ void osr_session_destroy(struct osr_session *session)
         session->next->previous = session->previous;
     }
     sessions->count--;
+    set_unread(session, 0);
     sessions->input -= session->input;
     sessions->request_bytes -= session->request_bytes;
     osr_stream_done(&session->stream);
@@ -97,6 +118,7 @@ static void write_out(struct osr_session *session)
     if (session->state != SESSION_CLOSED && session->connection != NULL) {
         osr_connection_flush(session->connection);
     }
+    osr_session_count_unread(session);
 }
 
 void osr_sessions_flush(struct osr_sessions *sessions)
@@ -111,6 +133,7 @@ void osr_sessions_flush(struct osr_sessions *sessions)
         session->is_dirty = false;
         write_out(session);
     }
+    osr_reply_memory_go_on(sessions->replies);
 }
 
 static void trim_all_input(struct osr_sessions *sessions)
@@ -148,20 +171,11 @@ void osr_sessions_spare_memory(struct osr_sessions *sessions)
     osr_session_release_input(largest);
 }
 
-static size_t output_of_all(const struct osr_sessions *sessions)
-{
-    size_t total = 0;
-    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
-        total += osr_session_queued(session);
-    }
-    return total;
-}
-
-static struct osr_session *largest_output(const struct osr_sessions *sessions)
+static struct osr_session *largest_unread(const struct osr_sessions *sessions)
 {
     struct osr_session *largest = sessions->first;
     for (struct osr_session *session = largest; session != NULL; session = session->next) {
-        if (osr_session_queued(session) > osr_session_queued(largest)) {
+        if (session->unread.bytes > largest->unread.bytes) {
             largest = session;
         }
     }
@@ -169,25 +183,56 @@ static struct osr_session *largest_output(const struct osr_sessions *sessions)
 }
 
 /* Also one that is closing in good order: what it still has to read counts like the rest. */
-static void drop_unread(struct osr_session *session)
+static void drop_unread(struct osr_session *session, const char *why)
 {
-    osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
-              "%s: closed: too much waits to be read, most of it by this one", session->url);
+    osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "%s: closed: %s", session->url, why);
     osr_session_drop(session, true);
-    if (session->connection != NULL) {
-        osr_connection_close(session->connection, true);
+    osr_connection_close(session->connection, true);
+    set_unread(session, 0);
+}
+
+void osr_session_count_unread(struct osr_session *session)
+{
+    struct osr_sessions *sessions = session->sessions;
+    set_unread(session, unread_by(session));
+    while (sessions->unread > OSR_OUTPUT_BYTES_MAX) {
+        drop_unread(largest_unread(sessions), "too much waits to be read, most of it by this one");
     }
 }
 
-void osr_sessions_spare_output(struct osr_sessions *sessions, size_t grown)
+static bool is_in_the_way(const struct osr_session *session)
 {
-    sessions->output += grown;
-    if (sessions->output < OUTPUT_LOOK_BYTES) {
-        return;
+    return session->unread.bytes > 0 &&
+           osr_reply_memory_waits_for(session->sessions->replies, &session->reader);
+}
+
+static struct osr_session *largest_in_the_way(const struct osr_sessions *sessions)
+{
+    struct osr_session *largest = NULL;
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        if (is_in_the_way(session) &&
+            (largest == NULL || session->reader.bytes > largest->reader.bytes)) {
+            largest = session;
+        }
     }
-    sessions->output = 0;
-    while (output_of_all(sessions) > OSR_OUTPUT_BYTES_MAX) {
-        drop_unread(largest_output(sessions));
+    return largest;
+}
+
+/* Where others wait for the memory: who has stopped reading goes, and if that is not enough, who
+ * holds most of it. */
+static void make_room_for_replies(struct osr_sessions *sessions)
+{
+    size_t freed = 0;
+    for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
+        if (session->stalled_ms >= OSR_REPLY_WAIT_MS && is_in_the_way(session)) {
+            freed += session->reader.bytes;
+            drop_unread(session, "it has read nothing for a while, and others wait for the memory");
+        }
+    }
+    struct osr_session *largest;
+    while (freed < OSR_REPLY_FREED_BYTES && (largest = largest_in_the_way(sessions)) != NULL) {
+        freed += largest->reader.bytes;
+        drop_unread(largest, "it reads too slowly, and others wait for the memory");
     }
 }
 
@@ -267,7 +312,7 @@ void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *c
 static int dial_connection(struct osr_session *session, const struct osr_url *url,
                            struct osr_err *err)
 {
-    return osr_transport_dial(session->sessions->loop, url, DIAL_TIMEOUT_MS,
+    return osr_transport_dial(session->sessions->loop, url, NULL, DIAL_TIMEOUT_MS,
                               &osr_session_connection_handler, session, &session->connection, err);
 }
 
@@ -353,11 +398,15 @@ void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms)
             osr_session_trim_input(session);
             if (session->state == SESSION_RPC) {
                 osr_session_rpc_tick(session);
+                osr_grpc_spare_memory(session->grpc);
             }
         } else if (session->carrier != NULL) {
             osr_rpc_link_pass_time(session, passed_ms);
         }
+        osr_session_count_unread(session);
     }
+    osr_reply_memory_pass_time(sessions->replies, passed_ms);
+    make_room_for_replies(sessions);
     tell_turned_away(sessions);
 }
 
@@ -379,12 +428,14 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
     sessions->trace = trace;
     sessions->connections_max = connections_max;
     sessions->rpc_budget.bytes_max = OSR_RPC_BYTES_MAX;
+    sessions->replies = osr_reply_memory_create();
     sessions->arena = osr_arena_create(ARENA_BYTES_KEPT, OSR_DECODE_BYTES_MAX);
     int status = uv_timer_init(loop, &sessions->sweep);
     if (status == 0) {
         status = uv_timer_start(&sessions->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     }
     if (status != 0) {
+        osr_reply_memory_destroy(sessions->replies);
         osr_arena_destroy(sessions->arena);
         free(sessions);
         return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot start a timer");
@@ -411,10 +462,16 @@ size_t osr_sessions_count(const struct osr_sessions *sessions)
     return sessions->count;
 }
 
+struct osr_reply_memory *osr_sessions_replies(const struct osr_sessions *sessions)
+{
+    return sessions->replies;
+}
+
 static void on_sweep_closed(uv_handle_t *handle)
 {
     struct osr_sessions *sessions = handle->data;
     osr_rpc_services_done(sessions);
+    osr_reply_memory_destroy(sessions->replies);
     osr_buffer_done(&sessions->room);
     osr_arena_destroy(sessions->arena);
     free(sessions);

@@ -33,7 +33,8 @@ struct osr_tail *osr_tail_create(size_t cache_bytes)
 
 static size_t bytes_of(const struct osr_append *append)
 {
-    return append->batch.bytes.capacity + append->batch.capacity * sizeof(append->batch.ends[0]);
+    return sizeof(*append) + append->batch.bytes.capacity +
+           append->batch.capacity * sizeof(append->batch.ends[0]);
 }
 
 static void list_in_log(struct osr_append *append)

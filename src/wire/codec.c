@@ -87,13 +87,13 @@ int osr_frame_decode(enum osr_codec codec, struct osr_slice bytes, struct osr_ar
     return code;
 }
 
-enum { FRAME_FIELDS_MAX = 64, TYPE_CHARS_MAX = 31 };
+enum { TYPE_CHARS_MAX = 31 };
 
-static char frame_types[FRAME_FIELDS_MAX][TYPE_CHARS_MAX + 1]; /* by index of Frame's field */
+static char frame_types[OSR_FIELDS_MAX][TYPE_CHARS_MAX + 1]; /* by index of Frame's field */
 
 static void make_frame_types(void)
 {
-    assert(osr__frame__descriptor.n_fields <= FRAME_FIELDS_MAX);
+    assert(osr__frame__descriptor.n_fields <= OSR_FIELDS_MAX);
     for (size_t i = 0; i < osr__frame__descriptor.n_fields; i++) {
         const char *name = osr__frame__descriptor.fields[i].name;
         assert(strlen(name) <= TYPE_CHARS_MAX);

@@ -75,4 +75,25 @@ static inline bool osr_descriptor_is_strict(const ProtobufCMessageDescriptor *de
     return descriptor == &osr__entry__descriptor;
 }
 
+/* Fields of one message, by their index. */
+enum { OSR_FIELDS_MAX = 128 }; /* Frame has most */
+struct osr_field_set {
+    uint64_t words[OSR_FIELDS_MAX / 64];
+};
+
+static inline bool osr_field_set_has(const struct osr_field_set *set, size_t index)
+{
+    return (set->words[index / 64] >> index % 64 & 1) != 0;
+}
+
+static inline void osr_field_set_add(struct osr_field_set *set, size_t index)
+{
+    set->words[index / 64] |= UINT64_C(1) << index % 64;
+}
+
+static inline bool osr_field_set_is_empty(const struct osr_field_set *set)
+{
+    return (set->words[0] | set->words[1]) == 0;
+}
+
 #endif

@@ -44,9 +44,14 @@ enum {
     OSR_GRPC_CALL_QUEUE_BYTES = 64 << 10,
     /* Queued for all calls of a connection: past it a call is full that has anything queued. */
     OSR_GRPC_QUEUE_BYTES = 4 << 20,
-    /* Messages begun, held or not yet sent on one connection: past it the call that wants more
-     * ends with RESOURCE_EXHAUSTED. */
+    /* Calls, and their messages that are begun or held, on one connection: past it the call that
+     * wants more ends with RESOURCE_EXHAUSTED. */
     OSR_GRPC_BYTES_MAX = 32 << 20,
+    /* What a call counts for by itself: ours, nghttp2's stream, its owner's. */
+    OSR_GRPC_CALL_BYTES = 1 << 10,
+    /* A connection may have so much whatever the others have: who asks for little is not refused
+     * because of those who ask for much. */
+    OSR_GRPC_OWN_BYTES = 16 << 10,
     /* Until client preface and SETTINGS must be there. */
     OSR_GRPC_PREFACE_MS = 10 * 1000,
     /* A server's connection on which nothing comes gets PING, then GOAWAY. */
@@ -77,8 +82,10 @@ enum {
     OSR_GRPC_WHY_BYTES_MAX = 127, /* of osr_grpc_why, and of what a GOAWAY says */
 };
 
-/* What a peer may make several connections hold together: messages begun, held or not yet sent.
- * Past it the call that wants more ends with RESOURCE_EXHAUSTED. The owner keeps it alive. */
+/* What peers may make several connections hold together: calls, and their messages that are begun
+ * or held. Past it new calls are refused (REFUSED_STREAM, so the peer knows that it may repeat
+ * them), and the call that wants more ends with RESOURCE_EXHAUSTED; but OSR_GRPC_OWN_BYTES are
+ * each connection's own. The owner keeps it alive. */
 struct osr_grpc_budget {
     size_t bytes_max;
     size_t bytes;
@@ -162,6 +169,10 @@ const char *osr_grpc_why(const struct osr_grpc *grpc);
 void osr_grpc_tick(struct osr_grpc *grpc, uint64_t now_ms);
 uint64_t osr_grpc_deadline_ms(const struct osr_grpc *grpc); /* when that is; UINT64_MAX: never */
 size_t osr_grpc_call_count(const struct osr_grpc *grpc);
+/* Memory of what is queued for all calls. */
+size_t osr_grpc_queue_memory(const struct osr_grpc *grpc);
+/* Gives back what is kept for later calls, where none is under way. */
+void osr_grpc_spare_memory(struct osr_grpc *grpc);
 
 /* Server: takes no new calls, lets those under way end, then is over. Client: starts none. */
 void osr_grpc_drain(struct osr_grpc *grpc, uint64_t now_ms);
@@ -189,8 +200,9 @@ void osr_grpc_set_headers(struct osr_grpc_call *call, const struct osr_grpc_meta
 struct osr_buffer *osr_grpc_message_begin(struct osr_grpc_call *call);
 void osr_grpc_message_end(struct osr_grpc_call *call);
 bool osr_grpc_is_full(const struct osr_grpc_call *call);
-/* Bytes of messages that are not yet written. */
+/* Bytes of messages that are not yet written, and the memory of them. */
 size_t osr_grpc_queued(const struct osr_grpc_call *call);
+size_t osr_grpc_call_queue_memory(const struct osr_grpc_call *call);
 /* Stops and resumes taking messages, and with them what follows: a server's on_half_close, a
  * client's on_end behind messages not taken. What came meanwhile is given at the next tick,
  * receive or produce after. */

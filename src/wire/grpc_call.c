@@ -83,6 +83,13 @@ void osr_grpc_pool_trim(struct osr_grpc *grpc)
     grpc->pool_count = 0;
 }
 
+void osr_grpc_spare_memory(struct osr_grpc *grpc)
+{
+    if (grpc->call_count == 0) {
+        osr_grpc_pool_trim(grpc);
+    }
+}
+
 struct osr_grpc_call *osr_grpc_call_create(struct osr_grpc *grpc)
 {
     struct osr_grpc_call *call = grpc->pool;
@@ -101,12 +108,15 @@ struct osr_grpc_call *osr_grpc_call_create(struct osr_grpc *grpc)
     }
     grpc->calls = call;
     grpc->call_count++;
+    osr_grpc_call_count_bytes(call);
     return call;
 }
 
-static void set_bytes(struct osr_grpc_call *call, size_t bytes)
+static void set_bytes(struct osr_grpc_call *call, size_t bytes, size_t queue_memory)
 {
     struct osr_grpc *grpc = call->grpc;
+    grpc->queue_memory += queue_memory - call->queue_memory;
+    call->queue_memory = queue_memory;
     grpc->memory.bytes += bytes - call->bytes;
     if (grpc->options.budget != NULL) {
         grpc->options.budget->bytes += bytes - call->bytes;
@@ -118,14 +128,26 @@ bool osr_grpc_is_over_budget(const struct osr_grpc *grpc)
 {
     const struct osr_grpc_budget *shared = grpc->options.budget;
     return grpc->memory.bytes > grpc->memory.bytes_max ||
-           (shared != NULL && shared->bytes > shared->bytes_max);
+           (shared != NULL && shared->bytes > shared->bytes_max &&
+            grpc->memory.bytes > OSR_GRPC_OWN_BYTES);
 }
 
-/* Keeps the connection's sum of what peers make its calls hold. */
 void osr_grpc_call_count_bytes(struct osr_grpc_call *call)
 {
-    set_bytes(call, call->queue.capacity + call->reader.partial.capacity +
-                        call->reader.inflated.capacity + call->kept.capacity);
+    set_bytes(call,
+              OSR_GRPC_CALL_BYTES + call->reader.partial.capacity + call->reader.inflated.capacity +
+                  call->kept.capacity,
+              call->queue.capacity);
+}
+
+size_t osr_grpc_queue_memory(const struct osr_grpc *grpc)
+{
+    return grpc->queue_memory;
+}
+
+size_t osr_grpc_call_queue_memory(const struct osr_grpc_call *call)
+{
+    return call->queue_memory;
 }
 
 void osr_grpc_call_destroy(struct osr_grpc_call *call)
@@ -133,7 +155,7 @@ void osr_grpc_call_destroy(struct osr_grpc_call *call)
     struct osr_grpc *grpc = call->grpc;
     call->is_building = false;
     osr_grpc_call_drop_queue(call);
-    set_bytes(call, 0);
+    set_bytes(call, 0, 0);
     osr_heap_remove(&grpc->deadlines, &call->deadline);
     if (call->previous != NULL) {
         call->previous->next = call->next;

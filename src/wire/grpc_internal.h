@@ -123,7 +123,8 @@ struct osr_grpc_call {
     int http_status;
 
     struct osr_grpc_ending ending;
-    size_t bytes; /* as counted in the connection's memory */
+    size_t bytes;        /* as counted in the connection's memory, and in the budget */
+    size_t queue_memory; /* as counted in the connection's */
 
     bool is_queued[OSR_GRPC_QUEUE_COUNT];
     bool is_told : 1;          /* the handler knows of it */
@@ -154,7 +155,7 @@ struct osr_grpc_call *osr_grpc_call_create(struct osr_grpc *grpc);
 void osr_grpc_call_destroy(struct osr_grpc_call *call); /* may go to the pool */
 void osr_grpc_call_destroy_if_unused(struct osr_grpc_call *call);
 void osr_grpc_pool_trim(struct osr_grpc *grpc); /* frees the calls kept for later ones */
-/* Keeps the connection's sum of what peers make its calls hold. */
+/* Keeps the connection's sums of what peers make its calls hold. */
 void osr_grpc_call_count_bytes(struct osr_grpc_call *call);
 bool osr_grpc_is_over_budget(const struct osr_grpc *grpc);
 void osr_grpc_call_set_deadline(struct osr_grpc_call *call, uint64_t deadline_ms);
@@ -221,7 +222,8 @@ struct osr_grpc {
     struct osr_buffer scratch;
     size_t unconsumed;   /* of the connection's window, within one receive */
     size_t queued_bytes; /* in all calls' queues */
-    struct osr_grpc_budget memory;
+    size_t queue_memory; /* of these */
+    struct osr_grpc_budget memory; /* of calls, and of what came for them */
 
     struct osr_buffer *output; /* within osr_grpc_produce */
     size_t output_end;

@@ -221,8 +221,7 @@ bool osr_grpc_is_full(const struct osr_grpc_call *call)
     const struct osr_grpc *grpc = call->grpc;
     size_t queued = call->queue_ready - call->queue_sent;
     return queued >= OSR_GRPC_CALL_QUEUE_BYTES ||
-           (queued > 0 &&
-            (grpc->queued_bytes >= OSR_GRPC_QUEUE_BYTES || osr_grpc_is_over_budget(grpc)));
+           (queued > 0 && grpc->queued_bytes >= OSR_GRPC_QUEUE_BYTES);
 }
 
 size_t osr_grpc_queued(const struct osr_grpc_call *call)

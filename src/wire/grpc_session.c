@@ -102,6 +102,11 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     struct osr_grpc *grpc = context;
     osr_grpc_block_reset(&grpc->block);
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+        if (osr_grpc_is_over_budget(grpc)) {
+            nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+                                      NGHTTP2_REFUSED_STREAM);
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+        }
         struct osr_grpc_call *call = osr_grpc_call_create(grpc);
         call->stream_id = frame->hd.stream_id;
         nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, call);
@@ -296,10 +301,12 @@ static void note_call_frame(struct osr_grpc *grpc, const nghttp2_frame *frame)
 }
 
 /* Resets that the peer has made us send cost it as much as its own: else it could have us begin
- * calls without end, never over the limit of those under way ("MadeYouReset"). */
+ * calls without end, never over the limit of those under way ("MadeYouReset"). A call that is
+ * refused was not begun. */
 static void note_reset(struct osr_grpc *grpc, uint32_t http2_error)
 {
-    if (http2_error != NGHTTP2_NO_ERROR && http2_error != NGHTTP2_CANCEL) {
+    if (http2_error != NGHTTP2_NO_ERROR && http2_error != NGHTTP2_CANCEL &&
+        http2_error != NGHTTP2_REFUSED_STREAM) {
         spend(grpc, OSR_GRPC_FLOOD_RESETS);
     }
 }

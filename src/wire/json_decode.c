@@ -8,8 +8,8 @@
 /* A message that is being filled. */
 struct target {
     ProtobufCMessage *message;
-    bool is_strict;    /* an Entry, or within one */
-    uint64_t seen;     /* a bit for each field, by its index */
+    bool is_strict; /* an Entry, or within one */
+    struct osr_field_set seen;
     size_t next_field; /* index of the field that is likely to come next */
 };
 
@@ -76,11 +76,11 @@ static int read_array(struct osr_json_reader *reader, const struct target *targe
 static int mark_seen(const struct osr_json_reader *reader, struct target *target,
                      const ProtobufCFieldDescriptor *field)
 {
-    uint64_t bit = UINT64_C(1) << (field - target->message->descriptor->fields);
-    if ((target->seen & bit) != 0) {
+    size_t index = (size_t)(field - target->message->descriptor->fields);
+    if (osr_field_set_has(&target->seen, index)) {
         return osr_err_set(reader->err, OSR_MALFORMED, "field '%s' is given twice", field->name);
     }
-    target->seen |= bit;
+    osr_field_set_add(&target->seen, index);
     if (osr_field_is_in_oneof(field)) {
         uint32_t *which = osr_field_case(target->message, field);
         if (*which != 0) {
@@ -191,7 +191,7 @@ static int message_begin(struct osr_json_reader *reader,
                          const ProtobufCMessageDescriptor *descriptor, bool is_strict,
                          struct target *ret_target)
 {
-    assert(descriptor->n_fields <= 64); /* as many as `seen` has bits */
+    assert(descriptor->n_fields <= OSR_FIELDS_MAX);
     ProtobufCMessage *message = osr_arena_take(reader->arena, descriptor->sizeof_message);
     if (message == NULL) {
         return osr_json_reader_refuse_memory(reader);

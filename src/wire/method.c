@@ -31,6 +31,19 @@ static const struct osr_method methods[] = {
     UNARY("Instance", "Followers", FEEDS_FOLLOWERS, followers_request, followers_response),
     UNARY("Instance", "Resend", FEEDS_RESEND, resend_request, resend_response),
     SERVER_STREAM("Instance", "Rebuild", REBUILD, rebuild_request, rebuild_response),
+    UNARY("Trust", "Login", LOGIN, login_request, login_response),
+    UNARY("Trust", "Authenticate", AUTHENTICATE, authenticate_request, authenticate_response),
+    UNARY("Trust", "Join", JOIN, join_request, join_response),
+    UNARY("Trust", "Renew", RENEW, renew_request, renew_response),
+    UNARY("Trust", "Invite", INVITE, invite_request, invite_response),
+    UNARY("Trust", "Issue", ISSUE, issue_request, issue_response),
+    UNARY("Trust", "CreateToken", TOKEN_CREATE, create_token_request, create_token_response),
+    UNARY("Trust", "PutUser", USER_PUT, put_user_request, put_user_response),
+    UNARY("Trust", "Revoke", REVOKE, revoke_request, revoke_response),
+    UNARY("Trust", "Credentials", CREDENTIALS, credentials_request, credentials_response),
+    UNARY("Trust", "CheckAccess", ACCESS_CHECK, check_access_request, check_access_response),
+    SERVER_STREAM("Trust", "Audit", AUDIT, audit_request, audit_response),
+    UNARY("Trust", "Reload", RELOAD, reload_request, reload_response),
 };
 
 enum { METHOD_COUNT = sizeof(methods) / sizeof(methods[0]) };
@@ -53,4 +66,11 @@ const struct osr_method *osr_method_by_request(Osr__Frame__BodyCase request)
         }
     }
     return NULL;
+}
+
+const struct osr_method *osr_method_by_name(const char *name)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(&osr__frame__descriptor, name);
+    return field == NULL ? NULL : osr_method_by_request((Osr__Frame__BodyCase)field->id);
 }

@@ -21,5 +21,7 @@ struct osr_method {
 const struct osr_method *osr_method_by_path(struct osr_slice path);
 /* The first one that carries this request; UPDATE_KB has none. */
 const struct osr_method *osr_method_by_request(Osr__Frame__BodyCase request);
+/* The same by the request's name in the Frame: "kb_get". */
+const struct osr_method *osr_method_by_name(const char *name);
 
 #endif

@@ -28,8 +28,8 @@ struct level {
     const uint8_t *at;
     const uint8_t *end;
     int depth;
-    bool is_strict;    /* an Entry, or within one */
-    uint64_t seen;     /* a bit for each field, by its index */
+    bool is_strict; /* an Entry, or within one */
+    struct osr_field_set seen;
     size_t members;    /* fields met, also unknown ones */
     size_t next_field; /* index of the field that is likely to come next */
 };
@@ -192,23 +192,34 @@ static uint32_t wire_type_of(const ProtobufCFieldDescriptor *field)
     }
 }
 
+/* Another field of the same oneof is there already. */
+static bool is_excluded(const struct level *level, const ProtobufCFieldDescriptor *field)
+{
+    for (size_t word = 0; word < OSR_FIELDS_MAX / 64; word++) {
+        for (uint64_t rest = level->seen.words[word]; rest != 0; rest &= rest - 1) {
+            size_t index = word * 64 + (size_t)__builtin_ctzll(rest);
+            const ProtobufCFieldDescriptor *other = &level->descriptor->fields[index];
+            if (osr_field_is_in_oneof(other) &&
+                other->quantifier_offset == field->quantifier_offset) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Notes that the field is there. A singular one may be so once, and of a oneof only one. */
 static int mark_seen(const struct prescan *scan, struct level *level,
                      const ProtobufCFieldDescriptor *field)
 {
-    const ProtobufCFieldDescriptor *fields = level->descriptor->fields;
-    uint64_t bit = UINT64_C(1) << (field - fields);
-    if ((level->seen & bit) != 0 && !osr_field_is_repeated(field)) {
+    size_t index = (size_t)(field - level->descriptor->fields);
+    if (osr_field_set_has(&level->seen, index) && !osr_field_is_repeated(field)) {
         return refuse_field(scan, level, field, OSR_MALFORMED, "is given twice");
     }
-    for (uint64_t rest = osr_field_is_in_oneof(field) ? level->seen : 0; rest != 0;
-         rest &= rest - 1) {
-        const ProtobufCFieldDescriptor *other = &fields[__builtin_ctzll(rest)];
-        if (osr_field_is_in_oneof(other) && other->quantifier_offset == field->quantifier_offset) {
-            return refuse_field(scan, level, field, OSR_MALFORMED, "excludes another field");
-        }
+    if (osr_field_is_in_oneof(field) && is_excluded(level, field)) {
+        return refuse_field(scan, level, field, OSR_MALFORMED, "excludes another field");
     }
-    level->seen |= bit;
+    osr_field_set_add(&level->seen, index);
     return 0;
 }
 
@@ -275,7 +286,7 @@ static bool is_packed(const ProtobufCFieldDescriptor *field, const struct member
 static int check_known(struct prescan *scan, struct level *level,
                        const ProtobufCFieldDescriptor *field, const struct member *member)
 {
-    bool is_first = (level->seen >> (field - level->descriptor->fields) & 1) == 0;
+    bool is_first = !osr_field_set_has(&level->seen, (size_t)(field - level->descriptor->fields));
     int code = mark_seen(scan, level, field);
     if (code != 0) {
         return code;
@@ -308,7 +319,7 @@ static int check_unknown(struct prescan *scan, const struct level *level,
 
 static int check_whole(struct prescan *scan, const struct level *level)
 {
-    if (level->descriptor == &osr__json__descriptor && level->seen == 0) {
+    if (level->descriptor == &osr__json__descriptor && osr_field_set_is_empty(&level->seen)) {
         return refuse(scan, level, "holds no value");
     }
     return charge_noted_members(scan, level->members);
@@ -319,7 +330,7 @@ static struct level level_begin(const ProtobufCMessageDescriptor *descriptor,
 {
     /* Nothing may be added to NULL, not even 0. */
     const uint8_t *begin = bytes.size > 0 ? bytes.data : (const uint8_t *)"";
-    assert(descriptor->n_fields <= 64); /* as many as `seen` has bits */
+    assert(descriptor->n_fields <= OSR_FIELDS_MAX);
     return (struct level){
         .descriptor = descriptor,
         .at = begin,

@@ -1,0 +1,402 @@
+#include "adapter/tls_connection.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "adapter/tcp.h"
+
+/* Ciphertext read at a time, by one connection after the other. */
+enum { ROOM_BYTES = 64 << 10 };
+
+struct osr_tls_connection {
+    struct osr_connection base;     /* first */
+    struct osr_connection *carrier; /* NULL: gone */
+    struct osr_tls *tls;
+    uv_timer_t timer; /* of the handshake */
+    uv_idle_t pump;   /* hands on what was decrypted while nobody wanted to read */
+    int handles_open;
+    struct osr_buffer early; /* written before the handshake was done */
+    uint8_t binding[OSR_TLS_BINDING_SIZE];
+    struct osr_err *failure; /* NULL: none so far */
+    bool is_dialled;
+    bool is_up;
+    bool read_wanted;
+    bool end_wanted;
+    bool is_end_told;
+    bool is_closing; /* the handler gets on_close alone */
+};
+
+static struct osr_tls_connection *of(struct osr_connection *base)
+{
+    return (struct osr_tls_connection *)base;
+}
+
+/* ---- life ---- */
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    static const struct osr_err in_good_order = {.code = OSR_OK};
+    struct osr_tls_connection *connection = handle->data;
+    struct osr_connection *base = &connection->base;
+    if (--connection->handles_open > 0) {
+        return;
+    }
+    if (base->handler != NULL) {
+        base->handler->on_close(base->context, base,
+                                connection->failure != NULL ? connection->failure : &in_good_order);
+    }
+    osr_tls_destroy(connection->tls);
+    osr_buffer_done(&connection->early);
+    free(connection->failure);
+    free(base->url);
+    free(connection);
+}
+
+static void note_failure(struct osr_tls_connection *connection, const struct osr_err *err)
+{
+    if (connection->failure == NULL && err->code != OSR_OK) {
+        connection->failure = osr_alloc(sizeof(*connection->failure));
+        *connection->failure = *err;
+    }
+}
+
+/* What the session has to say goes to the carrier. */
+static void send_output(struct osr_tls_connection *connection)
+{
+    struct osr_buffer output = {0};
+    if (connection->carrier != NULL && osr_tls_produce(connection->tls, &output)) {
+        osr_connection_write(connection->carrier, &output);
+    }
+}
+
+/* The alert, if there is one, goes out first. */
+static void fail(struct osr_tls_connection *connection, struct osr_err *err)
+{
+    osr_err_prefix(err, "%s", connection->base.url);
+    note_failure(connection, err);
+    connection->is_closing = true;
+    uv_idle_stop(&connection->pump);
+    send_output(connection);
+    osr_connection_close(connection->carrier, false);
+}
+
+static void on_handshake_timeout(uv_timer_t *timer)
+{
+    struct osr_tls_connection *connection = timer->data;
+    struct osr_err err;
+    osr_err_set(&err, OSR_TIMEOUT, "no TLS handshake within %d s", OSR_TLS_HANDSHAKE_MS / 1000);
+    fail(connection, &err);
+}
+
+static void await_handshake(struct osr_tls_connection *connection)
+{
+    uv_timer_start(&connection->timer, on_handshake_timeout, OSR_TLS_HANDSHAKE_MS, 0);
+    send_output(connection);
+}
+
+/* ---- reading ---- */
+
+static bool may_deliver(const struct osr_tls_connection *connection)
+{
+    return connection->is_up && connection->read_wanted && !connection->is_closing;
+}
+
+static void tell_end(struct osr_tls_connection *connection)
+{
+    struct osr_connection *base = &connection->base;
+    connection->is_end_told = true;
+    if (base->handler->on_end != NULL) {
+        base->handler->on_end(base->context, base);
+    } else {
+        osr_connection_close(base, false);
+    }
+}
+
+static void deliver(struct osr_tls_connection *connection)
+{
+    struct osr_connection *base = &connection->base;
+    while (may_deliver(connection)) {
+        size_t room_size = 0;
+        uint8_t *room = base->handler->on_room(base->context, ROOM_BYTES, &room_size);
+        size_t size = osr_tls_read(connection->tls, room, room_size);
+        if (size == 0) {
+            break;
+        }
+        base->handler->on_read(base->context, base, size);
+    }
+    if (may_deliver(connection) && !connection->is_end_told &&
+        osr_tls_peer_has_ended(connection->tls)) {
+        tell_end(connection);
+    }
+}
+
+static void on_pump(uv_idle_t *pump)
+{
+    uv_idle_stop(pump);
+    deliver(pump->data);
+}
+
+static void say_end(struct osr_tls_connection *connection)
+{
+    osr_tls_end(connection->tls);
+    send_output(connection);
+    osr_connection_end(connection->carrier);
+}
+
+static void go_up(struct osr_tls_connection *connection)
+{
+    struct osr_connection *base = &connection->base;
+    connection->is_up = true;
+    uv_timer_stop(&connection->timer);
+    osr_tls_binding(connection->tls, connection->binding);
+    osr_connection_read(connection->carrier, connection->read_wanted);
+    if (connection->early.size > 0) {
+        osr_tls_write(connection->tls, osr_buffer_slice(&connection->early));
+        osr_buffer_done(&connection->early);
+        send_output(connection);
+    }
+    if (connection->end_wanted) {
+        say_end(connection);
+    }
+    if (connection->is_dialled) {
+        base->handler->on_open(base->context, base);
+    }
+}
+
+/* ---- the carrier's events ---- */
+
+static void on_carrier_open(void *context, struct osr_connection *carrier)
+{
+    (void)carrier;
+    await_handshake(context);
+}
+
+static uint8_t *shared_room(void)
+{
+    static _Thread_local uint8_t room[ROOM_BYTES];
+    return room;
+}
+
+static uint8_t *on_carrier_room(void *context, size_t suggested, size_t *ret_size)
+{
+    (void)context;
+    (void)suggested;
+    *ret_size = ROOM_BYTES;
+    return shared_room();
+}
+
+static void on_carrier_read(void *context, struct osr_connection *carrier, size_t size)
+{
+    struct osr_tls_connection *connection = context;
+    (void)carrier;
+    if (connection->is_closing) {
+        return;
+    }
+    struct osr_err err;
+    int code = osr_tls_receive(connection->tls, osr_slice(shared_room(), size), &err);
+    if (code != 0) {
+        fail(connection, &err);
+        return;
+    }
+    send_output(connection);
+    if (!connection->is_up && osr_tls_is_up(connection->tls)) {
+        go_up(connection);
+    }
+    deliver(connection);
+}
+
+static void on_carrier_end(void *context, struct osr_connection *carrier)
+{
+    struct osr_tls_connection *connection = context;
+    struct osr_err err;
+    (void)carrier;
+    if (!connection->is_closing && osr_tls_receive_end(connection->tls, &err) != 0) {
+        fail(connection, &err);
+    }
+}
+
+static void on_carrier_drain(void *context, struct osr_connection *carrier)
+{
+    struct osr_tls_connection *connection = context;
+    struct osr_connection *base = &connection->base;
+    (void)carrier;
+    if (connection->is_up && !connection->is_closing && base->handler->on_drain != NULL) {
+        base->handler->on_drain(base->context, base);
+    }
+}
+
+static void on_carrier_close(void *context, struct osr_connection *carrier,
+                             const struct osr_err *err)
+{
+    struct osr_tls_connection *connection = context;
+    (void)carrier;
+    note_failure(connection, err);
+    connection->carrier = NULL;
+    connection->is_closing = true;
+    uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&connection->pump, on_handle_closed);
+}
+
+static const struct osr_connection_handler carrier_handler = {
+    .on_open = on_carrier_open,
+    .on_room = on_carrier_room,
+    .on_read = on_carrier_read,
+    .on_end = on_carrier_end,
+    .on_drain = on_carrier_drain,
+    .on_close = on_carrier_close,
+};
+
+/* ---- as a connection ---- */
+
+static void tls_accept(struct osr_connection *base)
+{
+    struct osr_tls_connection *connection = of(base);
+    osr_connection_accept(connection->carrier, &carrier_handler, connection);
+    await_handshake(connection);
+}
+
+static void tls_write(struct osr_connection *base, struct osr_buffer *buffer)
+{
+    struct osr_tls_connection *connection = of(base);
+    bool is_open = connection->carrier != NULL && !connection->is_closing;
+    assert(!is_open || !connection->end_wanted);
+    if (is_open && connection->is_up && buffer->size > 0) {
+        osr_tls_write(connection->tls, osr_buffer_slice(buffer));
+        send_output(connection);
+    } else if (is_open) {
+        osr_buffer_add(&connection->early, buffer->data, buffer->size);
+    }
+    osr_buffer_done(buffer);
+}
+
+static void tls_flush(struct osr_connection *base)
+{
+    if (of(base)->carrier != NULL) {
+        osr_connection_flush(of(base)->carrier);
+    }
+}
+
+static size_t tls_queued(const struct osr_connection *base)
+{
+    const struct osr_tls_connection *connection = (const struct osr_tls_connection *)base;
+    return connection->carrier == NULL
+               ? 0
+               : connection->early.size + osr_connection_queued(connection->carrier);
+}
+
+/* During the handshake the carrier is read whatever the handler wants. */
+static void tls_read(struct osr_connection *base, bool on)
+{
+    struct osr_tls_connection *connection = of(base);
+    connection->read_wanted = on;
+    if (!connection->is_up || connection->is_closing) {
+        return;
+    }
+    osr_connection_read(connection->carrier, on);
+    if (on) {
+        uv_idle_start(&connection->pump, on_pump);
+    }
+}
+
+static void tls_end(struct osr_connection *base)
+{
+    struct osr_tls_connection *connection = of(base);
+    if (connection->is_closing || connection->end_wanted) {
+        return;
+    }
+    connection->end_wanted = true;
+    if (connection->is_up) {
+        say_end(connection);
+    }
+}
+
+static void tls_close(struct osr_connection *base, bool reset)
+{
+    struct osr_tls_connection *connection = of(base);
+    if (connection->carrier == NULL || (connection->is_closing && !reset)) {
+        return;
+    }
+    connection->is_closing = true;
+    uv_idle_stop(&connection->pump);
+    uv_timer_stop(&connection->timer);
+    if (connection->is_up && !connection->end_wanted && !reset) {
+        osr_tls_end(connection->tls);
+        send_output(connection);
+    }
+    if (connection->carrier->handler == NULL) { /* was never accepted: who is to hear of the end? */
+        osr_connection_accept(connection->carrier, &carrier_handler, connection);
+    }
+    osr_connection_close(connection->carrier, reset);
+}
+
+static const struct osr_tls_peer *tls_peer(const struct osr_connection *base)
+{
+    const struct osr_tls_connection *connection = (const struct osr_tls_connection *)base;
+    return connection->is_up ? osr_tls_peer(connection->tls) : NULL;
+}
+
+static struct osr_slice tls_binding(const struct osr_connection *base)
+{
+    const struct osr_tls_connection *connection = (const struct osr_tls_connection *)base;
+    return connection->is_up ? osr_slice(connection->binding, sizeof(connection->binding))
+                             : osr_slice(NULL, 0);
+}
+
+static const struct osr_connection_kind tls_kind = {
+    .accept = tls_accept,
+    .write = tls_write,
+    .flush = tls_flush,
+    .queued = tls_queued,
+    .read = tls_read,
+    .end = tls_end,
+    .close = tls_close,
+    .peer = tls_peer,
+    .binding = tls_binding,
+};
+
+/* The URL becomes the connection's. */
+static struct osr_tls_connection *make(uv_loop_t *loop, struct osr_tls_context *security, char *url)
+{
+    struct osr_tls_connection *connection = osr_alloc(sizeof(*connection));
+    connection->base.kind = &tls_kind;
+    connection->base.url = url;
+    connection->tls = osr_tls_create(security);
+    connection->read_wanted = true;
+    uv_timer_init(loop, &connection->timer);
+    connection->timer.data = connection;
+    uv_idle_init(loop, &connection->pump);
+    connection->pump.data = connection;
+    connection->handles_open = 2;
+    return connection;
+}
+
+struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier, uv_loop_t *loop,
+                                                 struct osr_tls_context *security)
+{
+    const char *rest = strchr(osr_connection_url(carrier), ':');
+    struct osr_tls_connection *connection = make(loop, security, osr_format("tls%s", rest));
+    connection->carrier = carrier;
+    connection->base.is_local = carrier->is_local;
+    connection->base.credentials = carrier->credentials;
+    return &connection->base;
+}
+
+int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url,
+                            struct osr_tls_context *security, uint32_t timeout_ms,
+                            const struct osr_connection_handler *handler, void *context,
+                            struct osr_connection **ret_connection, struct osr_err *err)
+{
+    struct osr_tls_connection *connection = make(loop, security, osr_strdup(url->text));
+    int code = osr_tcp_dial(loop, url, timeout_ms, &carrier_handler, connection,
+                            &connection->carrier, err);
+    if (code != 0) {
+        on_carrier_close(connection, NULL, err); /* without a handler yet: nobody is called */
+        return code;
+    }
+    connection->is_dialled = true;
+    connection->base.is_local = connection->carrier->is_local;
+    connection->base.handler = handler;
+    connection->base.context = context;
+    *ret_connection = &connection->base;
+    return 0;
+}
