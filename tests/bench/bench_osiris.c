@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "adapter/clock.h"
 #include "bench.h"
 #include "client/client.h"
+#include "wire/codec.h"
 
 enum { CALL_TIMEOUT_MS = 60000 };
 
@@ -23,153 +25,174 @@ static void check(int code, const struct osr_err *err)
 
 static struct osr_client *dial(const char *text)
 {
-    struct osr_url url;
+    struct osr_target *target = osr_alloc(sizeof(*target)); /* lives as long as the process */
     struct osr_client *client;
     struct osr_err err;
-    check(osr_url_parse(text, &url, &err), &err);
-    check(osr_client_connect(&url, 5000, &client, &err), &err);
+    check(osr_target_url(text, target, &err), &err);
+    check(osr_client_open(target, 5000, &client, &err), &err);
     return client;
 }
 
-/* A put of 256 bytes: a JSON string of 254 characters. */
-struct put {
-    char data[BENCH_ITEM_BYTES];
-    Osr__Json json;
-    Osr__Document document;
-    Osr__PutRequest request;
-    Osr__Frame frame;
-};
-
-static void put_init(struct put *put)
+/* Until at most `count` calls are under way. */
+static void run(struct osr_client *client, size_t count)
 {
-    memset(put->data, 'x', sizeof(put->data));
-    put->data[0] = put->data[sizeof(put->data) - 1] = '"';
-    osr__json__init(&put->json);
-    put->json.text.data = (uint8_t *)put->data;
-    put->json.text.len = sizeof(put->data);
-    osr__document__init(&put->document);
-    put->document.data = &put->json;
-    osr__put_request__init(&put->request);
-    put->request.document = &put->document;
-    osr__frame__init(&put->frame);
-    put->frame.body_case = OSR__FRAME__BODY_KB_PUT;
-    put->frame.kb_put = &put->request;
+    uint64_t deadline_ms = osr_monotonic_ms() + CALL_TIMEOUT_MS;
+    struct osr_err err;
+    while (osr_client_outstanding(client) > count) {
+        check(osr_client_step(client, NULL, 0, deadline_ms, &err), &err);
+        if (osr_monotonic_ms() >= deadline_ms) {
+            check(osr_client_err_late(&err), &err);
+        }
+    }
 }
 
-struct written {
-    char id[64];
-    uint64_t sequence;
+/* What is asked for, encoded, and what came. */
+struct call {
+    const struct osr_method *method;
+    struct osr_buffer request;
+    ProtobufCMessage *reply; /* the last one */
+    bool is_found;
 };
 
-static int on_written(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static void call_init(struct call *call, const char *method, const ProtobufCMessage *request)
 {
-    struct written *written = context;
-    if (err != NULL) {
-        check(err->code, err);
+    *call = (struct call){.method = osr_method_by_name(method)};
+    osr_message_encode(OSR_CODEC_PROTOBUF, request, &call->request);
+}
+
+static void call_done(struct call *call)
+{
+    if (call->reply != NULL) {
+        protobuf_c_message_free_unpacked(call->reply, NULL);
     }
-    written->sequence = frame->kb_put_reply->sequence;
-    snprintf(written->id, sizeof(written->id), "%s", frame->kb_put_reply->id);
+    osr_buffer_done(&call->request);
+}
+
+static int on_reply(void *context, struct osr_slice reply)
+{
+    struct call *call = context;
+    if (call->reply != NULL) {
+        protobuf_c_message_free_unpacked(call->reply, NULL);
+    }
+    call->reply =
+        protobuf_c_message_unpack(call->method->reply_descriptor, NULL, reply.size, reply.data);
     return 0;
+}
+
+static void on_end(void *context, const struct osr_client_failure *failure)
+{
+    struct call *call = context;
+    call->is_found = failure == NULL;
+    if (failure != NULL && failure->err.code != OSR_NOT_FOUND) {
+        check(failure->err.code, &failure->err);
+    }
+}
+
+static void begin(struct osr_client *client, struct call *call)
+{
+    const struct osr_client_handler handler = {on_reply, on_end, call};
+    uint64_t number;
+    struct osr_err err;
+    check(osr_client_send(client, call->method, osr_buffer_slice(&call->request), UINT64_MAX,
+                          &handler, &number, &err),
+          &err);
+}
+
+static void call_and_wait(struct osr_client *client, struct call *call)
+{
+    begin(client, call);
+    run(client, 0);
+}
+
+/* A put of 256 bytes: a JSON string of 254 characters. */
+static void put_init(struct call *put)
+{
+    char data[BENCH_ITEM_BYTES];
+    Osr__Json json = OSR__JSON__INIT;
+    Osr__Document document = OSR__DOCUMENT__INIT;
+    Osr__PutRequest request = OSR__PUT_REQUEST__INIT;
+    memset(data, 'x', sizeof(data));
+    data[0] = data[sizeof(data) - 1] = '"';
+    json.text.data = (uint8_t *)data;
+    json.text.len = sizeof(data);
+    document.data = &json;
+    request.document = &document;
+    call_init(put, "kb_put", &request.base);
 }
 
 /* The furthest that the follower has any feed committed. */
-static int on_feeds(void *context, const Osr__Frame *frame, const struct osr_err *err)
-{
-    uint64_t *sequence = context;
-    if (err != NULL) {
-        check(err->code, err);
-    }
-    for (size_t i = 0; i < frame->feeds_reply->n_feeds; i++) {
-        if (frame->feeds_reply->feeds[i]->sequence > *sequence) {
-            *sequence = frame->feeds_reply->feeds[i]->sequence;
-        }
-    }
-    return 0;
-}
-
 static uint64_t follower_sequence(struct osr_client *follower)
 {
     Osr__FeedsRequest request = OSR__FEEDS_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
     uint64_t sequence = 0;
-    struct osr_err err;
-    frame.body_case = OSR__FRAME__BODY_FEEDS;
-    frame.feeds = &request;
-    check(osr_client_call(follower, &frame, on_feeds, &sequence, CALL_TIMEOUT_MS, &err), &err);
+    struct call call;
+    call_init(&call, "feeds", &request.base);
+    call_and_wait(follower, &call);
+    const Osr__FeedsResponse *response = (const Osr__FeedsResponse *)call.reply;
+    for (size_t i = 0; i < response->n_feeds; i++) {
+        if (response->feeds[i]->sequence > sequence) {
+            sequence = response->feeds[i]->sequence;
+        }
+    }
+    call_done(&call);
     return sequence;
 }
 
 static void measure_rate(double seconds, size_t window, struct osr_client *leader,
                          struct osr_client *follower)
 {
-    struct put put;
-    struct written written = {0};
-    struct osr_err err;
+    struct call put;
     uint64_t items = 0;
     uint64_t began = bench_now_ns();
 
     put_init(&put);
     while (bench_seconds_since(began) < seconds) {
         while (osr_client_outstanding(leader) < window) {
-            check(osr_client_send(leader, &put.frame, on_written, &written, &err), &err);
+            begin(leader, &put);
             items++;
         }
-        check(osr_client_run(leader, window - window / 4, CALL_TIMEOUT_MS, &err), &err);
+        run(leader, window - window / 4);
     }
-    check(osr_client_run(leader, 0, CALL_TIMEOUT_MS, &err), &err);
+    run(leader, 0);
     double leader_s = bench_seconds_since(began);
-    while (follower_sequence(follower) < written.sequence) {
+    uint64_t sequence = ((const Osr__PutResponse *)put.reply)->sequence;
+    while (follower_sequence(follower) < sequence) {
         usleep(200);
     }
     bench_print_rate(items, leader_s, bench_seconds_since(began));
-}
-
-static int on_found(void *context, const Osr__Frame *frame, const struct osr_err *err)
-{
-    bool *found = context;
-    if (err != NULL && err->code != OSR_NOT_FOUND) {
-        check(err->code, err);
-    }
-    *found = frame != NULL;
-    return 0;
+    call_done(&put);
 }
 
 static bool is_visible(struct osr_client *follower, char *id)
 {
     Osr__GetRequest request = OSR__GET_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    bool found = false;
-    struct osr_err err;
+    struct call call;
     request.id = id;
-    frame.body_case = OSR__FRAME__BODY_KB_GET;
-    frame.kb_get = &request;
-    int code = osr_client_call(follower, &frame, on_found, &found, CALL_TIMEOUT_MS, &err);
-    if (code != OSR_NOT_FOUND) {
-        check(code, &err);
-    }
-    return found;
+    call_init(&call, "kb_get", &request.base);
+    call_and_wait(follower, &call);
+    bool is_found = call.is_found;
+    call_done(&call);
+    return is_found;
 }
 
 static void measure_latency(double seconds, struct osr_client *leader, struct osr_client *follower)
 {
     static uint64_t samples[BENCH_SAMPLES_MAX];
     size_t count = 0;
-    struct put put;
-    struct written written = {0};
-    struct osr_err err;
+    struct call put;
     uint64_t began = bench_now_ns();
 
     put_init(&put);
     while (count < BENCH_SAMPLES_MAX && bench_seconds_since(began) < seconds) {
         uint64_t sent = bench_now_ns();
-        check(osr_client_call(leader, &put.frame, on_written, &written, CALL_TIMEOUT_MS, &err),
-              &err);
-        while (!is_visible(follower, written.id)) {
+        call_and_wait(leader, &put);
+        while (!is_visible(follower, ((const Osr__PutResponse *)put.reply)->id)) {
         }
         samples[count++] = bench_now_ns() - sent;
         usleep(BENCH_PAUSE_US);
     }
     bench_print_latency(samples, count);
+    call_done(&put);
 }
 
 int main(int argc, char **argv)

@@ -9,16 +9,15 @@
 #include <inttypes.h>
 #include <llhttp.h>
 
-#include "adapter/transport.h"
 #include "bench.h"
 #include "bench_documents.h"
+#include "bench_loop.h"
 #include "wire/grpc.h"
 #include "wire/stream.h"
 
 enum {
     WARM_UP_MS = 500,
     CONNECT_MS = 5000,
-    READ_BYTES = 256 << 10,
     PRODUCE_BYTES = 256 << 10,
     CONNECTIONS_MAX = 4096,
     DIALS_MAX = 32, /* at a time: a transport looks up no more than so many names */
@@ -57,7 +56,6 @@ static const struct protocol *protocol;
 static struct osr_url url;
 static size_t connections_wanted, connections_dialled;
 static size_t outstanding_wanted;
-static uint8_t read_room[READ_BYTES];
 static struct count now, at_warm_up_end;
 static uint64_t warm_up_end_ns;
 static unsigned last_document;
@@ -254,20 +252,12 @@ static void fill(struct link *link)
     write_out(link);
 }
 
-static uint8_t *give_room(void *context, size_t suggested, size_t *ret_size)
-{
-    (void)context;
-    (void)suggested;
-    *ret_size = sizeof(read_room);
-    return read_room;
-}
-
 static void on_read(void *context, struct osr_connection *connection, size_t size)
 {
     struct link *link = context;
     (void)connection;
     now.bytes_received += size;
-    protocol->receive(link, osr_slice(read_room, size));
+    protocol->receive(link, osr_slice(bench_room, size));
     fill(link);
 }
 
@@ -291,7 +281,7 @@ static void on_open(void *context, struct osr_connection *connection)
 static void dial_another(void)
 {
     static const struct osr_connection_handler handler = {
-        .on_open = on_open, .on_room = give_room, .on_read = on_read, .on_close = on_close};
+        .on_open = on_open, .on_room = bench_give_room, .on_read = on_read, .on_close = on_close};
     struct osr_err err;
     if (connections_dialled == connections_wanted) {
         return;
@@ -299,7 +289,8 @@ static void dial_another(void)
     struct link *link = osr_alloc(sizeof(*link));
     connections_dialled++;
     protocol->begin(link);
-    if (osr_transport_dial(loop, &url, CONNECT_MS, &handler, link, &link->connection, &err) != 0) {
+    if (osr_transport_dial(loop, &url, NULL, CONNECT_MS, &handler, link, &link->connection, &err) !=
+        0) {
         fail(err.message);
     }
 }

@@ -1,18 +1,16 @@
 /* echo_server.c -- a server on Osiris's gRPC layer that decodes each request and sends it back.
  *
  * usage: echo_server PORT */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "adapter/transport.h"
+#include "bench_loop.h"
 #include "echo.pb-c.h"
 #include "wire/codec.h"
 #include "wire/grpc.h"
 
 enum {
     MESSAGE_BYTES_MAX = 4 << 20,
-    READ_BYTES = 256 << 10,
     PRODUCE_BYTES = 256 << 10,
     QUEUED_BYTES_MAX = 1 << 20,
     ARENA_BYTES = 1 << 20,
@@ -24,9 +22,6 @@ struct peer {
     struct osr_grpc *grpc;
 };
 
-/* One loop, one read at a time: all peers share these. */
-static uv_loop_t *loop;
-static uint8_t read_room[READ_BYTES];
 static struct osr_arena *arena;
 
 static void write_out(struct peer *peer)
@@ -126,19 +121,12 @@ static void on_end(void *context, struct osr_grpc_call *call, const struct osr_g
 
 /* ---- connections ---- */
 
-static uint8_t *give_room(void *context, size_t suggested, size_t *ret_size)
-{
-    (void)context;
-    (void)suggested;
-    *ret_size = sizeof(read_room);
-    return read_room;
-}
-
 static void on_read(void *context, struct osr_connection *connection, size_t size)
 {
     struct peer *peer = context;
     struct osr_err err;
-    int code = osr_grpc_receive(peer->grpc, osr_slice(read_room, size), uv_now(loop), &err);
+    int code =
+        osr_grpc_receive(peer->grpc, osr_slice(bench_room, size), uv_now(uv_default_loop()), &err);
     write_out(peer);
     osr_connection_flush(connection);
     if (code != 0 || osr_grpc_is_over(peer->grpc)) {
@@ -164,7 +152,7 @@ static void on_close(void *context, struct osr_connection *connection, const str
 static void on_accept(void *context, struct osr_connection *connection)
 {
     static const struct osr_connection_handler connection_handler = {
-        .on_room = give_room, .on_read = on_read, .on_drain = on_drain, .on_close = on_close};
+        .on_room = bench_give_room, .on_read = on_read, .on_drain = on_drain, .on_close = on_close};
     static const struct osr_grpc_handler handler = {.on_call = on_call,
                                                     .on_message = on_message,
                                                     .on_half_close = on_half_close,
@@ -175,28 +163,17 @@ static void on_accept(void *context, struct osr_connection *connection)
     struct peer *peer = osr_alloc(sizeof(*peer));
     (void)context;
     peer->connection = connection;
-    peer->grpc = osr_grpc_create(&options, &handler, uv_now(loop));
+    peer->grpc = osr_grpc_create(&options, &handler, uv_now(uv_default_loop()));
     osr_connection_accept(connection, &connection_handler, peer);
     osr_connection_read(connection, true);
 }
 
 int main(int argc, char **argv)
 {
-    struct osr_url url;
-    struct osr_listener *listener;
-    struct osr_err err;
     if (argc != 2) {
         fprintf(stderr, "usage: echo_server PORT\n");
         return 64;
     }
-    signal(SIGPIPE, SIG_IGN);
-    loop = uv_default_loop();
     arena = osr_arena_create(ARENA_BYTES, ARENA_BYTES);
-    char *text = osr_format("tcp://127.0.0.1:%s", argv[1]);
-    if (osr_url_parse(text, &url, &err) != 0 ||
-        osr_transport_listen(loop, &url, on_accept, NULL, &listener, &err) != 0) {
-        fprintf(stderr, "echo_server: %s\n", err.message);
-        return 1;
-    }
-    return uv_run(loop, UV_RUN_DEFAULT);
+    return bench_serve("echo_server", argv[1], on_accept);
 }

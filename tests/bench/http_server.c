@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "adapter/transport.h"
 #include "base/map.h"
 #include "bench_documents.h"
+#include "bench_loop.h"
 
-enum { READ_BYTES = 256 << 10, PATH_BYTES_MAX = 256 };
+enum { PATH_BYTES_MAX = 256 };
 
 struct peer {
     llhttp_t http;
@@ -20,9 +20,6 @@ struct peer {
     struct osr_buffer output;
 };
 
-/* One loop, one read at a time: all peers share these. */
-static uv_loop_t *loop;
-static uint8_t read_room[READ_BYTES];
 static struct osr_map *documents; /* id to osr_buffer */
 
 static void load(const char *path)
@@ -88,18 +85,10 @@ static int on_complete(llhttp_t *http)
 
 /* ---- connections ---- */
 
-static uint8_t *give_room(void *context, size_t suggested, size_t *ret_size)
-{
-    (void)context;
-    (void)suggested;
-    *ret_size = sizeof(read_room);
-    return read_room;
-}
-
 static void on_read(void *context, struct osr_connection *connection, size_t size)
 {
     struct peer *peer = context;
-    llhttp_errno_t failure = llhttp_execute(&peer->http, (const char *)read_room, size);
+    llhttp_errno_t failure = llhttp_execute(&peer->http, (const char *)bench_room, size);
     if (peer->output.size > 0) {
         osr_connection_write(connection, &peer->output);
         osr_connection_flush(connection);
@@ -121,7 +110,7 @@ static void on_close(void *context, struct osr_connection *connection, const str
 static void on_accept(void *context, struct osr_connection *connection)
 {
     static const struct osr_connection_handler handler = {
-        .on_room = give_room, .on_read = on_read, .on_close = on_close};
+        .on_room = bench_give_room, .on_read = on_read, .on_close = on_close};
     static llhttp_settings_t settings;
     struct peer *peer = osr_alloc(sizeof(*peer));
     (void)context;
@@ -136,20 +125,10 @@ static void on_accept(void *context, struct osr_connection *connection)
 
 int main(int argc, char **argv)
 {
-    struct osr_url url;
-    struct osr_listener *listener;
-    struct osr_err err;
     if (argc != 3) {
         fprintf(stderr, "usage: http_server PORT FILE\n");
         return 64;
     }
     load(argv[2]);
-    loop = uv_default_loop();
-    char *text = osr_format("tcp://127.0.0.1:%s", argv[1]);
-    if (osr_url_parse(text, &url, &err) != 0 ||
-        osr_transport_listen(loop, &url, on_accept, NULL, &listener, &err) != 0) {
-        fprintf(stderr, "http_server: %s\n", err.message);
-        return 1;
-    }
-    return uv_run(loop, UV_RUN_DEFAULT);
+    return bench_serve("http_server", argv[1], on_accept);
 }

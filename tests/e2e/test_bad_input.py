@@ -1,14 +1,17 @@
 """What a hostile or broken program can send: each gets an error that says why, nothing stored is
 lost, and the others go on."""
+import contextlib
 import json
 import os
 import resource
+import select
 import socket
 import subprocess
 import time
 
 import pytest
 
+import abuse
 import impostor
 import osiris
 
@@ -372,6 +375,12 @@ def test_client_that_reads_nothing(daemon, witness):
         osiris.wait_for(lambda: "read nothing" in daemon.log(), "it is closed", timeout_s=60)
 
 
+def assert_has_not_grown(daemon, before):
+    """Sanitizers keep what was freed: only a release build says how much is really held."""
+    grown = daemon.memory() - before
+    assert grown < (640 if abuse.is_sanitized() else 96) << 20, f"{grown >> 20} MiB more"
+
+
 # A program that asks for many large documents at once costs the memory of a few, and gets all of
 # them when it reads.
 def test_many_large_answers_at_once(daemon, witness):
@@ -384,10 +393,57 @@ def test_many_large_answers_at_once(daemon, witness):
             b'{"type":"KB_GET","request_id":%d,"id":"large-%d"}\n' % (1 + number, number % 8)
             for number in range(wanted)))
         time.sleep(3)
-        grown = daemon.memory() - before
-        assert grown < 640 << 20, f"{grown >> 20} MiB for one that reads nothing"
+        assert_has_not_grown(daemon, before)
         answered = {client.receive()["request_id"] for _ in range(wanted)}
     assert answered == set(range(1, wanted + 1))
+
+
+# Many programs that ask for everything, again and again, and read nothing: others get their lists
+# and documents nevertheless, and the daemon holds no more for all of them than for a few.
+def test_many_clients_that_read_nothing(daemon, witness):
+    for number in range(20):
+        daemon.call("KB_PUT", document={"id": f"large-{number}", "data": "x" * 900000})
+    before = daemon.memory()
+    with contextlib.ExitStack() as stack:
+        for number in range(20):
+            client = stack.enter_context(osiris.Client(daemon.port))
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            for _ in range(40):
+                client.ask("KB_LIST")
+                client.ask("KB_GET", id=f"large-{number}")
+        assert witness.call("KB_GET", id="large-1")["document"]["data"]
+        listed = [document["id"] for frame in witness.stream("KB_LIST")
+                  for document in frame["documents"]]
+        assert {f"large-{number}" for number in range(20)} <= set(listed)
+        assert_has_not_grown(daemon, before)
+
+
+def read_to_last_reply(clients):
+    """Of all of them at once, as it comes."""
+    tails = {client.socket: b"" for client in clients}
+    while tails:
+        for peer in select.select(list(tails), [], [], osiris.WAIT_S)[0]:
+            data = peer.recv(1 << 18)
+            assert data, "closed before the last reply"
+            tails[peer] = tails[peer][-16:] + data
+            if b'"end":true' in tails[peer]:
+                while not data.endswith(b"\n"):
+                    data = peer.recv(1 << 18)
+                del tails[peer]
+
+
+# Many who ask for much more than the daemon may hold for all of them, and read late: they take
+# turns, and each gets everything.
+def test_many_clients_that_read_late(daemon, witness):
+    for number in range(12):
+        daemon.call("KB_PUT", document={"id": f"large-{number}", "data": "x" * 900000})
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(osiris.Client(daemon.port)) for _ in range(60)]
+        for client in clients:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+            client.ask("KB_LIST")
+        time.sleep(1)
+        read_to_last_reply(clients)
 
 
 # Watches of one connection are few: the next one is refused, and they do not bar other requests.

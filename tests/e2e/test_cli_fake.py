@@ -3,6 +3,8 @@ up in mid-sentence, send what would take the terminal over."""
 import json
 import os
 import signal
+import socket
+import time
 
 import pytest
 
@@ -76,10 +78,19 @@ def test_import_stops_at_a_full_disk(fake, folder):
     assert len(instance.requests) < 20
 
 
-# An instance that goes away in mid-import is an error, not a hang.
+# An instance that goes away in mid-import for good is an error, not a hang.
 def test_import_notices_that_the_instance_went(fake):
     _, run = fake(lambda request: [HANG_UP])
-    assert "UNAVAILABLE" in run.fails(69, "kb", "import", "-", input="one\ntwo\n")
+    message = run.fails(69, "kb", "import", "-", "--timeout", "1", input="one\ntwo\n")
+    assert "UNAVAILABLE" in message and "repeat the command" in message
+
+
+# One that comes back, as in a restart, costs nothing.
+def test_import_goes_on_when_the_instance_is_back(fake):
+    instance, run = fake(lambda request: [HANG_UP if len(instance.requests) < 3 else
+                                          importing(request)])
+    assert run("kb", "import", "-", input="one\ntwo\n").startswith("2 imported")
+    assert len(instance.requests) == 3
 
 
 # Equal entries are told apart by their number, and the data's digest is that of the data alone.
@@ -134,6 +145,31 @@ def test_ctrl_c_ends_a_call_without_an_answer(fake):
 def test_silence_times_out(fake):
     _, run = fake(lambda request: [])
     assert "TIMEOUT" in run.fails(75, "--timeout", "0.3", "status")
+
+
+@pytest.fixture
+def deaf():
+    """A port whose queue is full: who connects to it waits."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    queued = [socket.socket() for _ in range(4)]
+    for client in queued:
+        client.setblocking(False)
+        client.connect_ex(listener.getsockname())
+    yield cli.Cli("--to", f"grpc://127.0.0.1:{listener.getsockname()[1]}")
+    for client in queued:
+        client.close()
+    listener.close()
+
+
+# Connecting is no wait for ever: --timeout ends it, and so does Ctrl-C.
+def test_connecting_ends_in_time(deaf):
+    began = time.monotonic()
+    assert "TIMEOUT" in deaf.fails(75, "--timeout", "0.3", "status")
+    assert 0.3 <= time.monotonic() - began < 5
+    process = deaf.start("status")
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(osiris.WAIT_S) == 130
 
 
 # What is no frame is refused with a clear message.

@@ -11,6 +11,7 @@ import pytest
 from google.protobuf import json_format
 
 import contract
+import osiris
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs/clients.md"
@@ -66,6 +67,32 @@ def npm_install(block, workplace):
     if done.returncode != 0 and unreachable:
         pytest.skip(f"npm cannot reach its registry: {unreachable.group()}")
     assert done.returncode == 0, done.stderr
+
+
+def compiler_for(library, workplace):
+    """A folder with a `cc` that makes programs for this build of libosiris, sanitized or not."""
+    symbols = subprocess.run(["nm", "-D", library], capture_output=True, text=True, check=True)
+    options = "-fsanitize=address,undefined" if "__asan_init" in symbols.stdout else ""
+    compiler = workplace / "bin/cc"
+    compiler.parent.mkdir()
+    compiler.write_text(f'#!/bin/sh\nexec {shutil.which("cc")} {options} "$@"\n')
+    compiler.chmod(0o755)
+    return compiler.parent
+
+
+# C, with the library as pkg-config tells of it.
+def test_c(daemon, workplace, monkeypatch):
+    program, = blocks_of("C", "c")
+    build, = blocks_of("C", "sh")
+    library = pathlib.Path(osiris.program("src/client/libosiris.so"))
+    tools = compiler_for(library, workplace)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("PKG_CONFIG_PATH", osiris.program("meson-uninstalled"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
+    (workplace / "tea.c").write_text(program.replace(PORT, str(daemon.port)))
+    run(build, daemon, workplace, "bash", "-e")
+    done = start(["./tea"], workplace)
+    assert done.stdout.splitlines() == [FOUND.format(True), MISSED], done.stderr
 
 
 # Python, with a client that protoc makes.

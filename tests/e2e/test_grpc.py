@@ -86,6 +86,15 @@ def test_import_of_many_batches(channel):
     assert knowledge(channel, "Import")(iter(())).imported == 0
 
 
+# An import is answered when it is done, not when something else happens to wake the connection.
+def test_import_is_answered_at_once(channel):
+    began = time.monotonic()
+    for number in range(16):
+        batch = message("osiris.v1.ImportRequest", documents=[document(b"%d" % number)])
+        assert knowledge(channel, "Import")(iter((batch,))).imported == 1
+    assert time.monotonic() - began < 2  # a look around every 250 ms would take 4
+
+
 # A watch sees what is written while it runs, and ends when its caller has enough.
 def test_watch_is_live(channel):
     stream = knowledge(channel, "Watch")(message("osiris.v1.WatchRequest", from_position=1))

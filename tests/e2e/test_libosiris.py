@@ -1,4 +1,5 @@
 """libosiris with real daemons: the examples as they stand, and what the library shows of itself."""
+import concurrent.futures
 import pathlib
 import queue
 import shutil
@@ -7,9 +8,12 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
+import grpc
 import pytest
 
+import cli
 import osiris
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -146,6 +150,99 @@ def test_refused_stream_is_repeated(folder):
                          timeout=osiris.WAIT_S)
     assert run.stderr == "get: none such (NOT_FOUND)\n"
     assert server.calls == 4
+
+
+class Foreign:
+    """A gRPC server of another make, that answers each call as the test wants it: `answer` gets the
+    call's number and its context."""
+
+    def __init__(self, path, answer):
+        self.answer = answer
+        self.calls = []  # method, when, seconds left until the deadline
+        self.server = grpc.server(concurrent.futures.ThreadPoolExecutor(1))
+        self.server.add_generic_rpc_handlers((self,))
+        self.server.add_insecure_port(f"unix:{path}")
+        self.server.start()
+
+    def service(self, details):
+        def unary(_, context):
+            return self.take(details.method, context)
+
+        def stream(_, context):
+            self.take(details.method, context)
+            return iter(())
+        kinds = {"List": grpc.unary_stream_rpc_method_handler(stream)}
+        return kinds.get(details.method.split("/")[-1], grpc.unary_unary_rpc_method_handler(unary))
+
+    def take(self, method, context):
+        self.calls.append((method, time.monotonic(), context.time_remaining()))
+        return self.answer(len(self.calls), context) or b""
+
+
+@pytest.fixture
+def foreign(folder):
+    """Makes such a server, where a command line finds it as the instance of its data folder."""
+    made = []
+
+    def make(answer):
+        made.append(Foreign(folder / "osiris.sock", answer))
+        return made[-1], cli.Cli("--data", folder)
+
+    yield make
+    for server in made:
+        server.server.stop(None)
+
+
+# The instance is told how long a call with one reply is waited for; the time of streams, which runs
+# from reply to reply, is the client's own business.
+def test_deadline_is_sent(foreign):
+    server, run = foreign(lambda *_: None)
+    run("--timeout", "7", "kb", "digest")
+    run("--timeout", "7", "kb", "list")
+    (digest, _, left), (listed, _, unlimited) = server.calls
+    assert digest.endswith("/Digest") and 0 < left <= 7
+    assert listed.endswith("/List") and (unlimited is None or unlimited > 1000)
+
+
+# A server that gives up first says so by a code of gRPC's own: here it is ours, said clearly.
+def test_deadline_of_the_server_is_a_timeout(foreign):
+    _, run = foreign(lambda _, context: context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "late"))
+    message = run.fails(75, "kb", "digest")
+    assert "TIMEOUT: the instance did not answer in time" in message
+    assert "may have been done all the same" in message
+
+
+def field(number, value):
+    """Of a protobuf message; all lengths and numbers below 128."""
+    if isinstance(value, int):
+        return bytes([number << 3, value])
+    value = value.encode() if isinstance(value, str) else value
+    return bytes([number << 3 | 2, len(value)]) + value
+
+
+# A server that says when to come back (google.rpc.RetryInfo) is left alone until then.
+def test_retry_waits_as_long_as_the_server_says(foreign):
+    retry_info = field(1, field(1, 1))  # one second
+    any_ = field(1, "type.googleapis.com/google.rpc.RetryInfo") + field(2, retry_info)
+    details = field(1, 14) + field(3, any_)
+
+    def answer(number, context):
+        if number < 3:
+            context.set_trailing_metadata((("grpc-status-details-bin", details),))
+            context.abort(grpc.StatusCode.UNAVAILABLE, "later")
+
+    server, run = foreign(answer)
+    run("kb", "digest")
+    first, second, third = [when for _, when, _ in server.calls]
+    assert 0.99 <= second - first < 10 and 0.99 <= third - second < 10
+
+
+# What is not safe to repeat is not repeated, whatever the server says.
+def test_put_is_not_repeated(foreign):
+    server, run = foreign(
+        lambda _, context: context.abort(grpc.StatusCode.UNAVAILABLE, "later"))
+    assert "UNAVAILABLE: later" in run.fails(69, "kb", "add", "x")
+    assert len(server.calls) == 1
 
 
 # Of all that is linked into the library its users see what the header declares.

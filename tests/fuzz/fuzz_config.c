@@ -21,6 +21,19 @@ static void must_be_within_limits(const struct osr_config *config)
     }
 }
 
+/* Whatever the section says, nobody is locked out, and nobody without an identity is let in. */
+static void must_keep_its_administrator(const struct osr_policy *access)
+{
+    for (size_t i = 0; i < OSR_ACTION_COUNT; i++) {
+        for (size_t kind = 0; kind < OSR_PART_KIND_COUNT; kind++) {
+            struct osr_part part = osr_part((enum osr_part_kind)kind, "x");
+            MUST(osr_policy_allows(osr_policy_subject(access, OSR_WHO_ADMIN), (enum osr_action)i,
+                                   part));
+            MUST(!osr_policy_allows(osr_policy_subject(access, ""), (enum osr_action)i, part));
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct osr_config config = {0};
@@ -30,6 +43,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(code == 0 || (code == OSR_CONFIG && err.code == OSR_CONFIG));
     MUST(code == 0 || strncmp(err.message, "f.yaml:", strlen("f.yaml:")) == 0);
     must_be_within_limits(&config);
+    if (config.access != NULL) {
+        must_keep_its_administrator(config.access);
+    }
     osr_config_done(&config);
     return 0;
 }

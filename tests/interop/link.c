@@ -174,7 +174,7 @@ int link_dial(uv_loop_t *loop, const char *url_text, const struct osr_grpc_optio
         return err->code;
     }
     struct link *link = make(loop, options, handler, on_closed, context);
-    if (osr_transport_dial(loop, &url, DIAL_MS, &connection_handler, link, &link->connection,
+    if (osr_transport_dial(loop, &url, NULL, DIAL_MS, &connection_handler, link, &link->connection,
                            err) != 0) {
         osr_grpc_destroy(link->grpc);
         uv_close((uv_handle_t *)&link->before_wait, on_handle_closed);

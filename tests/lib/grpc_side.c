@@ -175,6 +175,11 @@ void grpc_finish_ok(struct grpc_heard *heard)
     osr_grpc_finish(heard->call, &(struct osr_grpc_end){.code = OSR_GRPC_OK});
 }
 
+void grpc_hold(struct grpc_heard *heard)
+{
+    osr_grpc_hold(heard->call, true);
+}
+
 struct grpc_pair grpc_pair_create(const struct osr_grpc_options *server,
                                   const struct osr_grpc_options *client)
 {

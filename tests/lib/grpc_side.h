@@ -64,6 +64,8 @@ void grpc_send_text(struct grpc_heard *heard, const char *text);
 /* For services: the message back; OK. */
 void grpc_echo(struct grpc_heard *heard, struct osr_slice message);
 void grpc_finish_ok(struct grpc_heard *heard);
+/* From the start nothing is taken. */
+void grpc_hold(struct grpc_heard *heard);
 
 struct grpc_pair {
     struct grpc_side *server;

@@ -30,6 +30,20 @@ enum http2_flag {
     HTTP2_FLAG_PRIORITY = 0x20,
 };
 
+/* In GOAWAY and RST_STREAM (7.). */
+enum http2_error {
+    HTTP2_NO_ERROR = 0x0,
+    HTTP2_PROTOCOL_ERROR = 0x1,
+    HTTP2_FLOW_CONTROL_ERROR = 0x3,
+    HTTP2_STREAM_CLOSED = 0x5,
+    HTTP2_FRAME_SIZE_ERROR = 0x6,
+    HTTP2_REFUSED_STREAM = 0x7,
+    HTTP2_CANCEL = 0x8,
+    HTTP2_COMPRESSION_ERROR = 0x9,
+    HTTP2_ENHANCE_YOUR_CALM = 0xb,
+    HTTP2_INADEQUATE_SECURITY = 0xc,
+};
+
 /* ---- building: all append ---- */
 
 void http2_add_magic(struct osr_buffer *buffer);

@@ -2,6 +2,13 @@
 
 #include <assert.h>
 #include <nghttp2/nghttp2.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
 
 struct http2_peer http2_peer_create(bool is_server)
 {
@@ -37,6 +44,29 @@ void http2_peer_greet(struct http2_peer *peer)
     http2_add_frame(&peer->frames, HTTP2_SETTINGS, 0, 0, osr_slice(NULL, 0));
     http2_add_frame(&peer->frames, HTTP2_SETTINGS, HTTP2_ACK, 0, osr_slice(NULL, 0));
     http2_peer_give(peer);
+}
+
+struct http2_peer http2_peer_greeted(void)
+{
+    struct http2_peer peer = http2_peer_create(true);
+    http2_peer_greet(&peer);
+    return peer;
+}
+
+int http2_peer_set_up(void **state)
+{
+    struct http2_peer *peer = osr_alloc(sizeof(*peer));
+    *peer = http2_peer_greeted();
+    *state = peer;
+    return 0;
+}
+
+int http2_peer_tear_down(void **state)
+{
+    struct http2_peer *peer = *state;
+    http2_peer_destroy(peer);
+    free(peer);
+    return 0;
 }
 
 void http2_peer_give(struct http2_peer *peer)
@@ -137,4 +167,15 @@ const char *http2_peer_fields(const struct http2_peer *peer, uint32_t stream_id,
     nghttp2_hd_inflate_del(inflater);
     osr_buffer_add_u8(text, 0);
     return (const char *)text->data;
+}
+
+void assert_serves(struct http2_peer *peer)
+{
+    struct osr_buffer text = {0};
+    http2_add_headers(&peer->frames, 0, 5, http2_grpc_request);
+    http2_add_message(&peer->frames, HTTP2_END_STREAM, 5, "hello");
+    http2_peer_give(peer);
+    assert_int_equal(http2_peer_goaway(peer), HTTP2_NO_ERROR_SEEN);
+    assert_non_null(strstr(http2_peer_fields(peer, 5, &text), "grpc-status: 0\n"));
+    osr_buffer_done(&text);
 }

@@ -20,6 +20,10 @@ struct http2_peer http2_peer_create(bool is_server);
 void http2_peer_destroy(struct http2_peer *peer);
 /* Preface and SETTINGS are exchanged, and both acknowledged. */
 void http2_peer_greet(struct http2_peer *peer);
+/* A server that has been greeted; for cmocka too. */
+struct http2_peer http2_peer_greeted(void);
+int http2_peer_set_up(void **state);
+int http2_peer_tear_down(void **state);
 /* Gives the frames, and takes what comes back. */
 void http2_peer_give(struct http2_peer *peer);
 /* The last such frame that came; stream 0 is the connection. */
@@ -34,5 +38,7 @@ bool http2_peer_goaway_says(const struct http2_peer *peer, const char *words);
 /* "name: value\n" of all HEADERS that came on the stream; lives in `text`. */
 const char *http2_peer_fields(const struct http2_peer *peer, uint32_t stream_id,
                               struct osr_buffer *text);
+/* The connection serves: a call on stream 5 is answered. */
+void assert_serves(struct http2_peer *peer);
 
 #endif

@@ -8,9 +8,10 @@
 
 enum { SECTOR = OSR_SIM_DISK_SECTOR_BYTES };
 
-/* A write that is visible, but not yet on the disk for sure. */
+/* A write that is visible, but not yet on the disk for sure; or a cut. */
 struct pending_write {
     struct pending_write *next;
+    bool is_cut; /* the file ends at offset; size is 0 */
     uint64_t offset;
     size_t size;
     uint8_t data[];
@@ -103,6 +104,20 @@ static void content_write(struct osr_buffer *content, uint64_t offset, const voi
     memcpy(content->data + offset, data, size);
 }
 
+static void content_cut(struct osr_buffer *content, uint64_t size)
+{
+    content->size = content->size > size ? (size_t)size : content->size;
+}
+
+static void content_apply(struct osr_buffer *content, const struct pending_write *write)
+{
+    if (write->is_cut) {
+        content_cut(content, write->offset);
+    } else {
+        content_write(content, write->offset, write->data, write->size);
+    }
+}
+
 static void forget_pending(struct node *node)
 {
     while (node->first != NULL) {
@@ -113,6 +128,17 @@ static void forget_pending(struct node *node)
     node->last = NULL;
 }
 
+static void node_change(struct node *node, struct pending_write *write)
+{
+    if (node->last == NULL) {
+        node->first = write;
+    } else {
+        node->last->next = write;
+    }
+    node->last = write;
+    content_apply(&node->seen, write);
+}
+
 static void node_write(struct node *node, uint64_t offset, const void *data, size_t size)
 {
     struct pending_write *write = osr_alloc(sizeof(*write) + size);
@@ -120,18 +146,22 @@ static void node_write(struct node *node, uint64_t offset, const void *data, siz
     write->offset = offset;
     write->size = size;
     memcpy(write->data, data, size);
-    if (node->last == NULL)
-        node->first = write;
-    else
-        node->last->next = write;
-    node->last = write;
-    content_write(&node->seen, offset, data, size);
+    node_change(node, write);
+}
+
+static void node_cut(struct node *node, uint64_t size)
+{
+    struct pending_write *cut = osr_alloc(sizeof(*cut));
+
+    cut->is_cut = true;
+    cut->offset = size;
+    node_change(node, cut);
 }
 
 static void node_sync(struct node *node)
 {
     for (struct pending_write *write = node->first; write != NULL; write = write->next)
-        content_write(&node->safe, write->offset, write->data, write->size);
+        content_apply(&node->safe, write);
     forget_pending(node);
 }
 
@@ -364,6 +394,23 @@ static int sim_zero(struct osr_disk *port, struct osr_file *file, uint64_t size,
     return code;
 }
 
+static int sim_cut(struct osr_disk *port, struct osr_file *file, uint64_t size, struct osr_err *err)
+{
+    struct osr_sim_disk *disk = of_port(port);
+    bool crash = false;
+    int code = check_handle(disk, file, err);
+
+    if (code == 0) {
+        code = step(disk, &crash, err);
+    }
+    if (code != 0) {
+        return code;
+    }
+    assert(size <= file->node->seen.size);
+    node_cut(file->node, size);
+    return crash ? down(err) : 0;
+}
+
 static int sim_sync(struct osr_disk *port, struct osr_file *file, struct osr_err *err)
 {
     struct osr_sim_disk *disk = of_port(port);
@@ -489,6 +536,14 @@ static int sim_list(struct osr_disk *port, const char *path,
     return 0;
 }
 
+/* It knows neither users nor modes. */
+static int sim_check_private(struct osr_disk *port, struct osr_file *file, unsigned forbidden,
+                             struct osr_err *err)
+{
+    (void)file, (void)forbidden;
+    return of_port(port)->is_down ? down(err) : 0;
+}
+
 struct osr_sim_disk *osr_sim_disk_create(uint64_t seed)
 {
     static const struct osr_disk_ops ops = {
@@ -498,12 +553,14 @@ struct osr_sim_disk *osr_sim_disk_create(uint64_t seed)
         .write = sim_write,
         .read = sim_read,
         .zero = sim_zero,
+        .cut = sim_cut,
         .sync = sim_sync,
         .rename = sim_rename,
         .remove = sim_remove,
         .make_folder = sim_make_folder,
         .sync_folder = sim_sync_folder,
         .list = sim_list,
+        .check_private = sim_check_private,
     };
     struct osr_sim_disk *disk = osr_alloc(sizeof(*disk));
 
@@ -616,19 +673,38 @@ static void tear_write(struct osr_sim_disk *disk, struct node *node, struct tear
     }
 }
 
+/* How far the file has reached since it was synced. */
+static uint64_t extent_of(const struct node *node)
+{
+    uint64_t extent = node->seen.size;
+
+    for (const struct pending_write *write = node->first; write != NULL; write = write->next) {
+        uint64_t end = write->offset + write->size;
+        extent = end > extent ? end : extent;
+    }
+    return extent;
+}
+
 static void tear_node(struct osr_sim_disk *disk, struct node *node, double stops)
 {
-    struct tear tear = {.stops = stops, .limit = node->seen.size};
+    uint64_t extent = extent_of(node);
+    struct tear tear = {.stops = stops, .limit = extent};
 
     if (node->first != NULL) {
-        tear.stopped = osr_alloc(node->seen.size / SECTOR + 1);
+        tear.stopped = osr_alloc(extent / SECTOR + 1);
         /* The file's growth is a change of its own. */
-        if (node->seen.size > node->safe.size && osr_random_chance(&disk->random, 0.5))
+        if (extent > node->safe.size && osr_random_chance(&disk->random, 0.5)) {
             tear.limit = node->safe.size;
-        else if (node->seen.size > node->safe.size)
-            content_write(&node->safe, node->seen.size, "", 0);
-        for (struct pending_write *write = node->first; write != NULL; write = write->next)
-            tear_write(disk, node, &tear, write);
+        } else if (extent > node->safe.size) {
+            content_write(&node->safe, extent, "", 0);
+        }
+        for (struct pending_write *write = node->first; write != NULL; write = write->next) {
+            if (!write->is_cut) {
+                tear_write(disk, node, &tear, write);
+            } else if (!osr_random_chance(&disk->random, tear.stops)) {
+                content_cut(&node->safe, write->offset);
+            }
+        }
         free(tear.stopped);
         forget_pending(node);
     }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A second opinion on the hashes of the entry form: prints the vectors that test_model.c and
-proto/protocol.md carry, by nothing but hashlib and struct."""
+"""A second opinion on the hashes of the entry form: prints the vectors that test_entry.c,
+test_identity.c and proto/protocol.md carry, by nothing but hashlib and struct."""
 import base64
 import hashlib
 import struct

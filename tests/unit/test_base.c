@@ -319,6 +319,29 @@ static void text_list_gives_its_items(void **state)
     }
 }
 
+static const char *guess(const char *typed)
+{
+    static const char *const words[] = {"read", "write", "lead"};
+    struct osr_text_guess guess = osr_text_guess(typed);
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        osr_text_guess_offer(&guess, words[i]);
+    }
+    return guess.nearest;
+}
+
+/* The nearest word is guessed, of several the first; none where all are other words. */
+static void text_guess_is_the_nearest_word(void **state)
+{
+    (void)state;
+    assert_string_equal(guess("wirte"), "write");
+    assert_string_equal(guess("lea"), "lead");
+    assert_string_equal(guess("ead"), "read");
+    assert_null(guess("fly"));
+    assert_null(guess(""));
+    assert_null(guess("read-and-write-and-lead-and-more-words"));
+}
+
 /* The examples of RFC 4648, in lower case and without padding; and hex. */
 static void base32_and_hex_encode(void **state)
 {
@@ -332,6 +355,40 @@ static void base32_and_hex_encode(void **state)
     }
     osr_hex_encode(text, osr_slice("\x00\x9f\xff", 3));
     assert_string_equal(text, "009fff");
+}
+
+/* All lengths of random bytes come back from base32. */
+static void base32_goes_there_and_back(void **state)
+{
+    (void)state;
+    enum { SIZE_MAX_TRIED = 50 };
+    uint8_t bytes[SIZE_MAX_TRIED];
+    uint8_t decoded[SIZE_MAX_TRIED];
+    char text[2 * SIZE_MAX_TRIED];
+    struct osr_random random;
+    osr_random_init(&random, 2);
+    osr_random_fill(&random, bytes, sizeof(bytes));
+    for (size_t size = 0; size <= sizeof(bytes); size++) {
+        osr_base32_encode(text, osr_slice(bytes, size));
+        assert_int_equal(strlen(text) * 5 / 8, size);
+        memset(decoded, 0, sizeof(decoded));
+        assert_true(osr_base32_decode(decoded, osr_slice_text(text)));
+        assert_memory_equal(decoded, bytes, size);
+    }
+}
+
+/* What is not exactly one encoding of some bytes is refused: a character too many, unused bits
+ * set, upper case, padding, and characters of other alphabets. */
+static void base32_refuses_other_forms(void **state)
+{
+    (void)state;
+    static const char *const refused[] = {
+        "m",       "a",    "mzxw6ytba", "mzx",      "mzxw6y",   "mz",       "mzxx",     "mzxw7",
+        "mzxw6yr", "MZXQ", "mzxw6===",  "mzxw ytb", "mzxw0ytb", "mzxw1ytb", "mzxw8ytb", "mzxw9ytb"};
+    uint8_t decoded[8];
+    for (size_t i = 0; i < COUNT(refused); i++) {
+        assert_false(osr_base32_decode(decoded, osr_slice_text(refused[i])));
+    }
 }
 
 /* ---- map ---- */
@@ -627,7 +684,10 @@ int main(void)
         cmocka_unit_test(base64_refuses_other_forms),
         cmocka_unit_test(base64_goes_there_and_back_without_padding),
         cmocka_unit_test(text_list_gives_its_items),
+        cmocka_unit_test(text_guess_is_the_nearest_word),
         cmocka_unit_test(base32_and_hex_encode),
+        cmocka_unit_test(base32_goes_there_and_back),
+        cmocka_unit_test(base32_refuses_other_forms),
         cmocka_unit_test(map_agrees_with_an_array),
         cmocka_unit_test(map_walk_may_remove_what_it_meets),
         cmocka_unit_test(map_keys_are_bytes),

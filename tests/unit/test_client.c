@@ -1,522 +1,434 @@
-/* The client against instances that answer as a test wants it: a thread of the test, on a Unix
- * socket, with the same stream of frames. */
-#include <pthread.h>
+/* One connection of the client against instances that answer as a test wants it
+ * (lib/frames_instance.h). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "adapter/clock.h"
 #include "client/client.h"
+#include "lib/frames_instance.h"
 #include "model/limits.h"
-#include "wire/stream.h"
 
 enum { TIMEOUT_MS = 20000 };
 
-/* ---- the instance ---- */
-
-struct server {
-    int fd;
-    struct osr_stream stream;
-    struct osr_arena *arena;
-};
-
-/* The next request; NULL where the client has closed. */
-static Osr__Frame *server_receive(struct server *server)
-{
-    for (;;) {
-        struct osr_slice bytes;
-        if (osr_stream_next(&server->stream, &bytes, NULL) != OSR_OK)
-            return NULL;
-        if (bytes.size > 0) {
-            Osr__Frame *frame;
-            uint64_t request_id;
-            osr_arena_reset(server->arena);
-            int code = osr_frame_decode(server->stream.codec, bytes, server->arena, &frame,
-                                        &request_id, NULL);
-            return code == OSR_OK ? frame : NULL;
-        }
-        char piece[4096];
-        ssize_t got = recv(server->fd, piece, sizeof(piece), 0);
-        if (got <= 0)
-            return NULL;
-        osr_stream_add(&server->stream, piece, (size_t)got);
-    }
-}
-
-static void server_send_bytes(struct server *server, const void *data, size_t size)
-{
-    ssize_t sent = send(server->fd, data, size, MSG_NOSIGNAL);
-    (void)sent; /* the client may have gone: that is what some tests are about */
-}
-
-static void server_send(struct server *server, const Osr__Frame *frame)
-{
-    struct osr_buffer buffer = {0};
-    osr_stream_write(server->stream.codec, frame, &buffer);
-    server_send_bytes(server, buffer.data, buffer.size);
-    osr_buffer_done(&buffer);
-}
-
-static void server_reply_digest(struct server *server, uint64_t request_id, uint64_t documents,
-                                bool end)
-{
-    Osr__DigestResponse response = OSR__DIGEST_RESPONSE__INIT;
-    response.documents = documents;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.request_id = request_id;
-    frame.end = end;
-    frame.body_case = OSR__FRAME__BODY_KB_DIGEST_REPLY;
-    frame.kb_digest_reply = &response;
-    server_send(server, &frame);
-}
-
-static void server_reply_error(struct server *server, uint64_t request_id, Osr__Code code)
-{
-    Osr__Error error = OSR__ERROR__INIT;
-    error.code = code;
-    error.message = (char *)"as wanted";
-    error.hint = (char *)"do that";
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.request_id = request_id;
-    frame.end = true;
-    frame.body_case = OSR__FRAME__BODY_ERROR;
-    frame.error = &error;
-    server_send(server, &frame);
-}
-
-/* ---- a client that is connected to it ---- */
-
 struct fixture {
-    char folder[32];
-    char path[64];
-    struct osr_url url;
-    int listener;
-    pthread_t thread;
-    void (*serve)(struct server *server);
+    struct frames_instance instance;
+    struct osr_target target;
     struct osr_client *client;
+    struct osr_err err; /* of the step that failed */
 };
 
-static void *run_server(void *context)
+static void begin(struct fixture *fixture, enum osr_codec codec, frames_serve *serve)
 {
-    struct fixture *fixture = context;
-    struct server server = {.fd = accept(fixture->listener, NULL, NULL)};
-    osr_stream_init(&server.stream, OSR_CODEC_JSON, false, 0);
-    server.arena = osr_arena_create(0, OSR_DECODE_BYTES_MAX);
-    fixture->serve(&server);
-    close(server.fd);
-    osr_arena_destroy(server.arena);
-    osr_stream_done(&server.stream);
-    return NULL;
+    frames_instance_start(&fixture->instance, codec, serve);
+    assert_int_equal(osr_target_url(fixture->instance.url, &fixture->target, NULL), OSR_OK);
+    assert_int_equal(osr_client_open(&fixture->target, TIMEOUT_MS, &fixture->client, NULL), OSR_OK);
 }
 
-static void connect_to(struct fixture *fixture, const char *parameters,
-                       void (*serve)(struct server *server))
-{
-    fixture->serve = serve;
-    strcpy(fixture->folder, "/tmp/osiris-test-XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
-    snprintf(fixture->path, sizeof(fixture->path), "%s/socket", fixture->folder);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, fixture->path);
-    fixture->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(fixture->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(fixture->listener, 1), 0);
-    assert_int_equal(pthread_create(&fixture->thread, NULL, run_server, fixture), 0);
-
-    char url[128];
-    snprintf(url, sizeof(url), "unix://%s%s", fixture->path, parameters);
-    assert_int_equal(osr_url_parse(url, &fixture->url, NULL), OSR_OK);
-    assert_int_equal(osr_client_connect(&fixture->url, TIMEOUT_MS, &fixture->client, NULL), OSR_OK);
-}
-
-static void disconnect(struct fixture *fixture)
+static void end(struct fixture *fixture)
 {
     osr_client_close(fixture->client);
-    assert_int_equal(pthread_join(fixture->thread, NULL), 0);
-    close(fixture->listener);
-    unlink(fixture->path);
-    rmdir(fixture->folder);
+    osr_target_done(&fixture->target);
+    frames_instance_stop(&fixture->instance);
 }
 
 /* What came for one call. */
 struct outcome {
     int replies;
     uint64_t documents; /* of the replies, summed up */
-    bool ended;
-    int cancel_after; /* replies; 0: never */
+    int ends;
+    int stop_after; /* replies; 0: never */
     struct osr_err err;
+    uint64_t number;
 };
 
-static int on_reply(void *context, const Osr__Frame *frame, const struct osr_err *err)
+static int on_reply(void *context, struct osr_slice reply)
 {
     struct outcome *outcome = context;
-    if (err != NULL) {
-        outcome->err = *err;
-        return 0;
-    }
-    assert_int_equal(frame->body_case, OSR__FRAME__BODY_KB_DIGEST_REPLY);
+    Osr__DigestResponse *response = osr__digest_response__unpack(NULL, reply.size, reply.data);
+    assert_non_null(response);
     outcome->replies++;
-    outcome->documents += frame->kb_digest_reply->documents;
-    outcome->ended = frame->end;
-    return outcome->replies == outcome->cancel_after ? 77 : 0;
+    outcome->documents += response->documents;
+    osr__digest_response__free_unpacked(response, NULL);
+    return outcome->replies == outcome->stop_after;
+}
+
+static void on_end(void *context, const struct osr_client_failure *failure)
+{
+    struct outcome *outcome = context;
+    outcome->ends++;
+    if (failure != NULL) {
+        outcome->err = failure->err;
+    }
+}
+
+static int send_request(struct fixture *fixture, const char *method, struct osr_slice request,
+                        struct outcome *outcome)
+{
+    const struct osr_client_handler handler = {on_reply, on_end, outcome};
+    return osr_client_send(fixture->client, osr_method_by_name(method), request, UINT64_MAX,
+                           &handler, &outcome->number, NULL);
 }
 
 static int send_digest(struct fixture *fixture, struct outcome *outcome)
 {
-    Osr__DigestRequest request = OSR__DIGEST_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_DIGEST;
-    frame.kb_digest = &request;
-    return osr_client_send(fixture->client, &frame, on_reply, outcome, NULL);
+    return send_request(fixture, "kb_digest", osr_slice("", 0), outcome);
 }
 
-static int call_digest(struct fixture *fixture, struct outcome *outcome, uint32_t timeout_ms,
-                       struct osr_err *err)
+/* Until at most `count` calls are under way. */
+static int run(struct fixture *fixture, size_t count)
 {
-    Osr__DigestRequest request = OSR__DIGEST_REQUEST__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_KB_DIGEST;
-    frame.kb_digest = &request;
-    return osr_client_call(fixture->client, &frame, on_reply, outcome, timeout_ms, err);
+    uint64_t deadline_ms = osr_monotonic_ms() + TIMEOUT_MS;
+    int code = OSR_OK;
+    while (code == OSR_OK && osr_client_outstanding(fixture->client) > count) {
+        assert_true(osr_monotonic_ms() < deadline_ms);
+        code = osr_client_step(fixture->client, NULL, 0, deadline_ms, &fixture->err);
+    }
+    return code;
+}
+
+static int call_digest(struct fixture *fixture, struct outcome *outcome)
+{
+    int code = send_digest(fixture, outcome);
+    return code == OSR_OK ? run(fixture, 0) : code;
+}
+
+static void reply_digest(struct frames_instance *instance, uint64_t request_id, uint64_t documents,
+                         bool is_last)
+{
+    Osr__DigestResponse response = OSR__DIGEST_RESPONSE__INIT;
+    response.documents = documents;
+    frames_instance_reply(instance, request_id, OSR__FRAME__BODY_KB_DIGEST_REPLY, &response.base,
+                          is_last);
 }
 
 /* ---- tests ---- */
 
-static void serve_three_replies(struct server *server)
+static bool serve_three_replies(struct frames_instance *instance, const Osr__Frame *request)
 {
-    const Osr__Frame *request;
-    while ((request = server_receive(server)) != NULL) {
-        uint64_t id = request->request_id;
-        server_reply_digest(server, id + 1000, 100, true); /* nobody asked for it */
-        for (uint64_t i = 1; i <= 3; i++)
-            server_reply_digest(server, id, i, i == 3);
+    uint64_t id = request->request_id;
+    reply_digest(instance, id + 1000, 100, true); /* nobody asked for it */
+    for (uint64_t i = 1; i <= 3; i++) {
+        reply_digest(instance, id, i, i == 3);
     }
+    return true;
 }
 
 /* A call gets all of its replies, in either encoding, and another one can follow. */
 static void call_gets_its_replies(void **state)
 {
     (void)state;
-    static const char *const encodings[] = {"?codec=json", "?codec=protobuf"};
-    for (size_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
-        struct fixture fixture = {0};
-        connect_to(&fixture, encodings[i], serve_three_replies);
+    for (enum osr_codec codec = OSR_CODEC_JSON; codec <= OSR_CODEC_PROTOBUF; codec++) {
+        struct fixture fixture;
+        begin(&fixture, codec, serve_three_replies);
         for (int round = 0; round < 2; round++) {
             struct outcome outcome = {0};
-            assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), OSR_OK);
+            assert_int_equal(call_digest(&fixture, &outcome), OSR_OK);
             assert_int_equal(outcome.replies, 3);
             assert_int_equal(outcome.documents, 6);
-            assert_true(outcome.ended);
+            assert_int_equal(outcome.ends, 1);
+            assert_int_equal(outcome.err.code, OSR_OK);
         }
-        disconnect(&fixture);
+        end(&fixture);
     }
 }
 
-static void serve_pairs_backwards(struct server *server)
+static bool serve_pairs_backwards(struct frames_instance *instance, const Osr__Frame *request)
 {
-    uint64_t first = 0;
-    const Osr__Frame *request;
-    while ((request = server_receive(server)) != NULL) {
-        if (first == 0) {
-            first = request->request_id;
-            continue;
-        }
-        server_reply_digest(server, request->request_id, 2, true);
-        server_reply_digest(server, first, 1, true);
-        first = 0;
+    if (instance->held_id == 0) {
+        instance->held_id = request->request_id;
+        return true;
     }
+    reply_digest(instance, request->request_id, 2, true);
+    reply_digest(instance, instance->held_id, 1, true);
+    instance->held_id = 0;
+    return true;
 }
 
 /* Calls are under way side by side, and each reply finds its own, whatever the order. */
 static void replies_find_their_calls(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_pairs_backwards);
-    struct outcome outcomes[OSR_CLIENT_OUTSTANDING_MAX] = {0};
-    for (size_t i = 0; i < OSR_CLIENT_OUTSTANDING_MAX; i++)
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_pairs_backwards);
+    static struct outcome outcomes[OSR_CLIENT_OUTSTANDING_MAX];
+    memset(outcomes, 0, sizeof(outcomes));
+    for (size_t i = 0; i < OSR_CLIENT_OUTSTANDING_MAX; i++) {
         assert_int_equal(send_digest(&fixture, &outcomes[i]), OSR_OK);
+    }
     struct outcome one_more = {0};
     assert_int_equal(send_digest(&fixture, &one_more), OSR_BUSY);
-    assert_int_equal(osr_client_run(fixture.client, 10, TIMEOUT_MS, NULL), OSR_OK);
+    assert_int_equal(run(&fixture, 10), OSR_OK);
     assert_int_equal(osr_client_outstanding(fixture.client), 10);
-    assert_int_equal(osr_client_run(fixture.client, 0, TIMEOUT_MS, NULL), OSR_OK);
-    for (size_t i = 0; i < OSR_CLIENT_OUTSTANDING_MAX; i++)
+    assert_int_equal(run(&fixture, 0), OSR_OK);
+    for (size_t i = 0; i < OSR_CLIENT_OUTSTANDING_MAX; i++) {
         assert_int_equal(outcomes[i].documents, i % 2 == 0 ? 1 : 2);
-    disconnect(&fixture);
+    }
+    end(&fixture);
 }
 
-static void serve_errors(struct server *server)
+static bool serve_errors(struct frames_instance *instance, const Osr__Frame *request)
 {
-    const Osr__Frame *request;
-    while ((request = server_receive(server)) != NULL)
-        server_reply_error(server, request->request_id, OSR__CODE__NOT_FOUND);
+    frames_instance_reply_error(instance, request->request_id, OSR__CODE__NOT_FOUND);
+    return true;
 }
 
 /* An error ends its call alone, with message and hint; the connection goes on. */
 static void error_ends_one_call(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_errors);
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_errors);
     for (int round = 0; round < 2; round++) {
         struct outcome outcome = {0};
-        struct osr_err err;
-        assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, &err), OSR_NOT_FOUND);
-        assert_string_equal(err.message, "as wanted");
-        assert_string_equal(err.hint, "do that");
-        assert_int_equal(outcome.err.code, OSR_OK); /* a call's on_reply sees frames only */
+        assert_int_equal(call_digest(&fixture, &outcome), OSR_OK);
+        assert_int_equal(outcome.ends, 1);
+        assert_int_equal(outcome.err.code, OSR_NOT_FOUND);
+        assert_string_equal(outcome.err.message, "as wanted");
+        assert_string_equal(outcome.err.hint, "do that");
     }
-    disconnect(&fixture);
+    end(&fixture);
 }
 
-static void serve_one_then_hang_up(struct server *server)
+static bool serve_one_then_hang_up(struct frames_instance *instance, const Osr__Frame *request)
 {
-    const Osr__Frame *request = server_receive(server);
-    server_reply_digest(server, request->request_id, 1, true);
-    server_receive(server);
+    if (instance->requests > 1) {
+        return false;
+    }
+    reply_digest(instance, request->request_id, 1, true);
+    return true;
 }
 
 /* A connection that breaks ends every call under way, and every later one. */
 static void lost_connection_ends_all_calls(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_one_then_hang_up);
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_one_then_hang_up);
     struct outcome outcomes[3] = {0};
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         assert_int_equal(send_digest(&fixture, &outcomes[i]), OSR_OK);
-    assert_int_equal(osr_client_run(fixture.client, 0, TIMEOUT_MS, NULL), OSR_UNAVAILABLE);
+    }
+    assert_int_equal(run(&fixture, 0), OSR_UNAVAILABLE);
     assert_int_equal(osr_client_outstanding(fixture.client), 0);
     assert_int_equal(outcomes[0].err.code, OSR_OK);
     assert_int_equal(outcomes[0].replies, 1);
     assert_int_equal(outcomes[1].err.code, OSR_UNAVAILABLE);
     assert_int_equal(outcomes[2].err.code, OSR_UNAVAILABLE);
+    assert_false(osr_client_is_alive(fixture.client));
     assert_int_equal(send_digest(&fixture, &outcomes[0]), OSR_UNAVAILABLE);
-    assert_int_equal(osr_client_run(fixture.client, 0, TIMEOUT_MS, NULL), OSR_UNAVAILABLE);
-    disconnect(&fixture);
+    end(&fixture);
 }
 
-static void serve_refusal(struct server *server)
+static bool serve_refusal(struct frames_instance *instance, const Osr__Frame *request)
 {
-    server_receive(server);
-    server_reply_error(server, 0, OSR__CODE__BUSY);
+    (void)request;
+    frames_instance_reply_error(instance, 0, OSR__CODE__BUSY);
+    return true;
 }
 
 /* An error that answers no call tells why the connection ends. */
 static void error_without_a_call_is_why(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_refusal);
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_refusal);
     struct outcome outcome = {0};
-    struct osr_err err;
-    assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, &err), OSR_BUSY);
-    assert_string_equal(err.message, "as wanted");
-    disconnect(&fixture);
+    assert_int_equal(call_digest(&fixture, &outcome), OSR_BUSY);
+    assert_string_equal(fixture.err.message, "as wanted");
+    assert_string_equal(outcome.err.message, "as wanted");
+    end(&fixture);
 }
 
-static void serve_noise(struct server *server)
+static bool serve_noise(struct frames_instance *instance, const Osr__Frame *request)
 {
-    server_receive(server);
     static const char noise[] = "HTTP/1.1 400 Bad Request\r\n\r\n";
-    server_send_bytes(server, noise, sizeof(noise));
-    server_receive(server);
+    (void)request;
+    frames_instance_send_bytes(instance, noise, sizeof(noise));
+    return true;
 }
 
 /* What is no frame is refused, and does not hang the caller. */
 static void noise_is_refused(void **state)
 {
     (void)state;
-    static const char *const encodings[] = {"?codec=json", "?codec=protobuf"};
-    for (size_t i = 0; i < sizeof(encodings) / sizeof(encodings[0]); i++) {
-        struct fixture fixture = {0};
-        connect_to(&fixture, encodings[i], serve_noise);
+    for (enum osr_codec codec = OSR_CODEC_JSON; codec <= OSR_CODEC_PROTOBUF; codec++) {
+        struct fixture fixture;
+        begin(&fixture, codec, serve_noise);
         struct outcome outcome = {0};
-        int code = call_digest(&fixture, &outcome, TIMEOUT_MS, NULL);
+        int code = call_digest(&fixture, &outcome);
         assert_true(code == OSR_MALFORMED || code == OSR_TOO_LARGE);
-        disconnect(&fixture);
+        end(&fixture);
     }
 }
 
-static void serve_unknown_type(struct server *server)
+static bool serve_unknown_type(struct frames_instance *instance, const Osr__Frame *request)
 {
-    const Osr__Frame *request;
-    while ((request = server_receive(server)) != NULL) {
-        char text[64];
-        int size = snprintf(text, sizeof(text), "{\"type\":\"NEWS\",\"request_id\":%u}\n",
-                            (unsigned)request->request_id);
-        server_send_bytes(server, text, (size_t)size);
+    char text[64];
+    int size = snprintf(text, sizeof(text), "{\"type\":\"NEWS\",\"request_id\":%u}\n",
+                        (unsigned)request->request_id);
+    frames_instance_send_bytes(instance, text, (size_t)size);
+    return true;
+}
+
+static bool serve_another_reply(struct frames_instance *instance, const Osr__Frame *request)
+{
+    Osr__GetResponse response = OSR__GET_RESPONSE__INIT;
+    frames_instance_reply(instance, request->request_id, OSR__FRAME__BODY_KB_GET_REPLY,
+                          &response.base, true);
+    return true;
+}
+
+/* An instance that is newer than the client, or confused, costs the call, not the connection. */
+static void wrong_reply_ends_one_call(void **state)
+{
+    (void)state;
+    static const struct {
+        frames_serve *serve;
+        enum osr_code code;
+    } cases[] = {{serve_unknown_type, OSR_UNKNOWN_TYPE}, {serve_another_reply, OSR_INTERNAL}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture fixture;
+        begin(&fixture, OSR_CODEC_JSON, cases[i].serve);
+        for (int round = 0; round < 2; round++) {
+            struct outcome outcome = {0};
+            assert_int_equal(call_digest(&fixture, &outcome), OSR_OK);
+            assert_int_equal(outcome.err.code, cases[i].code);
+            assert_int_equal(outcome.replies, 0);
+        }
+        end(&fixture);
     }
 }
 
-/* An instance that is newer than the client costs the call, not the connection. */
-static void unknown_type_ends_one_call(void **state)
+/* Who has enough gets no further replies, and no end; so does who cancels. */
+static void unwanted_call_gets_no_more(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_unknown_type);
-    struct outcome outcome = {0};
-    assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), OSR_UNKNOWN_TYPE);
-    assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), OSR_UNKNOWN_TYPE);
-    disconnect(&fixture);
-}
-
-static void serve_silence(struct server *server)
-{
-    while (server_receive(server) != NULL) {
-    }
-}
-
-/* Silence ends with TIMEOUT; a call that timed out gets no reply later. */
-static void silence_times_out(void **state)
-{
-    (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_silence);
-    struct outcome outcome = {0};
-    assert_int_equal(call_digest(&fixture, &outcome, 50, NULL), OSR_TIMEOUT);
-    assert_int_equal(osr_client_outstanding(fixture.client), 0);
-    disconnect(&fixture);
-}
-
-/* An interrupt ends the run once, also one that came before it; then it goes on. */
-static void interrupt_ends_one_run(void **state)
-{
-    (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_pairs_backwards);
-    struct outcome outcomes[2] = {0};
-    assert_int_equal(send_digest(&fixture, &outcomes[0]), OSR_OK);
-    osr_client_interrupt(fixture.client);
-    osr_client_interrupt(fixture.client);
-    assert_int_equal(osr_client_run(fixture.client, 0, TIMEOUT_MS, NULL), OSR_CANCELLED);
-    assert_int_equal(osr_client_outstanding(fixture.client), 1);
-    assert_int_equal(send_digest(&fixture, &outcomes[1]), OSR_OK);
-    assert_int_equal(osr_client_run(fixture.client, 0, TIMEOUT_MS, NULL), OSR_OK);
-    assert_int_equal(outcomes[0].documents, 1);
-    disconnect(&fixture);
-}
-
-/* A caller that has enough gets its own value back, and no further replies. */
-static void cancelled_call_gets_no_more(void **state)
-{
-    (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_three_replies);
-    struct outcome outcome = {.cancel_after = 1};
-    assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), 77);
-    assert_int_equal(outcome.replies, 1);
-    struct outcome next = {0};
-    assert_int_equal(call_digest(&fixture, &next, TIMEOUT_MS, NULL), OSR_OK);
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_three_replies);
+    struct outcome outcome = {.stop_after = 1}, cancelled = {0}, next = {0};
+    assert_int_equal(send_digest(&fixture, &cancelled), OSR_OK);
+    osr_client_cancel(fixture.client, cancelled.number);
+    assert_int_equal(call_digest(&fixture, &outcome), OSR_OK);
+    assert_int_equal(call_digest(&fixture, &next), OSR_OK);
     assert_int_equal(next.documents, 6);
     assert_int_equal(outcome.replies, 1);
-    disconnect(&fixture);
+    assert_int_equal(outcome.ends, 0);
+    assert_int_equal(cancelled.replies + cancelled.ends, 0);
+    end(&fixture);
 }
 
-static void serve_ping(struct server *server)
+static bool serve_ping(struct frames_instance *instance, const Osr__Frame *request)
 {
-    uint64_t request_id = server_receive(server)->request_id;
+    if (request->body_case == OSR__FRAME__BODY_PONG) {
+        reply_digest(instance, instance->held_id, request->pong->nonce, true);
+        return true;
+    }
     Osr__Ping ping = OSR__PING__INIT;
     ping.nonce = 42;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.body_case = OSR__FRAME__BODY_PING;
-    frame.ping = &ping;
-    server_send(server, &frame);
-    const Osr__Frame *pong = server_receive(server);
-    bool is_answer = pong != NULL && pong->body_case == OSR__FRAME__BODY_PONG;
-    server_reply_digest(server, request_id, is_answer ? pong->pong->nonce : 0, true);
+    instance->held_id = request->request_id;
+    frames_instance_reply(instance, 0, OSR__FRAME__BODY_PING, &ping.base, false);
+    return true;
 }
 
 /* A client that waits answers heartbeats, or long waits would lose it the connection. */
 static void ping_is_answered(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_ping);
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_ping);
     struct outcome outcome = {0};
-    assert_int_equal(call_digest(&fixture, &outcome, TIMEOUT_MS, NULL), OSR_OK);
+    assert_int_equal(call_digest(&fixture, &outcome), OSR_OK);
     assert_int_equal(outcome.documents, 42);
-    disconnect(&fixture);
+    end(&fixture);
 }
 
-static void serve_slow_reader(struct server *server)
+static bool serve_slowly(struct frames_instance *instance, const Osr__Frame *request)
 {
-    usleep(50000);
-    serve_pairs_backwards(server);
+    Osr__SearchResponse response = OSR__SEARCH_RESPONSE__INIT;
+    if (instance->requests == 1) {
+        usleep(50000);
+    }
+    frames_instance_reply(instance, request->request_id, OSR__FRAME__BODY_KB_SEARCH_REPLY,
+                          &response.base, true);
+    return true;
 }
 
-/* Requests that are larger than what the socket takes go out bit by bit. */
+/* Requests that are larger than what the socket takes go out bit by bit, whole. */
 static void large_requests_go_out_in_parts(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_slow_reader);
     enum { TEXT_BYTES = 1 << 20, CALLS = 6 };
-    struct osr_buffer text = {0};
-    memset(osr_buffer_reserve(&text, TEXT_BYTES), '1', TEXT_BYTES);
-    text.size = TEXT_BYTES;
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_PROTOBUF, serve_slowly);
+    static char text[TEXT_BYTES + 1];
+    memset(text, 'x', TEXT_BYTES);
+    Osr__SearchRequest search = OSR__SEARCH_REQUEST__INIT;
+    search.query = text;
+    struct osr_buffer request = {0};
+    osr_message_encode(OSR_CODEC_PROTOBUF, &search.base, &request);
     struct outcome outcomes[CALLS] = {0};
     for (size_t i = 0; i < CALLS; i++) {
-        Osr__Json data = OSR__JSON__INIT;
-        data.text.data = text.data;
-        data.text.len = text.size;
-        Osr__UpdateKb update = OSR__UPDATE_KB__INIT;
-        update.data = &data;
-        Osr__Frame frame = OSR__FRAME__INIT;
-        frame.body_case = OSR__FRAME__BODY_UPDATE_KB;
-        frame.update_kb = &update;
-        assert_int_equal(osr_client_send(fixture.client, &frame, on_reply, &outcomes[i], NULL),
-                         OSR_OK);
+        assert_int_equal(
+            send_request(&fixture, "kb_search", osr_buffer_slice(&request), &outcomes[i]), OSR_OK);
     }
-    osr_buffer_done(&text);
-    assert_int_equal(osr_client_run(fixture.client, 0, TIMEOUT_MS, NULL), OSR_OK);
-    for (size_t i = 0; i < CALLS; i++)
-        assert_int_equal(outcomes[i].documents, i % 2 == 0 ? 1 : 2);
-    disconnect(&fixture);
+    osr_buffer_done(&request);
+    assert_int_equal(run(&fixture, 0), OSR_OK);
+    for (size_t i = 0; i < CALLS; i++) {
+        assert_int_equal(outcomes[i].replies, 1);
+    }
+    end(&fixture);
 }
 
-/* While the caller waits for its input, replies are taken; then the input is there. */
-static void waiting_for_input_serves_calls(void **state)
+static bool serve_silence(struct frames_instance *instance, const Osr__Frame *request)
+{
+    (void)instance;
+    (void)request;
+    return true;
+}
+
+/* A step ends when a descriptor of others is ready, and says so, or when its time is over. */
+static void step_waits_for_others_too(void **state)
 {
     (void)state;
-    struct fixture fixture = {0};
-    connect_to(&fixture, "?codec=json", serve_three_replies);
-    int input[2];
-    assert_int_equal(pipe(input), 0);
+    struct fixture fixture;
+    begin(&fixture, OSR_CODEC_JSON, serve_silence);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
     struct outcome outcome = {0};
     assert_int_equal(send_digest(&fixture, &outcome), OSR_OK);
-    assert_int_equal(osr_client_run_until_readable(fixture.client, input[0], 300, NULL),
-                     OSR_TIMEOUT);
-    assert_int_equal(outcome.replies, 3);
-    assert_int_equal(write(input[1], "x", 1), 1);
-    assert_int_equal(osr_client_run_until_readable(fixture.client, input[0], TIMEOUT_MS, NULL),
-                     OSR_OK);
-    close(input[0]);
-    close(input[1]);
-    disconnect(&fixture);
+    struct pollfd other = {.fd = ends[0], .events = POLLIN};
+    uint64_t soon_ms = osr_monotonic_ms() + 20;
+    assert_int_equal(osr_client_step(fixture.client, &other, 1, soon_ms, NULL), OSR_OK);
+    assert_int_equal(other.revents, 0);
+    assert_true(osr_monotonic_ms() >= soon_ms);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_int_equal(osr_client_step(fixture.client, &other, 1, UINT64_MAX, NULL), OSR_OK);
+    assert_int_equal(other.revents, POLLIN);
+    close(ends[0]);
+    close(ends[1]);
+    end(&fixture);
 }
 
 /* Where nobody listens there is an error at once, with a hint. */
 static void nobody_there_is_unavailable(void **state)
 {
     (void)state;
-    struct osr_url url;
+    struct osr_target target;
     struct osr_client *client = NULL;
     struct osr_err err;
-    assert_int_equal(osr_url_parse("unix:///tmp/osiris-no-such-socket", &url, NULL), OSR_OK);
-    assert_int_equal(osr_client_connect(&url, TIMEOUT_MS, &client, &err), OSR_UNAVAILABLE);
+    assert_int_equal(osr_target_url("unix:///tmp/osiris-no-such-socket", &target, NULL), OSR_OK);
+    assert_int_equal(osr_client_open(&target, TIMEOUT_MS, &client, &err), OSR_UNAVAILABLE);
     assert_null(client);
     assert_string_not_equal(err.hint, "");
     osr_client_close(client);
+    osr_target_done(&target);
 }
 
 int main(void)
@@ -528,13 +440,11 @@ int main(void)
         cmocka_unit_test(lost_connection_ends_all_calls),
         cmocka_unit_test(error_without_a_call_is_why),
         cmocka_unit_test(noise_is_refused),
-        cmocka_unit_test(unknown_type_ends_one_call),
-        cmocka_unit_test(silence_times_out),
-        cmocka_unit_test(interrupt_ends_one_run),
-        cmocka_unit_test(cancelled_call_gets_no_more),
+        cmocka_unit_test(wrong_reply_ends_one_call),
+        cmocka_unit_test(unwanted_call_gets_no_more),
         cmocka_unit_test(ping_is_answered),
         cmocka_unit_test(large_requests_go_out_in_parts),
-        cmocka_unit_test(waiting_for_input_serves_calls),
+        cmocka_unit_test(step_waits_for_others_too),
         cmocka_unit_test(nobody_there_is_unavailable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -137,7 +137,7 @@ static const struct {
     {"listen:\n  - tcp://127.0.0.1:1\n  - tcp://127.0.0.1:1\n",
      "f.yaml:3: listen: 'tcp://127.0.0.1:1' is given twice", ""},
     {"peer: ftp://h\n", "f.yaml:1: peer: 'ftp://h': scheme 'ftp' is not supported",
-     "supported are tcp://, grpc:// and unix://"},
+     "supported are tls://, grpcs://, tcp://, grpc:// and unix://"},
     {"name: &a b\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},
     {"mirror: *a\n", "f.yaml:1: mirror: aliases, anchors and tags are not used here", ""},
     {"name: !!str 5\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},

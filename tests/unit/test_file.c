@@ -209,6 +209,28 @@ static void file_zero_fills(void **state)
     close_file(fixture, file);
 }
 
+/* A cut file ends there; what is written behind its end later has zeros in front of it. */
+static void file_cut_leaves_the_beginning(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_file *file = open_file(fixture, "a", true);
+    char found[16];
+    size_t size;
+
+    write_text(fixture, file, 0, "hello world");
+    sync_file(fixture, file);
+    assert_int_equal(fixture->disk->ops->cut(fixture->disk, file, 5, &fixture->err), 0);
+    assert_int_equal(size_of(fixture, file), 5);
+    write_text(fixture, file, 7, "!");
+    sync_file(fixture, file);
+    assert_int_equal(fixture->disk->ops->read(fixture->disk, file, 0, found, sizeof(found), &size,
+                                              &fixture->err),
+                     0);
+    assert_int_equal(size, 8);
+    assert_memory_equal(found, "hello\0\0!", 8);
+    close_file(fixture, file);
+}
+
 /* Rename replaces what stands under the new name; the content moves with it. */
 static void file_rename_replaces(void **state)
 {
@@ -342,6 +364,36 @@ static void sim_power_cut_tears_what_was_not_synced(void **state)
     assert_true(all && none && some);
 }
 
+/* A power cut leaves a file cut or whole, until the cut is synced. */
+static void sim_power_cut_may_undo_a_cut(void **state)
+{
+    struct fixture *fixture = *state;
+    bool undone = false;
+    bool done = false;
+
+    for (int i = 0; i < 50; i++) {
+        char *path = path_in(fixture, "a");
+        struct osr_file *file = open_file(fixture, "a", true);
+        write_text(fixture, file, 0, "hello world");
+        sync_file(fixture, file);
+        sync_folder(fixture);
+        assert_int_equal(fixture->disk->ops->cut(fixture->disk, file, 5, &fixture->err), 0);
+        if (i % 2 == 0) {
+            sync_file(fixture, file);
+        }
+        osr_sim_disk_power_cut(fixture->sim);
+        close_file(fixture, file);
+        size_t size = osr_sim_disk_content(fixture->sim, "folder/a").size;
+        assert_true(size == 5 || (size == 11 && i % 2 == 1));
+        done = done || (size == 5 && i % 2 == 1);
+        undone = undone || size == 11;
+        assert_int_equal(fixture->disk->ops->remove(fixture->disk, path, NULL), 0);
+        sync_folder(fixture);
+        free(path);
+    }
+    assert_true(done && undone);
+}
+
 /* A killed process loses nothing that it wrote, but a power cut after it may. */
 static void sim_kill_keeps_what_was_written(void **state)
 {
@@ -461,11 +513,13 @@ int main(void)
         ON_BOTH(file_reads_less_only_at_the_end),
         ON_BOTH(file_open_creates_only_what_is_not_there),
         ON_BOTH(file_zero_fills),
+        ON_BOTH(file_cut_leaves_the_beginning),
         ON_BOTH(file_rename_replaces),
         ON_BOTH(file_remove_takes_the_name),
         ON_BOTH(file_folder_is_made_once),
         ON_BOTH(file_list_is_sorted),
         ON_SIM(sim_power_cut_tears_what_was_not_synced),
+        ON_SIM(sim_power_cut_may_undo_a_cut),
         ON_SIM(sim_kill_keeps_what_was_written),
         ON_SIM(sim_power_cut_may_take_names),
         ON_SIM(sim_failed_sync_forgets),

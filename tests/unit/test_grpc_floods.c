@@ -5,15 +5,12 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include <cmocka.h>
 
-enum {
-    NO_ERROR = 0x0,
-    ENHANCE_YOUR_CALM = 0xb,
-    FRAMES_MAX = 200 * 1000, /* a flood must have ended long before */
-};
+enum { FRAMES_MAX = 200 * 1000 }; /* a flood must have ended long before */
 
 /* One step of a flood: adds frames; `step` counts from 0. */
 typedef void add_step(struct osr_buffer *frames, uint32_t step);
@@ -48,9 +45,8 @@ struct flood_case {
 
 static void add_rapid_reset(struct osr_buffer *frames, uint32_t step)
 {
-    enum { CANCEL = 0x8 };
     http2_add_headers(frames, 0, stream_of(step), http2_grpc_request);
-    http2_add_u32_frame(frames, HTTP2_RST_STREAM, stream_of(step), CANCEL);
+    http2_add_u32_frame(frames, HTTP2_RST_STREAM, stream_of(step), HTTP2_CANCEL);
 }
 
 /* The four forms of MadeYouReset: each has us send RST_STREAM. */
@@ -164,12 +160,11 @@ static void floods_end_at_their_limits(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(floods) / sizeof(floods[0]); i++) {
-        struct http2_peer peer = http2_peer_create(true);
+        struct http2_peer peer = http2_peer_greeted();
         peer.side->service = (struct grpc_service){0};
-        http2_peer_greet(&peer);
         uint32_t steps = flood(&peer, floods[i].add);
         print_message("# %s: GOAWAY after %u\n", floods[i].what, steps);
-        assert_int_equal(http2_peer_goaway(&peer), ENHANCE_YOUR_CALM);
+        assert_int_equal(http2_peer_goaway(&peer), HTTP2_ENHANCE_YOUR_CALM);
         assert_true(http2_peer_goaway_says(&peer, floods[i].words));
         assert_in_range(steps, floods[i].steps_min, floods[i].steps_max);
         assert_int_equal(peer.side->ends, peer.side->count);
@@ -183,14 +178,13 @@ static void continuations_have_a_limit(void **state)
 {
     (void)state;
     for (size_t size = 0; size < 2; size++) {
-        struct http2_peer peer = http2_peer_create(true);
-        http2_peer_greet(&peer);
+        struct http2_peer peer = http2_peer_greeted();
         http2_add_frame(&peer.frames, HTTP2_HEADERS, 0, 1, osr_slice("\x83", 1));
         for (int i = 0; i <= OSR_GRPC_CONTINUATIONS_MAX; i++) {
             http2_add_frame(&peer.frames, HTTP2_CONTINUATION, 0, 1, osr_slice("\x86", size));
         }
         http2_peer_give(&peer);
-        assert_int_equal(http2_peer_goaway(&peer), ENHANCE_YOUR_CALM);
+        assert_int_equal(http2_peer_goaway(&peer), HTTP2_ENHANCE_YOUR_CALM);
         assert_int_equal(peer.side->count, 0);
         http2_peer_destroy(&peer);
     }
@@ -220,66 +214,58 @@ static void add_large_request(struct http2_peer *peer, uint32_t stream_id, size_
  * decompression, whatever its size on the wire. */
 static void header_lists_have_two_limits(void **state)
 {
-    (void)state;
+    struct http2_peer *peer = *state;
     struct osr_buffer text = {0};
-    struct http2_peer peer = http2_peer_create(true);
-    http2_peer_greet(&peer);
-    add_large_request(&peer, 1, OSR_GRPC_HEADERS_SOFT_BYTES - 4000);
-    add_large_request(&peer, 3, OSR_GRPC_HEADERS_SOFT_BYTES + 4000);
-    add_large_request(&peer, 5, OSR_GRPC_HEADERS_HARD_BYTES + 4000);
-    add_large_request(&peer, 7, 30 << 20);
-    http2_peer_give(&peer);
-    assert_non_null(strstr(http2_peer_fields(&peer, 1, &text), "grpc-status: 0\n"));
-    assert_non_null(strstr(http2_peer_fields(&peer, 3, &text), "grpc-status: 8\n"));
-    assert_int_equal(http2_peer_reset(&peer, 5), ENHANCE_YOUR_CALM);
-    assert_int_equal(http2_peer_reset(&peer, 7), ENHANCE_YOUR_CALM);
-    assert_int_equal(peer.side->count, 1);
+    add_large_request(peer, 1, OSR_GRPC_HEADERS_SOFT_BYTES - 4000);
+    add_large_request(peer, 3, OSR_GRPC_HEADERS_SOFT_BYTES + 4000);
+    add_large_request(peer, 5, OSR_GRPC_HEADERS_HARD_BYTES + 4000);
+    add_large_request(peer, 7, 30 << 20);
+    http2_peer_give(peer);
+    assert_non_null(strstr(http2_peer_fields(peer, 1, &text), "grpc-status: 0\n"));
+    assert_non_null(strstr(http2_peer_fields(peer, 3, &text), "grpc-status: 8\n"));
+    assert_int_equal(http2_peer_reset(peer, 5), HTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(http2_peer_reset(peer, 7), HTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(peer->side->count, 1);
     osr_buffer_done(&text);
-    http2_peer_destroy(&peer);
 }
 
 /* A request's trailers are counted like its headers: the call that was begun ends. */
 static void large_trailers_are_reset(void **state)
 {
-    (void)state;
+    struct http2_peer *peer = *state;
     enum { VALUE_BYTES = 16000, CONTINUATIONS = 4 };
-    struct http2_peer peer = http2_peer_create(true);
-    http2_peer_greet(&peer);
-    http2_add_headers(&peer.frames, 0, 1, http2_grpc_request);
+    http2_add_headers(&peer->frames, 0, 1, http2_grpc_request);
     struct osr_buffer field = {0};
     char value[VALUE_BYTES];
     memset(value, 'v', sizeof(value));
     http2_add_field(&field, "x-name", osr_slice(value, sizeof(value)));
-    http2_add_frame(&peer.frames, HTTP2_HEADERS, HTTP2_END_STREAM, 1, osr_buffer_slice(&field));
+    http2_add_frame(&peer->frames, HTTP2_HEADERS, HTTP2_END_STREAM, 1, osr_buffer_slice(&field));
     for (int i = 0; i < CONTINUATIONS; i++) {
         unsigned flags = i == CONTINUATIONS - 1 ? HTTP2_END_HEADERS : 0;
-        http2_add_frame(&peer.frames, HTTP2_CONTINUATION, flags, 1, osr_buffer_slice(&field));
+        http2_add_frame(&peer->frames, HTTP2_CONTINUATION, flags, 1, osr_buffer_slice(&field));
     }
-    http2_peer_give(&peer);
-    assert_int_equal(http2_peer_reset(&peer, 1), ENHANCE_YOUR_CALM);
-    assert_int_equal(peer.side->ends, 1);
+    http2_peer_give(peer);
+    assert_int_equal(http2_peer_reset(peer, 1), HTTP2_ENHANCE_YOUR_CALM);
+    assert_int_equal(peer->side->ends, 1);
     osr_buffer_done(&field);
-    http2_peer_destroy(&peer);
 }
 
 /* A peer that has us answer and never reads: what waits to be written belongs to no more streams
  * than may be open. */
 static void unread_answers_are_bounded(void **state)
 {
-    (void)state;
-    struct http2_peer peer = http2_peer_create(true);
-    http2_peer_greet(&peer);
+    struct http2_peer *peer = *state;
     for (uint32_t step = 0; step < 20 * OSR_GRPC_CALLS_MAX; step++) {
-        add_window_overflow(&peer.frames, step);
-        (void)osr_grpc_receive(peer.side->grpc, osr_buffer_slice(&peer.frames), peer.now_ms, NULL);
-        peer.frames.size = 0;
+        add_window_overflow(&peer->frames, step);
+        (void)osr_grpc_receive(peer->side->grpc, osr_buffer_slice(&peer->frames), peer->now_ms,
+                               NULL);
+        peer->frames.size = 0;
     }
-    assert_int_equal(peer.side->count, OSR_GRPC_CALLS_MAX);
-    http2_peer_give(&peer);
-    assert_true(http2_peer_goaway(&peer) > NO_ERROR);
-    assert_in_range(peer.got.size, 0, (size_t)OSR_GRPC_CALLS_MAX * 100);
-    assert_int_equal(peer.side->ends, peer.side->count);
-    http2_peer_destroy(&peer);
+    assert_int_equal(peer->side->count, OSR_GRPC_CALLS_MAX);
+    http2_peer_give(peer);
+    assert_true(http2_peer_goaway(peer) > HTTP2_NO_ERROR);
+    assert_in_range(peer->got.size, 0, (size_t)OSR_GRPC_CALLS_MAX * 100);
+    assert_int_equal(peer->side->ends, peer->side->count);
 }
 
 /* ---- what is ordinary ---- */
@@ -287,95 +273,85 @@ static void unread_answers_are_bounded(void **state)
 /* A client that cancels a hundred calls a second for a minute, after a burst of five hundred. */
 static void cancelling_often_is_ordinary(void **state)
 {
-    (void)state;
-    struct http2_peer peer = http2_peer_create(true);
-    peer.side->service = (struct grpc_service){0};
-    http2_peer_greet(&peer);
+    struct http2_peer *peer = *state;
+    peer->side->service = (struct grpc_service){0};
     uint32_t step = 0;
     for (; step < 500; step++) {
-        add_rapid_reset(&peer.frames, step);
+        add_rapid_reset(&peer->frames, step);
     }
     for (int second = 0; second < 15; second++) {
         for (int i = 0; i < OSR_GRPC_RESETS_RATE; i++) {
-            add_rapid_reset(&peer.frames, step++);
+            add_rapid_reset(&peer->frames, step++);
         }
-        peer.now_ms += 1000;
-        http2_peer_give(&peer);
+        peer->now_ms += 1000;
+        http2_peer_give(peer);
     }
-    assert_int_equal(http2_peer_goaway(&peer), HTTP2_NO_ERROR_SEEN);
-    http2_peer_destroy(&peer);
+    assert_int_equal(http2_peer_goaway(peer), HTTP2_NO_ERROR_SEEN);
 }
 
 /* Probes of bandwidth: two PINGs and two window updates with each answer, ten thousand times. */
 static void bandwidth_probes_are_ordinary(void **state)
 {
-    (void)state;
-    struct http2_peer peer = http2_peer_create(true);
-    peer.side->service.on_half_close = NULL;
-    http2_peer_greet(&peer);
-    http2_add_headers(&peer.frames, 0, 1, http2_grpc_request);
+    struct http2_peer *peer = *state;
+    peer->side->service.on_half_close = NULL;
+    http2_add_headers(&peer->frames, 0, 1, http2_grpc_request);
     for (int i = 0; i < 10000; i++) {
-        http2_add_ping(&peer.frames, 0);
-        http2_add_ping(&peer.frames, 0);
-        http2_add_u32_frame(&peer.frames, HTTP2_WINDOW_UPDATE, 0, 100);
-        http2_add_u32_frame(&peer.frames, HTTP2_WINDOW_UPDATE, 1, 100);
-        http2_add_message(&peer.frames, 0, 1, "x");
-        http2_peer_give(&peer);
-        assert_int_equal(http2_peer_goaway(&peer), HTTP2_NO_ERROR_SEEN);
-        peer.got.size = 0;
+        http2_add_ping(&peer->frames, 0);
+        http2_add_ping(&peer->frames, 0);
+        http2_add_u32_frame(&peer->frames, HTTP2_WINDOW_UPDATE, 0, 100);
+        http2_add_u32_frame(&peer->frames, HTTP2_WINDOW_UPDATE, 1, 100);
+        http2_add_message(&peer->frames, 0, 1, "x");
+        http2_peer_give(peer);
+        assert_int_equal(http2_peer_goaway(peer), HTTP2_NO_ERROR_SEEN);
+        peer->got.size = 0;
     }
-    assert_int_equal(peer.side->heard[0].messages, 10000);
-    http2_peer_destroy(&peer);
+    assert_int_equal(peer->side->heard[0].messages, 10000);
 }
 
 /* Keepalive on a quiet stream: a PING every ten seconds for a day. */
 static void keepalive_on_a_quiet_stream_is_ordinary(void **state)
 {
-    (void)state;
-    struct http2_peer peer = http2_peer_create(true);
-    http2_peer_greet(&peer);
-    http2_add_headers(&peer.frames, 0, 1, http2_grpc_request);
+    struct http2_peer *peer = *state;
+    http2_add_headers(&peer->frames, 0, 1, http2_grpc_request);
     for (int i = 0; i < 8640; i++) {
-        peer.now_ms += 10000;
-        http2_add_ping(&peer.frames, 0);
-        http2_peer_give(&peer);
-        assert_int_equal(http2_peer_goaway(&peer), HTTP2_NO_ERROR_SEEN);
-        peer.got.size = 0;
+        peer->now_ms += 10000;
+        http2_add_ping(&peer->frames, 0);
+        http2_peer_give(peer);
+        assert_int_equal(http2_peer_goaway(peer), HTTP2_NO_ERROR_SEEN);
+        peer->got.size = 0;
     }
-    http2_peer_destroy(&peer);
 }
 
 /* Half-closing by an empty DATA frame, as many clients do: once for each of two thousand calls. */
 static void empty_data_that_ends_is_ordinary(void **state)
 {
-    (void)state;
-    struct http2_peer peer = http2_peer_create(true);
-    http2_peer_greet(&peer);
+    struct http2_peer *peer = *state;
     for (uint32_t step = 0; step < 2000; step++) {
-        http2_add_headers(&peer.frames, 0, stream_of(step), http2_grpc_request);
-        http2_add_message(&peer.frames, 0, stream_of(step), "x");
-        http2_add_frame(&peer.frames, HTTP2_DATA, HTTP2_END_STREAM, stream_of(step),
+        http2_add_headers(&peer->frames, 0, stream_of(step), http2_grpc_request);
+        http2_add_message(&peer->frames, 0, stream_of(step), "x");
+        http2_add_frame(&peer->frames, HTTP2_DATA, HTTP2_END_STREAM, stream_of(step),
                         osr_slice(NULL, 0));
-        http2_peer_give(&peer);
-        assert_int_equal(http2_peer_goaway(&peer), HTTP2_NO_ERROR_SEEN);
-        peer.got.size = 0;
+        http2_peer_give(peer);
+        assert_int_equal(http2_peer_goaway(peer), HTTP2_NO_ERROR_SEEN);
+        peer->got.size = 0;
     }
-    assert_int_equal(peer.side->ends, 2000);
-    http2_peer_destroy(&peer);
+    assert_int_equal(peer->side->ends, 2000);
 }
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, http2_peer_set_up, http2_peer_tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floods_end_at_their_limits),
         cmocka_unit_test(continuations_have_a_limit),
-        cmocka_unit_test(header_lists_have_two_limits),
-        cmocka_unit_test(large_trailers_are_reset),
-        cmocka_unit_test(unread_answers_are_bounded),
-        cmocka_unit_test(cancelling_often_is_ordinary),
-        cmocka_unit_test(bandwidth_probes_are_ordinary),
-        cmocka_unit_test(keepalive_on_a_quiet_stream_is_ordinary),
-        cmocka_unit_test(empty_data_that_ends_is_ordinary),
+        TEST(header_lists_have_two_limits),
+        TEST(large_trailers_are_reset),
+        TEST(unread_answers_are_bounded),
+        TEST(cancelling_often_is_ordinary),
+        TEST(bandwidth_probes_are_ordinary),
+        TEST(keepalive_on_a_quiet_stream_is_ordinary),
+        TEST(empty_data_that_ends_is_ordinary),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

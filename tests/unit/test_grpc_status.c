@@ -318,6 +318,61 @@ static void grpc_details_are_google_rpc_status(void **state)
     osr_arena_destroy(arena);
 }
 
+/* What a client is told of the time to wait; untrue times are none. */
+static void retry_delay_is_read(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t seconds;
+        int32_t nanos;
+        uint32_t delay_ms;
+    } cases[] = {
+        {1, 0, 1000}, {2, 500 * 1000000, 2500},   {0, 999999, 0},    {-1, 0, 0},
+        {1, -1, 0},   {INT64_MAX, 0, UINT32_MAX}, {INT64_MIN, 0, 0}, {0, INT32_MAX, 2147},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        GoogleProtobuf__Duration delay = GOOGLE_PROTOBUF__DURATION__INIT;
+        delay.seconds = cases[i].seconds;
+        delay.nanos = cases[i].nanos;
+        GoogleRpc__RetryInfo retry = GOOGLE_RPC__RETRY_INFO__INIT;
+        retry.retry_delay = &delay;
+        struct osr_buffer value = {0}, details = {0};
+        osr_protobuf_encode(&retry.base, &value);
+        GoogleProtobuf__Any empty = GOOGLE_PROTOBUF__ANY__INIT;
+        GoogleProtobuf__Any any = GOOGLE_PROTOBUF__ANY__INIT;
+        any.type_url = (char *)"type.googleapis.com/google.rpc.RetryInfo";
+        any.value = (ProtobufCBinaryData){value.size, value.data};
+        GoogleProtobuf__Any *anys[] = {&empty, &any};
+        GoogleRpc__Status status = GOOGLE_RPC__STATUS__INIT;
+        status.n_details = COUNT(anys);
+        status.details = anys;
+        osr_protobuf_encode(&status.base, &details);
+        assert_int_equal(osr_grpc_retry_read(osr_buffer_slice(&details)), cases[i].delay_ms);
+        osr_buffer_done(&value);
+        osr_buffer_done(&details);
+    }
+}
+
+/* Our own errors say when to try again where that makes sense; noise says nothing. */
+static void retry_delay_is_of_errors_that_pass(void **state)
+{
+    (void)state;
+    static const struct {
+        enum osr_code code;
+        uint32_t delay_ms;
+    } cases[] = {{OSR_BUSY, OSR_GRPC_RETRY_DELAY_MS}, {OSR_NOT_FOUND, 0}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct osr_buffer details = {0};
+        struct osr_err err;
+        osr_err_set(&err, cases[i].code, "as wanted");
+        osr_grpc_details_write(&details, &err);
+        assert_int_equal(osr_grpc_retry_read(osr_buffer_slice(&details)), cases[i].delay_ms);
+        osr_buffer_done(&details);
+    }
+    assert_int_equal(osr_grpc_retry_read(osr_slice("", 0)), 0);
+    assert_int_equal(osr_grpc_retry_read(osr_slice("\xff\xff\xff", 3)), 0);
+}
+
 /* A status with one detail: an ErrorInfo of that domain and reason, under that type. */
 static void write_foreign(struct osr_buffer *details, const char *type_url, const char *domain,
                           const char *reason)
@@ -473,6 +528,8 @@ int main(void)
         cmocka_unit_test(grpc_message_text_goes_there_and_back),
         cmocka_unit_test(grpc_message_text_leaves_broken_escapes),
         cmocka_unit_test(grpc_error_goes_there_and_back),
+        cmocka_unit_test(retry_delay_is_read),
+        cmocka_unit_test(retry_delay_is_of_errors_that_pass),
         cmocka_unit_test(grpc_details_are_google_rpc_status),
         cmocka_unit_test(grpc_error_of_foreign_server_has_nearest_code),
         cmocka_unit_test(grpc_error_believes_only_our_details),

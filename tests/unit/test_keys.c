@@ -10,27 +10,17 @@
 #include <cmocka.h>
 
 #include "adapter/keys.h"
-
-/* A fresh folder for each test; the path of the key file within it. */
-struct fixture {
-    char folder[64];
-    char path[96];
-};
+#include "lib/scratch.h"
 
 static int set_up(void **state)
 {
-    struct fixture *fixture = osr_alloc(sizeof *fixture);
-
-    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/osiris-keys-XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
-    snprintf(fixture->path, sizeof fixture->path, "%s/identity.key", fixture->folder);
-    *state = fixture;
+    *state = scratch_file_create("identity.key");
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
+    struct scratch_file *fixture = *state;
 
     unlink(fixture->path);
     rmdir(fixture->path);
@@ -49,7 +39,7 @@ static void write_file(const char *path, const char *text, mode_t mode)
     assert_int_equal(chmod(path, mode), 0);
 }
 
-static struct osr_keys *open_keys(const struct fixture *fixture)
+static struct osr_keys *open_keys(const struct scratch_file *fixture)
 {
     struct osr_keys *keys = NULL;
     struct osr_err err;
@@ -58,8 +48,8 @@ static struct osr_keys *open_keys(const struct fixture *fixture)
     return keys;
 }
 
-static void assert_refused(const struct fixture *fixture, enum osr_code code, const char *message,
-                           const char *hint)
+static void assert_refused(const struct scratch_file *fixture, enum osr_code code,
+                           const char *message, const char *hint)
 {
     struct osr_keys *keys = NULL;
     struct osr_err err;
@@ -73,7 +63,7 @@ static void assert_refused(const struct fixture *fixture, enum osr_code code, co
 /* The first start makes a key that only its owner can read; the next finds the same one. */
 static void keys_are_made_once(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     struct osr_keys *first = open_keys(fixture);
     struct osr_keys *second = open_keys(fixture);
     struct stat file;
@@ -89,7 +79,7 @@ static void keys_are_made_once(void **state)
 /* A signature holds for its message and its key, and for nothing else. */
 static void keys_sign_and_verify(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     struct osr_keys *keys = open_keys(fixture);
     struct osr_public_key other = *osr_keys_public(keys);
     struct osr_slice message = osr_slice_text("a head");
@@ -125,7 +115,7 @@ static void keys_verify_the_standard_vector(void **state)
 /* A key that others can read is refused, with the command that mends it. */
 static void keys_open_to_others_are_refused(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     char hint[128];
 
     osr_keys_close(open_keys(fixture));
@@ -137,7 +127,7 @@ static void keys_open_to_others_are_refused(void **state)
 /* An empty file is not taken for "no key yet", and stays as it is. */
 static void keys_do_not_replace_an_empty_file(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     struct stat file;
 
     write_file(fixture->path, "", 0600);
@@ -160,7 +150,7 @@ static void keys_refuse_foreign_files(void **state)
         "-----BEGIN PRIVATE KEY-----\n"
         "MC4CAQAwBQYDK2VuBCIEIFhbXhVOG7zZqSkI19j13q1kMTObcGgXjAGGhVsaLK5I\n"
         "-----END PRIVATE KEY-----\n";
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
 
     write_file(fixture->path, "not a key\n", 0600);
     assert_refused(fixture, OSR_FOREIGN_FILE, "no unencrypted private key", "restore it");
@@ -173,7 +163,7 @@ static void keys_refuse_foreign_files(void **state)
 /* A file far longer than a key is not read to its end. */
 static void keys_refuse_a_long_file(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     char text[5000];
 
     memset(text, 'x', sizeof text - 1);
@@ -185,7 +175,7 @@ static void keys_refuse_a_long_file(void **state)
 /* A folder or a FIFO in the key's place is refused at once. */
 static void keys_refuse_what_is_no_file(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
 
     assert_int_equal(mkfifo(fixture->path, 0600), 0);
     assert_refused(fixture, OSR_FOREIGN_FILE, "is not a file", "mv ");
@@ -197,7 +187,7 @@ static void keys_refuse_what_is_no_file(void **state)
 /* What a crash in the middle of making a key left behind is no obstacle. */
 static void keys_pass_over_a_half_written_one(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     char temporary[128];
 
     snprintf(temporary, sizeof temporary, "%s.new", fixture->path);

@@ -1,15 +1,12 @@
 /* libosiris as its users have it, the shared library and the one header, against an instance that
- * answers as a test wants it: a thread of the test, on a Unix socket, which speaks frames of JSON.
+ * answers as a test wants it (lib/frames_instance.h).
  */
-#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -20,45 +17,12 @@
 
 #include <osiris/osiris.h>
 
+#include "lib/frames_instance.h"
 #include "model/limits.h"
-#include "wire/stream.h"
 
 /* ---- the instance ---- */
 
-struct server {
-    int fd; /* of the connection that stands */
-    struct osr_stream stream;
-    struct osr_arena *arena;
-    int connections; /* so far, this one included */
-    atomic_int requests;
-    atomic_int closed; /* connections */
-    uint64_t held_id;  /* for a test's own use */
-};
-
-static void server_send(struct server *server, const Osr__Frame *frame)
-{
-    struct osr_buffer buffer = {0};
-    osr_stream_write(OSR_CODEC_JSON, frame, &buffer);
-    ssize_t sent = send(server->fd, buffer.data, buffer.size, MSG_NOSIGNAL);
-    (void)sent; /* the client may have gone */
-    osr_buffer_done(&buffer);
-}
-
-static void reply_error(struct server *server, uint64_t request_id, Osr__Code code)
-{
-    Osr__Error error = OSR__ERROR__INIT;
-    error.code = code;
-    error.message = (char *)"as wanted";
-    error.hint = (char *)"do that";
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.request_id = request_id;
-    frame.end = true;
-    frame.body_case = OSR__FRAME__BODY_ERROR;
-    frame.error = &error;
-    server_send(server, &frame);
-}
-
-static void reply_document(struct server *server, uint64_t request_id)
+static void reply_document(struct frames_instance *instance, uint64_t request_id)
 {
     static char *tags[] = {(char *)"a", (char *)"b"};
     static uint8_t text[] = {'[', '1', '.', '1', '0', ']'};
@@ -77,123 +41,44 @@ static void reply_document(struct server *server, uint64_t request_id)
     document.version = &version;
     Osr__GetResponse response = OSR__GET_RESPONSE__INIT;
     response.document = &document;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.request_id = request_id;
-    frame.end = true;
-    frame.body_case = OSR__FRAME__BODY_KB_GET_REPLY;
-    frame.kb_get_reply = &response;
-    server_send(server, &frame);
+    frames_instance_reply(instance, request_id, OSR__FRAME__BODY_KB_GET_REPLY, &response.base,
+                          true);
 }
 
-static void reply_put(struct server *server, uint64_t request_id)
+static void reply_put(struct frames_instance *instance, uint64_t request_id)
 {
     Osr__PutResponse response = OSR__PUT_RESPONSE__INIT;
     response.id = (char *)"made";
     response.sequence = 7;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.request_id = request_id;
-    frame.end = true;
-    frame.body_case = OSR__FRAME__BODY_KB_PUT_REPLY;
-    frame.kb_put_reply = &response;
-    server_send(server, &frame);
+    frames_instance_reply(instance, request_id, OSR__FRAME__BODY_KB_PUT_REPLY, &response.base,
+                          true);
 }
 
-static void reply_list(struct server *server, uint64_t request_id, bool end)
+static void reply_list(struct frames_instance *instance, uint64_t request_id, bool end)
 {
     Osr__ListResponse response = OSR__LIST_RESPONSE__INIT;
-    Osr__Frame frame = OSR__FRAME__INIT;
-    frame.request_id = request_id;
-    frame.end = end;
-    frame.body_case = OSR__FRAME__BODY_KB_LIST_REPLY;
-    frame.kb_list_reply = &response;
-    server_send(server, &frame);
+    frames_instance_reply(instance, request_id, OSR__FRAME__BODY_KB_LIST_REPLY, &response.base,
+                          end);
 }
 
-/* Answers one request. False: hang up. */
-typedef bool serve_request(struct server *server, const Osr__Frame *request);
-
 struct fixture {
-    char folder[32];
-    char path[64];
-    int listener;
-    pthread_t thread;
-    serve_request *serve;
-    struct server server;
+    struct frames_instance instance;
     struct osiris_client *client;
     struct osiris_error error;
 };
 
-/* NULL where the client has closed. */
-static const Osr__Frame *receive(struct server *server)
+static void begin(struct fixture *fixture, frames_serve *serve)
 {
-    for (;;) {
-        struct osr_slice bytes;
-        if (osr_stream_next(&server->stream, &bytes, NULL) != OSR_OK) {
-            return NULL;
-        }
-        if (bytes.size > 0) {
-            Osr__Frame *frame;
-            uint64_t request_id;
-            osr_arena_reset(server->arena);
-            int code =
-                osr_frame_decode(OSR_CODEC_JSON, bytes, server->arena, &frame, &request_id, NULL);
-            return code == OSR_OK ? frame : NULL;
-        }
-        char piece[4096];
-        ssize_t got = recv(server->fd, piece, sizeof(piece), 0);
-        if (got <= 0) {
-            return NULL;
-        }
-        osr_stream_add(&server->stream, piece, (size_t)got);
-    }
-}
-
-static void *run_server(void *context)
-{
-    struct fixture *fixture = context;
-    struct server *server = &fixture->server;
-    while ((server->fd = accept(fixture->listener, NULL, NULL)) >= 0) {
-        server->connections++;
-        osr_stream_init(&server->stream, OSR_CODEC_JSON, true, 0);
-        server->arena = osr_arena_create(0, OSR_DECODE_BYTES_MAX);
-        const Osr__Frame *request;
-        do {
-            request = receive(server);
-            server->requests += request != NULL;
-        } while (request != NULL && fixture->serve(server, request));
-        close(server->fd);
-        server->closed++;
-        osr_arena_destroy(server->arena);
-        osr_stream_done(&server->stream);
-    }
-    return NULL;
-}
-
-static void begin(struct fixture *fixture, serve_request *serve)
-{
-    *fixture = (struct fixture){.serve = serve};
-    strcpy(fixture->folder, "/tmp/osiris-test-XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
-    snprintf(fixture->path, sizeof(fixture->path), "%s/socket", fixture->folder);
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    strcpy(address.sun_path, fixture->path);
-    fixture->listener = socket(AF_UNIX, SOCK_STREAM, 0);
-    assert_int_equal(bind(fixture->listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    assert_int_equal(listen(fixture->listener, 8), 0);
-    assert_int_equal(pthread_create(&fixture->thread, NULL, run_server, fixture), 0);
-    char url[128];
-    snprintf(url, sizeof(url), "unix://%s?codec=json", fixture->path);
-    assert_int_equal(osiris_connect(url, &fixture->client, &fixture->error), OSIRIS_OK);
+    frames_instance_start(&fixture->instance, OSR_CODEC_JSON, serve);
+    assert_int_equal(osiris_open(fixture->instance.url, &fixture->client, &fixture->error),
+                     OSIRIS_OK);
+    assert_int_equal(osiris_connect(fixture->client, &fixture->error), OSIRIS_OK);
 }
 
 static void end(struct fixture *fixture)
 {
     assert_int_equal(osiris_close(fixture->client), OSIRIS_OK);
-    shutdown(fixture->listener, SHUT_RDWR);
-    assert_int_equal(pthread_join(fixture->thread, NULL), 0);
-    close(fixture->listener);
-    unlink(fixture->path);
-    rmdir(fixture->folder);
+    frames_instance_stop(&fixture->instance);
 }
 
 static int call_get(struct fixture *fixture)
@@ -241,18 +126,18 @@ static void start_get(struct fixture *fixture, struct outcome *outcome)
 
 /* ---- calls ---- */
 
-static bool serve_documents(struct server *server, const Osr__Frame *request)
+static bool serve_documents(struct frames_instance *instance, const Osr__Frame *request)
 {
     switch (request->body_case) {
     case OSR__FRAME__BODY_KB_GET:
-        reply_document(server, request->request_id);
+        reply_document(instance, request->request_id);
         return true;
     case OSR__FRAME__BODY_KB_PUT:
-        reply_put(server, request->request_id);
+        reply_put(instance, request->request_id);
         return true;
     case OSR__FRAME__BODY_KB_LIST:
-        reply_list(server, request->request_id, false);
-        reply_list(server, request->request_id, true);
+        reply_list(instance, request->request_id, false);
+        reply_list(instance, request->request_id, true);
         return true;
     default:
         return false;
@@ -308,9 +193,9 @@ static void put_tells_the_id(void **state)
     end(&fixture);
 }
 
-static bool serve_not_found(struct server *server, const Osr__Frame *request)
+static bool serve_not_found(struct frames_instance *instance, const Osr__Frame *request)
 {
-    reply_error(server, request->request_id, OSR__CODE__NOT_FOUND);
+    frames_instance_reply_error(instance, request->request_id, OSR__CODE__NOT_FOUND);
     return true;
 }
 
@@ -326,7 +211,7 @@ static void error_is_told_whole(void **state)
     assert_string_equal(fixture.error.name, "NOT_FOUND");
     assert_string_equal(fixture.error.message, "as wanted");
     assert_string_equal(fixture.error.hint, "do that");
-    assert_int_equal(fixture.server.requests, 1);
+    assert_int_equal(fixture.instance.requests, 1);
     end(&fixture);
 }
 
@@ -357,15 +242,15 @@ static void stream_can_be_stopped(void **state)
 
 /* ---- several at once ---- */
 
-static bool serve_pairs_backwards(struct server *server, const Osr__Frame *request)
+static bool serve_pairs_backwards(struct frames_instance *instance, const Osr__Frame *request)
 {
-    if (server->held_id == 0) {
-        server->held_id = request->request_id;
+    if (instance->held_id == 0) {
+        instance->held_id = request->request_id;
         return true;
     }
-    reply_document(server, request->request_id);
-    reply_error(server, server->held_id, OSR__CODE__NOT_FOUND);
-    server->held_id = 0;
+    reply_document(instance, request->request_id);
+    frames_instance_reply_error(instance, instance->held_id, OSR__CODE__NOT_FOUND);
+    instance->held_id = 0;
     return true;
 }
 
@@ -391,9 +276,9 @@ static void calls_go_side_by_side(void **state)
     end(&fixture);
 }
 
-static bool serve_silence(struct server *server, const Osr__Frame *request)
+static bool serve_silence(struct frames_instance *instance, const Osr__Frame *request)
 {
-    (void)server;
+    (void)instance;
     (void)request;
     return true;
 }
@@ -480,15 +365,74 @@ static void callbacks_start_and_cancel(void **state)
     end(&fixture);
 }
 
+static int on_protobuf(void *context, const char *reply, size_t size)
+{
+    struct outcome *outcome = context;
+    Osr__GetResponse *response = osr__get_response__unpack(NULL, size, (const uint8_t *)reply);
+    assert_non_null(response);
+    assert_string_equal(response->document->id, "x");
+    osr__get_response__free_unpacked(response, NULL);
+    outcome->replies++;
+    return 0;
+}
+
+/* A call may also go by messages as generated code makes and reads them. */
+static void call_goes_by_protobuf(void **state)
+{
+    (void)state;
+    static const char request[] = {0x0a, 1, 'x'}; /* GetRequest.id */
+    struct fixture fixture;
+    begin(&fixture, serve_documents);
+    struct outcome outcome = {0}, broken = {0};
+    assert_int_equal(osiris_start_protobuf(fixture.client, "kb_get", request, sizeof(request),
+                                           on_protobuf, on_end, &outcome, &outcome.call, NULL),
+                     OSIRIS_OK);
+    assert_int_equal(osiris_start_protobuf(fixture.client, "kb_get", request, 2, on_protobuf,
+                                           on_end, &broken, &broken.call, NULL),
+                     OSIRIS_OK);
+    assert_int_equal(
+        osiris_start_protobuf(fixture.client, "kb_fly", NULL, 0, NULL, NULL, NULL, NULL, NULL),
+        OSIRIS_UNKNOWN_TYPE);
+    assert_int_equal(osiris_run(fixture.client, 0, 0, NULL), OSIRIS_OK);
+    assert_int_equal(outcome.replies, 1);
+    assert_int_equal(outcome.code, OSIRIS_OK);
+    assert_int_equal(broken.ends, 1);
+    assert_int_equal(broken.code, OSIRIS_MALFORMED);
+    end(&fixture);
+}
+
+/* While a program waits for its input, replies are told; then the input is there. */
+static void waiting_for_input_serves_calls(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture, serve_documents);
+    int input[2];
+    assert_int_equal(pipe(input), 0);
+    struct outcome outcome = {0};
+    start_get(&fixture, &outcome);
+    assert_int_equal(osiris_run_until_readable(fixture.client, input[0], 300, NULL),
+                     OSIRIS_TIMEOUT);
+    assert_int_equal(outcome.ends, 1);
+    assert_int_equal(write(input[1], "x", 1), 1);
+    assert_int_equal(osiris_run_until_readable(fixture.client, input[0], 0, NULL), OSIRIS_OK);
+    osiris_interrupt(fixture.client);
+    close(input[1]);
+    assert_int_equal(osiris_run_until_readable(fixture.client, input[0], 0, NULL),
+                     OSIRIS_CANCELLED);
+    close(input[0]);
+    end(&fixture);
+}
+
 /* ---- further attempts ---- */
 
-static bool serve_after_two_refusals(struct server *server, const Osr__Frame *request)
+static bool serve_after_two_refusals(struct frames_instance *instance, const Osr__Frame *request)
 {
-    if (server->requests <= 2) {
-        reply_error(server, request->request_id, OSR__CODE__BUSY);
+    if (instance->requests <= 2) {
+        frames_instance_reply_error(instance, request->request_id, OSR__CODE__BUSY);
         return true;
     }
-    return serve_documents(server, request);
+    return serve_documents(instance, request);
 }
 
 /* An instance that refuses twice is asked a third time, also to write: it has done nothing. */
@@ -498,14 +442,14 @@ static void refused_call_is_repeated(void **state)
     struct fixture fixture;
     begin(&fixture, serve_after_two_refusals);
     assert_int_equal(call_put(&fixture, NULL), OSIRIS_OK);
-    assert_int_equal(fixture.server.requests, 3);
-    assert_int_equal(fixture.server.connections, 1);
+    assert_int_equal(fixture.instance.requests, 3);
+    assert_int_equal(fixture.instance.connections, 1);
     end(&fixture);
 }
 
-static bool serve_busy(struct server *server, const Osr__Frame *request)
+static bool serve_busy(struct frames_instance *instance, const Osr__Frame *request)
 {
-    reply_error(server, request->request_id, OSR__CODE__BUSY);
+    frames_instance_reply_error(instance, request->request_id, OSR__CODE__BUSY);
     return true;
 }
 
@@ -518,22 +462,23 @@ static void attempts_are_limited(void **state)
     osiris_set_retries(fixture.client, 1, 15000);
     assert_int_equal(call_get(&fixture), OSIRIS_BUSY);
     assert_string_equal(fixture.error.message, "as wanted");
-    assert_int_equal(fixture.server.requests, 1);
+    assert_int_equal(fixture.instance.requests, 1);
     osiris_set_retries(fixture.client, 3, 15000);
     assert_int_equal(call_get(&fixture), OSIRIS_BUSY);
     assert_string_equal(fixture.error.message, "after 3 attempts: as wanted");
     assert_int_equal(fixture.error.error_class, OSIRIS_CLASS_RETRY);
-    assert_int_equal(fixture.server.requests, 4);
+    assert_int_equal(fixture.instance.requests, 4);
     /* Pauses of at least 50 and 100 ms: the third attempt would begin too late. */
     osiris_set_retries(fixture.client, 100, 149);
     assert_int_equal(call_get(&fixture), OSIRIS_BUSY);
-    assert_in_range(fixture.server.requests, 5, 6);
+    assert_in_range(fixture.instance.requests, 5, 6);
     end(&fixture);
 }
 
-static bool serve_from_second_connection(struct server *server, const Osr__Frame *request)
+static bool serve_from_second_connection(struct frames_instance *instance,
+                                         const Osr__Frame *request)
 {
-    return server->connections > 1 && serve_documents(server, request);
+    return instance->connections > 1 && serve_documents(instance, request);
 }
 
 /* A read that a broken connection took along is sent again over a new one. */
@@ -543,8 +488,8 @@ static void lost_read_is_repeated(void **state)
     struct fixture fixture;
     begin(&fixture, serve_from_second_connection);
     assert_int_equal(call_get(&fixture), OSIRIS_OK);
-    assert_int_equal(fixture.server.requests, 2);
-    assert_int_equal(fixture.server.connections, 2);
+    assert_int_equal(fixture.instance.requests, 2);
+    assert_int_equal(fixture.instance.connections, 2);
     end(&fixture);
 }
 
@@ -556,17 +501,17 @@ static void lost_put_is_repeated_by_source_alone(void **state)
     struct fixture fixture;
     begin(&fixture, serve_from_second_connection);
     assert_int_equal(call_put(&fixture, NULL), OSIRIS_UNAVAILABLE);
-    assert_int_equal(fixture.server.requests, 1);
+    assert_int_equal(fixture.instance.requests, 1);
     end(&fixture);
     begin(&fixture, serve_from_second_connection);
     assert_int_equal(call_put(&fixture, "journal"), OSIRIS_OK);
-    assert_int_equal(fixture.server.requests, 2);
+    assert_int_equal(fixture.instance.requests, 2);
     end(&fixture);
 }
 
-static bool serve_one_a_connection(struct server *server, const Osr__Frame *request)
+static bool serve_one_a_connection(struct frames_instance *instance, const Osr__Frame *request)
 {
-    serve_documents(server, request);
+    serve_documents(instance, request);
     return false;
 }
 
@@ -579,16 +524,16 @@ static void idle_loss_is_noticed_before_sending(void **state)
     osiris_set_retries(fixture.client, 1, 0);
     for (int i = 0; i < 3; i++) {
         assert_int_equal(call_put(&fixture, NULL), OSIRIS_OK);
-        while (fixture.server.closed <= i) {
+        while (fixture.instance.closed <= i) {
             usleep(1000);
         }
     }
     end(&fixture);
 }
 
-static bool serve_half_a_list(struct server *server, const Osr__Frame *request)
+static bool serve_half_a_list(struct frames_instance *instance, const Osr__Frame *request)
 {
-    reply_list(server, request->request_id, false);
+    reply_list(instance, request->request_id, false);
     return false;
 }
 
@@ -602,7 +547,7 @@ static void broken_stream_is_not_repeated(void **state)
     assert_int_equal(osiris_stream(fixture.client, "kb_list", NULL, on_reply, &outcome, NULL),
                      OSIRIS_UNAVAILABLE);
     assert_int_equal(outcome.replies, 1);
-    assert_int_equal(fixture.server.requests, 1);
+    assert_int_equal(fixture.instance.requests, 1);
     end(&fixture);
 }
 
@@ -670,6 +615,61 @@ static void interrupt_ends_a_pause(void **state)
     end(&fixture);
 }
 
+/* A socket whose queue is full: who connects to it waits. */
+struct deaf {
+    char path[64];
+    int fd;
+    int queued;
+};
+
+static void make_deaf(struct deaf *deaf)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(deaf->path, sizeof(deaf->path), "/tmp/osiris-test-deaf-%d", (int)getpid());
+    strcpy(address.sun_path, deaf->path);
+    deaf->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    deaf->queued = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(deaf->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    assert_int_equal(listen(deaf->fd, 0), 0);
+    assert_int_equal(connect(deaf->queued, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static void end_deaf(const struct deaf *deaf)
+{
+    close(deaf->queued);
+    close(deaf->fd);
+    unlink(deaf->path);
+}
+
+/* Connecting keeps to the time-out, and an interrupt ends it, in a call as well. */
+static void connecting_is_no_wait_for_ever(void **state)
+{
+    (void)state;
+    struct deaf deaf;
+    struct osiris_error error;
+    struct osiris_client *client;
+    char url[80];
+    make_deaf(&deaf);
+    snprintf(url, sizeof(url), "unix://%s", deaf.path);
+    assert_int_equal(osiris_open(url, &client, NULL), OSIRIS_OK);
+    osiris_set_timeout(client, 50);
+    assert_int_equal(osiris_connect(client, &error), OSIRIS_TIMEOUT);
+    assert_int_equal(osiris_call(client, "status", NULL, NULL, &error), OSIRIS_TIMEOUT);
+    assert_string_equal(error.message, "the instance did not answer in time");
+
+    osiris_set_timeout(client, 0);
+    interrupted = client;
+    signal(SIGALRM, on_alarm);
+    const struct itimerval soon = {.it_value = {.tv_usec = 50000}};
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(osiris_connect(client, &error), OSIRIS_CANCELLED);
+    assert_int_equal(setitimer(ITIMER_REAL, &soon, NULL), 0);
+    assert_int_equal(osiris_call(client, "status", NULL, NULL, &error), OSIRIS_CANCELLED);
+    signal(SIGALRM, SIG_DFL);
+    osiris_close(client);
+    end_deaf(&deaf);
+}
+
 /* ---- wrong use ---- */
 
 static int wait_within(void *context, const char *reply, size_t size)
@@ -707,7 +707,7 @@ static void wrong_use_is_refused(void **state)
     assert_int_equal(osiris_put(client, &counted, NULL, error), OSIRIS_INVALID_ARGUMENT);
     assert_int_equal(osiris_list(client, NULL, NULL, 0, NULL, NULL, error),
                      OSIRIS_INVALID_ARGUMENT);
-    assert_int_equal(fixture.server.requests, 0);
+    assert_int_equal(fixture.instance.requests, 0);
     assert_int_equal(osiris_stream(client, "kb_list", NULL, wait_within, &fixture, error),
                      OSIRIS_OK);
     assert_int_equal(osiris_close(NULL), OSIRIS_OK);
@@ -721,11 +721,13 @@ static void nobody_there_is_told(void **state)
     (void)state;
     struct osiris_client *client = NULL;
     struct osiris_error error;
-    assert_int_equal(osiris_connect("/nonexistent/folder", &client, &error), OSIRIS_UNAVAILABLE);
+    assert_int_equal(osiris_open("/nonexistent/folder", &client, &error), OSIRIS_OK);
+    assert_int_equal(osiris_connect(client, &error), OSIRIS_UNAVAILABLE);
     assert_non_null(strstr(error.hint, "osirisd --data /nonexistent/folder"));
-    assert_int_equal(osiris_connect("http://localhost/", &client, &error),
-                     OSIRIS_UNSUPPORTED_VERSION);
-    assert_int_equal(osiris_connect("grpc://", &client, NULL), OSIRIS_INVALID_ARGUMENT);
+    osiris_close(client);
+    client = NULL;
+    assert_int_equal(osiris_open("http://localhost/", &client, &error), OSIRIS_UNSUPPORTED_VERSION);
+    assert_int_equal(osiris_open("grpc://", &client, NULL), OSIRIS_INVALID_ARGUMENT);
     assert_null(client);
 }
 
@@ -741,6 +743,8 @@ int main(void)
         cmocka_unit_test(calls_are_limited),
         cmocka_unit_test(cancelled_call_ends),
         cmocka_unit_test(callbacks_start_and_cancel),
+        cmocka_unit_test(call_goes_by_protobuf),
+        cmocka_unit_test(waiting_for_input_serves_calls),
         cmocka_unit_test(refused_call_is_repeated),
         cmocka_unit_test(attempts_are_limited),
         cmocka_unit_test(lost_read_is_repeated),
@@ -750,6 +754,7 @@ int main(void)
         cmocka_unit_test(silence_times_out),
         cmocka_unit_test(interrupt_ends_one_wait),
         cmocka_unit_test(interrupt_ends_a_pause),
+        cmocka_unit_test(connecting_is_no_wait_for_ever),
         cmocka_unit_test(wrong_use_is_refused),
         cmocka_unit_test(nobody_there_is_told),
     };

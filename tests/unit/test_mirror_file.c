@@ -10,22 +10,12 @@
 
 #include <cmocka.h>
 
+#include "lib/scratch.h"
 #include "node/mirror_file.h"
-
-/* A fresh folder for each test, and the mirror's path in it. */
-struct fixture {
-    char folder[64];
-    char path[96];
-};
 
 static int set_up(void **state)
 {
-    struct fixture *fixture = osr_alloc(sizeof *fixture);
-
-    snprintf(fixture->folder, sizeof fixture->folder, "/tmp/osiris-mirror-XXXXXX");
-    assert_non_null(mkdtemp(fixture->folder));
-    snprintf(fixture->path, sizeof fixture->path, "%s/kb.json", fixture->folder);
-    *state = fixture;
+    *state = scratch_file_create("kb.json");
     return 0;
 }
 
@@ -50,7 +40,7 @@ static int remove_all(const char *folder)
 
 static int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
+    struct scratch_file *fixture = *state;
 
     remove_all(fixture->folder);
     assert_int_equal(rmdir(fixture->folder), 0);
@@ -80,7 +70,7 @@ static void assert_file(const char *path, const char *text)
     assert_string_equal(found, text);
 }
 
-static void write_text(struct osr_mirror_file *file, const struct fixture *fixture,
+static void write_text(struct osr_mirror_file *file, const struct scratch_file *fixture,
                        const char *text)
 {
     struct osr_err err;
@@ -90,7 +80,7 @@ static void write_text(struct osr_mirror_file *file, const struct fixture *fixtu
 /* Until the commit the old file stands; after it the new one, with the old one's mode. */
 static void mirror_replaces_the_file_at_once(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     struct osr_mirror_file file = {0};
     struct osr_err err;
     struct stat present;
@@ -109,7 +99,7 @@ static void mirror_replaces_the_file_at_once(void **state)
 /* A new mirror is for its owner alone. */
 static void mirror_is_private_when_new(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     struct osr_mirror_file file = {0};
     struct osr_err err;
     struct stat present;
@@ -123,7 +113,7 @@ static void mirror_is_private_when_new(void **state)
 /* What is given up leaves nothing behind. */
 static void mirror_leaves_nothing_when_abandoned(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     struct osr_mirror_file file = {0};
 
     write_text(&file, fixture, "[1");
@@ -148,7 +138,7 @@ static void mirror_says_where_it_cannot_write(void **state)
 /* An array, however written, is a mirror; so is no file. */
 static void mirror_takes_over_an_array(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     char *aside = NULL;
     struct osr_err err;
 
@@ -164,7 +154,7 @@ static void mirror_takes_over_an_array(void **state)
 static void mirror_sets_a_corrupt_file_aside(void **state)
 {
     static const char *const texts[] = {"", "[1,", "{\"a\":1}", "not JSON", "[1]]"};
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         char *aside = NULL;
@@ -183,7 +173,7 @@ static void mirror_sets_a_corrupt_file_aside(void **state)
 /* A folder in the mirror's place is left alone. */
 static void mirror_refuses_a_folder(void **state)
 {
-    const struct fixture *fixture = *state;
+    const struct scratch_file *fixture = *state;
     char *aside = NULL;
     struct osr_err err;
 

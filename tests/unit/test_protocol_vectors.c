@@ -6,6 +6,8 @@
 #include "model/digest.h"
 #include "model/entry.h"
 #include "model/limits.h"
+#include "model/speakable.h"
+#include "model/token.h"
 #include "wire/codec.h"
 
 #include <setjmp.h>
@@ -344,6 +346,51 @@ static void vectors_digest(void **state)
     osr_digest_destroy(digest);
 }
 
+/* Ids as people compare them. */
+static void vectors_ids_for_people(void **state)
+{
+    struct page *page = *state;
+    char b[OSR_INSTANCE_CHARS + 1], spoken[OSR_SPEAKABLE_CHARS + 1], line[64];
+    make_instance_b(b);
+    osr_speakable_write(spoken, hello_of(page)->instance);
+    snprintf(line, sizeof(line), "instance a, for people = %s", spoken);
+    assert_says(page, line);
+    osr_speakable_write(spoken, b);
+    snprintf(line, sizeof(line), "instance b, for people = %s", spoken);
+    assert_says(page, line);
+}
+
+/* A token, what its issuer keeps of it, and the invitation with the same secret. */
+static void vectors_token_and_invitation(void **state)
+{
+    struct page *page = *state;
+    struct osr_invitation invitation = {
+        .token = {.cluster = osr_cluster_tag(hello_of(page)->cluster)},
+        .addresses = {"tls://10.0.0.7:12346", "tls://kitchen.local:12346"},
+        .address_count = 2,
+    };
+    memset(invitation.ca_fingerprint.bytes, 0xca, sizeof(invitation.ca_fingerprint.bytes));
+    for (size_t i = 0; i < OSR_SECRET_ID_SIZE; i++) {
+        invitation.token.id[i] = (uint8_t)i;
+    }
+    for (size_t i = 0; i < OSR_SECRET_SIZE; i++) {
+        invitation.token.secret[i] = (uint8_t)(0x80 + i);
+    }
+    char text[OSR_TOKEN_TEXT_MAX], line[OSR_TOKEN_TEXT_MAX + 16];
+    osr_token_write(text, &invitation.token);
+    snprintf(line, sizeof(line), "token = %s", text);
+    assert_says(page, line);
+    struct osr_hash hash = osr_token_hash(&invitation.token);
+    assert_says_bytes(page, "hash of the token", osr_slice(hash.bytes, sizeof(hash.bytes)));
+
+    struct osr_buffer written = {0};
+    osr_buffer_add_text(&written, "invitation = ");
+    osr_invitation_write(&written, &invitation);
+    osr_buffer_add_u8(&written, '\0');
+    assert_says(page, (const char *)written.data);
+    osr_buffer_done(&written);
+}
+
 /* ---- tables ---- */
 
 /* Every code is in the table, with what programs rely on. */
@@ -411,6 +458,8 @@ int main(void)
         cmocka_unit_test(vectors_entries_hash_and_chain),
         cmocka_unit_test(vectors_document_ids),
         cmocka_unit_test(vectors_digest),
+        cmocka_unit_test(vectors_ids_for_people),
+        cmocka_unit_test(vectors_token_and_invitation),
         cmocka_unit_test(vectors_error_table_is_complete),
         cmocka_unit_test(vectors_limits_are_those_of_the_program),
     };

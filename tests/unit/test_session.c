@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "adapter/dial.h"
+#include "lib/dialling.h"
 #include "node/log_limit.h"
 #include "node/session_internal.h" /* for what they hold in memory */
 
@@ -129,7 +129,7 @@ static int set_up(void **state)
     assert_int_equal(osr_sessions_create(&fixture->loop, &handler, CONNECTIONS_MAX, &fixture->trace,
                                          &fixture->sessions, &err),
                      0);
-    assert_int_equal(osr_transport_listen(&fixture->loop, &fixture->url, on_accept, fixture,
+    assert_int_equal(osr_transport_listen(&fixture->loop, &fixture->url, NULL, on_accept, fixture,
                                           &fixture->listener, &err),
                      0);
     *state = fixture;
@@ -165,7 +165,7 @@ static int connect_to(struct fixture *fixture)
 {
     struct osr_err err;
     int fd = -1;
-    assert_int_equal(osr_dial_blocking(&fixture->url, 1000, &fd, &err), 0);
+    assert_int_equal(dial_and_wait(&fixture->url, 1000, &fd, &err), 0);
     turn(fixture);
     return fd;
 }
@@ -336,7 +336,7 @@ static void sessions_drop_who_reads_least(void **state)
     int fds[2];
     struct osr_session *greedy = connect_unread(fixture, &fds[0]);
     struct osr_session *modest = connect_unread(fixture, &fds[1]);
-    enum { PIECE = 32 << 20 };
+    enum { PIECE = OSR_OUTPUT_BYTES_MAX / 8 };
     send_much(modest, PIECE);
     turn(fixture);
     for (size_t sent = 2 * PIECE; sent < OSR_OUTPUT_BYTES_MAX; sent += PIECE)

@@ -16,8 +16,8 @@
 
 #include <cmocka.h>
 
-#include "adapter/dial.h"
 #include "adapter/transport.h"
+#include "lib/dialling.h"
 
 enum { TIMEOUT_MS = 5000, BIG_BYTES = 8 << 20 };
 
@@ -186,7 +186,7 @@ static int try_listen(struct fixture *fixture, const char *text, struct osr_list
 {
     struct osr_url url = url_of(text);
     fixture->in_call = true;
-    int code = osr_transport_listen(&fixture->loop, &url, on_accept, fixture, ret_listener, err);
+    int code = osr_transport_listen(&fixture->loop, &url, NULL, on_accept, fixture, ret_listener, err);
     fixture->in_call = false;
     return code;
 }
@@ -204,7 +204,7 @@ static void dial(struct fixture *fixture, const char *text,
     struct osr_err err;
 
     fixture->in_call = true;
-    assert_int_equal(osr_transport_dial(&fixture->loop, &url, 1000, client_handler,
+    assert_int_equal(osr_transport_dial(&fixture->loop, &url, NULL, 1000, client_handler,
                                         &fixture->client, &fixture->client.connection, &err),
                      0);
     fixture->in_call = false;
@@ -451,7 +451,7 @@ static void tcp_dial_times_out(void **state)
     struct osr_url url = url_of("tcp://192.0.2.1:9"); /* TEST-NET-1: nobody answers */
     struct osr_err err;
 
-    assert_int_equal(osr_transport_dial(&fixture->loop, &url, 30, &handler, &fixture->client,
+    assert_int_equal(osr_transport_dial(&fixture->loop, &url, NULL, 30, &handler, &fixture->client,
                                         &fixture->client.connection, &err),
                      0);
     run_until(fixture, fixture->client.closes == 1);
@@ -499,7 +499,7 @@ static void tcp_dial_leaves_a_hanging_look_up_behind(void **state)
     struct osr_url url = url_of("tcp://" NAME_THAT_HANGS ":1");
     struct osr_err err;
 
-    assert_int_equal(osr_transport_dial(&fixture->loop, &url, 30, &handler, &fixture->client,
+    assert_int_equal(osr_transport_dial(&fixture->loop, &url, NULL, 30, &handler, &fixture->client,
                                         &fixture->client.connection, &err),
                      0);
     run_until(fixture, fixture->client.closes == 1);
@@ -649,14 +649,14 @@ static void unix_path_too_long_is_refused(void **state)
     assert_int_equal(try_listen(fixture, text, &listener, &err), OSR_INVALID_ARGUMENT);
     assert_non_null(strstr(err.message, "limit of 107"));
     assert_non_null(strstr(err.hint, "--data"));
-    assert_int_equal(osr_transport_dial(&fixture->loop, &url, 1000, &handler, &fixture->client,
+    assert_int_equal(osr_transport_dial(&fixture->loop, &url, NULL, 1000, &handler, &fixture->client,
                                         &connection, &err),
                      OSR_INVALID_ARGUMENT);
-    assert_int_equal(osr_dial_blocking(&url, 1000, &fd, &err), OSR_INVALID_ARGUMENT);
+    assert_int_equal(dial_and_wait(&url, 1000, &fd, &err), OSR_INVALID_ARGUMENT);
 }
 
-/* The blocking dial of the client reaches listeners of both kinds. */
-static void blocking_dial_connects(void **state)
+/* The dial of the client reaches listeners of both kinds, without blocking. */
+static void client_dial_connects(void **state)
 {
     struct fixture *fixture = *state;
     char *path_url = socket_url(fixture);
@@ -665,13 +665,13 @@ static void blocking_dial_connects(void **state)
 
     listen_at(fixture, path_url);
     struct osr_url url = url_of(path_url);
-    assert_int_equal(osr_dial_blocking(&url, 1000, &fd, &err), 0);
-    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    assert_int_equal(dial_and_wait(&url, 1000, &fd, &err), 0);
+    assert_int_equal(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     close(fd);
     osr_listener_close(fixture->listener);
     listen_at(fixture, "tcp://127.0.0.1:0");
     url = url_of(osr_listener_url(fixture->listener));
-    assert_int_equal(osr_dial_blocking(&url, 1000, &fd, &err), 0);
+    assert_int_equal(dial_and_wait(&url, 1000, &fd, &err), 0);
     assert_int_equal(write(fd, "hello", 5), 5);
     run_until(fixture, fixture->server.received.size == 5);
     close(fd);
@@ -679,8 +679,8 @@ static void blocking_dial_connects(void **state)
     free(path_url);
 }
 
-/* Where nobody listens the blocking dial says so and what to do. */
-static void blocking_dial_says_that_nobody_listens(void **state)
+/* Where nobody listens the dial of the client says so and what to do. */
+static void client_dial_says_that_nobody_listens(void **state)
 {
     struct fixture *fixture = *state;
     char *path_url = socket_url(fixture);
@@ -688,7 +688,7 @@ static void blocking_dial_says_that_nobody_listens(void **state)
     struct osr_err err;
     int fd = -1;
 
-    assert_int_equal(osr_dial_blocking(&url, 1000, &fd, &err), OSR_UNAVAILABLE);
+    assert_int_equal(dial_and_wait(&url, 1000, &fd, &err), OSR_UNAVAILABLE);
     assert_int_equal(fd, -1);
     assert_non_null(strstr(err.hint, "osirisd --data"));
     free(path_url);
@@ -720,8 +720,8 @@ int main(void)
         TEST(unix_socket_left_behind_is_replaced),
         TEST(unix_listen_refuses_a_foreign_file),
         TEST(unix_path_too_long_is_refused),
-        TEST(blocking_dial_connects),
-        TEST(blocking_dial_says_that_nobody_listens),
+        TEST(client_dial_connects),
+        TEST(client_dial_says_that_nobody_listens),
     };
     sem_init(&hanging, 0, 0);
     sem_init(&may_go_on, 0, 0);
