@@ -398,7 +398,6 @@ void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms)
             osr_session_trim_input(session);
             if (session->state == SESSION_RPC) {
                 osr_session_rpc_tick(session);
-                osr_grpc_spare_memory(session->grpc);
             }
         } else if (session->carrier != NULL) {
             osr_rpc_link_pass_time(session, passed_ms);
@@ -471,6 +470,7 @@ static void on_sweep_closed(uv_handle_t *handle)
 {
     struct osr_sessions *sessions = handle->data;
     osr_rpc_services_done(sessions);
+    osr_grpc_budget_done(&sessions->rpc_budget);
     osr_reply_memory_destroy(sessions->replies);
     osr_buffer_done(&sessions->room);
     osr_arena_destroy(sessions->arena);

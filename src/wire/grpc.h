@@ -82,17 +82,22 @@ enum {
     OSR_GRPC_WHY_BYTES_MAX = 127, /* of osr_grpc_why, and of what a GOAWAY says */
 };
 
+struct osr_grpc;      /* a connection */
+struct osr_grpc_call; /* one call of it: an HTTP/2 stream */
+
 /* What peers may make several connections hold together: calls, and their messages that are begun
  * or held. Past it new calls are refused (REFUSED_STREAM, so the peer knows that it may repeat
  * them), and the call that wants more ends with RESOURCE_EXHAUSTED; but OSR_GRPC_OWN_BYTES are
- * each connection's own. The owner keeps it alive. */
+ * each connection's own. What ended calls leave to later ones lies here, too, so that it is the
+ * same little however many connections there are. The owner keeps it alive. */
 struct osr_grpc_budget {
     size_t bytes_max;
     size_t bytes;
+    struct osr_grpc_call *pool; /* calls that have ended, by their own link */
+    size_t pool_count;
 };
-
-struct osr_grpc;      /* a connection */
-struct osr_grpc_call; /* one call of it: an HTTP/2 stream */
+/* When all its connections are destroyed. */
+void osr_grpc_budget_done(struct osr_grpc_budget *budget);
 
 /* What begins a call. As given to on_call it lives until the return. */
 struct osr_grpc_head {
@@ -144,6 +149,7 @@ struct osr_grpc_options {
     uint32_t keepalive_ms;      /* 0: OSR_GRPC_KEEPALIVE_MS, or _CLIENT_KEEPALIVE_MS */
     uint32_t keepalive_wait_ms; /* 0: OSR_GRPC_KEEPALIVE_WAIT_MS */
     const char *user_agent;     /* of a client; NULL: "osiris/VERSION"; outlives the connection */
+    bool is_secure;             /* of a client: over TLS, where the scheme is "https" */
     struct osr_grpc_budget *budget; /* shared with other connections; NULL: none */
 };
 
@@ -171,8 +177,6 @@ uint64_t osr_grpc_deadline_ms(const struct osr_grpc *grpc); /* when that is; UIN
 size_t osr_grpc_call_count(const struct osr_grpc *grpc);
 /* Memory of what is queued for all calls. */
 size_t osr_grpc_queue_memory(const struct osr_grpc *grpc);
-/* Gives back what is kept for later calls, where none is under way. */
-void osr_grpc_spare_memory(struct osr_grpc *grpc);
 
 /* Server: takes no new calls, lets those under way end, then is over. Client: starts none. */
 void osr_grpc_drain(struct osr_grpc *grpc, uint64_t now_ms);

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 
 enum {
-    /* Calls kept for the next ones, and bytes that each of their buffers may keep: a call costs no
-     * malloc, and a connection that was once busy little memory. */
-    POOL_CALLS_MAX = 64,
-    POOL_BUFFER_BYTES_MAX = 4 << 10,
+    /* Calls kept for the next ones, and bytes that each of their buffers may keep: so a call costs
+     * no malloc, and what was once busy little memory. */
+    POOL_CALLS_MAX = 512,
+    POOL_BUFFER_BYTES_MAX = 1 << 10,
 };
 
 /* ---- memory ---- */
@@ -59,7 +59,6 @@ static void clear_call(struct osr_grpc_call *call)
     pool_buffer(&call->ending.details);
     pool_list(&call->ending.metadata);
     *call = (struct osr_grpc_call){
-        .grpc = call->grpc,
         .queue = call->queue,
         .headers = call->headers,
         .trailers = call->trailers,
@@ -73,33 +72,32 @@ static void clear_call(struct osr_grpc_call *call)
     };
 }
 
-void osr_grpc_pool_trim(struct osr_grpc *grpc)
+void osr_grpc_budget_done(struct osr_grpc_budget *budget)
 {
-    while (grpc->pool != NULL) {
-        struct osr_grpc_call *call = grpc->pool;
-        grpc->pool = call->next;
+    while (budget->pool != NULL) {
+        struct osr_grpc_call *call = budget->pool;
+        budget->pool = call->next;
         free_call(call);
     }
-    grpc->pool_count = 0;
+    budget->pool_count = 0;
 }
 
-void osr_grpc_spare_memory(struct osr_grpc *grpc)
+static struct osr_grpc_budget *pool_of(struct osr_grpc *grpc)
 {
-    if (grpc->call_count == 0) {
-        osr_grpc_pool_trim(grpc);
-    }
+    return grpc->options.budget != NULL ? grpc->options.budget : &grpc->memory;
 }
 
 struct osr_grpc_call *osr_grpc_call_create(struct osr_grpc *grpc)
 {
-    struct osr_grpc_call *call = grpc->pool;
+    struct osr_grpc_budget *pool = pool_of(grpc);
+    struct osr_grpc_call *call = pool->pool;
     if (call != NULL) {
-        grpc->pool = call->next;
-        grpc->pool_count--;
+        pool->pool = call->next;
+        pool->pool_count--;
     } else {
         call = osr_alloc(sizeof(*call));
-        call->grpc = grpc;
     }
+    call->grpc = grpc;
     call->reader.bytes_max = grpc->options.message_bytes_max;
     call->previous = NULL;
     call->next = grpc->calls;
@@ -154,7 +152,7 @@ void osr_grpc_call_destroy(struct osr_grpc_call *call)
 {
     struct osr_grpc *grpc = call->grpc;
     call->is_building = false;
-    osr_grpc_call_drop_queue(call);
+    grpc->queued_bytes -= osr_grpc_queued(call);
     set_bytes(call, 0, 0);
     osr_heap_remove(&grpc->deadlines, &call->deadline);
     if (call->previous != NULL) {
@@ -166,14 +164,15 @@ void osr_grpc_call_destroy(struct osr_grpc_call *call)
         call->next->previous = call->previous;
     }
     grpc->call_count--;
-    if (grpc->pool_count >= POOL_CALLS_MAX || grpc->is_shut) {
+    struct osr_grpc_budget *pool = pool_of(grpc);
+    if (pool->pool_count >= POOL_CALLS_MAX) {
         free_call(call);
         return;
     }
     clear_call(call);
-    call->next = grpc->pool;
-    grpc->pool = call;
-    grpc->pool_count++;
+    call->next = pool->pool;
+    pool->pool = call;
+    pool->pool_count++;
 }
 
 void osr_grpc_call_destroy_if_unused(struct osr_grpc_call *call)

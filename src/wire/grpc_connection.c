@@ -173,7 +173,7 @@ void osr_grpc_destroy(struct osr_grpc *grpc)
     while (grpc->calls != NULL) {
         osr_grpc_call_destroy(grpc->calls);
     }
-    osr_grpc_pool_trim(grpc);
+    osr_grpc_budget_done(&grpc->memory);
     osr_heap_done(&grpc->deadlines);
     osr_grpc_block_done(&grpc->block);
     osr_grpc_fields_done(&grpc->fields);
@@ -359,7 +359,6 @@ static void break_silence(struct osr_grpc *grpc)
     } else {
         grpc->is_ping_out = true;
         grpc->ping_ms = grpc->now_ms;
-        osr_grpc_pool_trim(grpc); /* nothing has happened for long */
         nghttp2_submit_ping(grpc->session, NGHTTP2_FLAG_NONE, NULL);
     }
 }

@@ -154,7 +154,6 @@ struct osr_grpc_call {
 struct osr_grpc_call *osr_grpc_call_create(struct osr_grpc *grpc);
 void osr_grpc_call_destroy(struct osr_grpc_call *call); /* may go to the pool */
 void osr_grpc_call_destroy_if_unused(struct osr_grpc_call *call);
-void osr_grpc_pool_trim(struct osr_grpc *grpc); /* frees the calls kept for later ones */
 /* Keeps the connection's sums of what peers make its calls hold. */
 void osr_grpc_call_count_bytes(struct osr_grpc_call *call);
 bool osr_grpc_is_over_budget(const struct osr_grpc *grpc);
@@ -212,22 +211,20 @@ struct osr_grpc {
     struct osr_grpc_call *calls;
     size_t call_count; /* in `calls`, also those whose end is told */
     size_t told_count; /* told and not ended */
-    struct osr_grpc_call *pool;
-    size_t pool_count;
     struct osr_grpc_queue queues[OSR_GRPC_QUEUE_COUNT];
     struct osr_heap deadlines;
 
     struct osr_grpc_block block;
     struct osr_grpc_fields fields;
     struct osr_buffer scratch;
-    size_t unconsumed;   /* of the connection's window, within one receive */
-    size_t queued_bytes; /* in all calls' queues */
-    size_t queue_memory; /* of these */
+    size_t unconsumed;             /* of the connection's window, within one receive */
+    size_t queued_bytes;           /* in all calls' queues */
+    size_t queue_memory;           /* of these */
     struct osr_grpc_budget memory; /* of calls, and of what came for them */
 
     struct osr_buffer *output; /* within osr_grpc_produce */
     size_t output_end;
-    struct osr_buffer last_words; /* GOAWAY, written by hand */
+    struct osr_buffer last_words;         /* GOAWAY, written by hand */
     char why[OSR_GRPC_WHY_BYTES_MAX + 1]; /* ... and what it says, or nghttp2's own */
 
     uint64_t created_ms;

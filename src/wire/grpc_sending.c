@@ -140,7 +140,7 @@ static void begin_request(struct osr_grpc_call *call)
     struct osr_grpc_fields *fields = &grpc->fields;
     fields->count = 0;
     osr_grpc_fields_add_static(fields, ":method", "POST");
-    osr_grpc_fields_add_static(fields, ":scheme", "http");
+    osr_grpc_fields_add_static(fields, ":scheme", grpc->options.is_secure ? "https" : "http");
     osr_grpc_fields_add(fields, ":path", osr_buffer_slice(&call->path), true);
     osr_grpc_fields_add(fields, ":authority", osr_buffer_slice(&call->authority), true);
     osr_grpc_fields_add_static(fields, "te", "trailers");

@@ -289,6 +289,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
          (mode >> PIECES_SHIFT) == 0 ? SIZE_MAX : mode >> PIECES_SHIFT);
     take_output(&fuzzed);
     osr_grpc_destroy(fuzzed.grpc);
+    osr_grpc_budget_done(&budget);
     MUST(fuzzed.ended == fuzzed.begun);
     MUST(budget.bytes == 0);
     osr_buffer_done(&fuzzed.output);

@@ -58,6 +58,7 @@ static void calls_share_a_budget(void **state)
     open_calls(&pair, 1);
     assert_int_equal(pair.client->heard[2 * BUDGET_CALLS].ends, 0);
     grpc_pair_destroy(&pair);
+    osr_grpc_budget_done(&budget);
 }
 
 /* Where others have taken all of it, a connection still has what is its own. */
@@ -72,6 +73,7 @@ static void connection_has_calls_of_its_own(void **state)
     assert_in_range(modest.server->count, OWN_CALLS, OWN_CALLS + 1);
     grpc_pair_destroy(&greedy);
     grpc_pair_destroy(&modest);
+    osr_grpc_budget_done(&budget);
     assert_int_equal(budget.bytes, 0);
 }
 
@@ -102,10 +104,10 @@ static void refused_calls_are_no_resets(void **state)
     http2_peer_give(&peer);
     assert_true(http2_peer_find(&peer, HTTP2_HEADERS, stream_of(0), &(struct http2_frame){0}));
     http2_peer_destroy(&peer);
+    osr_grpc_budget_done(&budget);
 }
 
-/* What is queued is told, by the connection and by each call; calls that are kept for later ones
- * hold memory only while others are under way. */
+/* What is queued is told, by the connection and by each call. */
 static void queue_has_its_own_count(void **state)
 {
     (void)state;
@@ -127,6 +129,35 @@ static void queue_has_its_own_count(void **state)
     grpc_pair_run(&pair);
     assert_int_equal(osr_grpc_queue_memory(pair.server->grpc), 0);
     grpc_pair_destroy(&pair);
+    osr_grpc_budget_done(&budget);
+}
+
+/* What ended calls leave to later ones is shared: connections that have been busy hold none of it
+ * themselves, however many they are. */
+static void ended_calls_are_kept_once_for_all(void **state)
+{
+    (void)state;
+    enum { CONNECTIONS = 8, CALLS = 200, POOL_CALLS_MAX = 512 };
+    struct osr_grpc_budget budget = {.bytes_max = 64 << 20};
+    struct grpc_pair pairs[CONNECTIONS];
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        pairs[i] = pair_with(&budget);
+        open_calls(&pairs[i], CALLS);
+    }
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        for (size_t call = 0; call < CALLS; call++) {
+            grpc_finish_ok(&pairs[i].server->heard[call]);
+        }
+        grpc_pair_run(&pairs[i]);
+    }
+    assert_int_equal(budget.bytes, 0);
+    assert_int_equal(budget.pool_count, POOL_CALLS_MAX);
+    open_calls(&pairs[0], 1);
+    assert_int_equal(budget.pool_count, POOL_CALLS_MAX - 1);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        grpc_pair_destroy(&pairs[i]);
+    }
+    osr_grpc_budget_done(&budget);
 }
 
 int main(void)
@@ -136,6 +167,7 @@ int main(void)
         cmocka_unit_test(connection_has_calls_of_its_own),
         cmocka_unit_test(refused_calls_are_no_resets),
         cmocka_unit_test(queue_has_its_own_count),
+        cmocka_unit_test(ended_calls_are_kept_once_for_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

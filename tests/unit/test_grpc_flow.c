@@ -153,6 +153,7 @@ static void begun_messages_share_a_budget(void **state)
     }
     assert_true(refused >= 12 && refused < 20);
     grpc_pair_destroy(&pair);
+    osr_grpc_budget_done(&budget);
     assert_int_equal(budget.bytes, 0);
 }
 
