@@ -19,7 +19,7 @@ static struct osr_pattern pattern_of(const char *text)
 
 static struct osr_patterns *make(const char *const *texts, size_t count)
 {
-    struct osr_pattern patterns[TEXTS_MAX];
+    struct osr_pattern patterns[TEXTS_MAX] = {0};
 
     for (size_t i = 0; i < count; i++) {
         patterns[i] = pattern_of(texts[i]);
