@@ -7,8 +7,8 @@
  *         osiris_call(client, "kb_get", "{\"id\":\"x\"}", &reply, &error) == OSIRIS_OK) { ... }
  *
  * Every operation can be called by its name, with JSON or protobuf; the members of requests and
- * replies stand in the contract, osiris/v1/knowledge.proto, instance.proto and trust.proto. For everyday
- * operations there are functions with structs. The command line is a program on this. See
+ * replies stand in the contract, osiris/v1/knowledge.proto, instance.proto and trust.proto. For
+ * everyday operations there are functions with structs. The command line is a program on this. See
  * libosiris(3).
  *
  * Results: OSIRIS_OK (0), or the code of what went wrong, which is told in the error (may be NULL).

@@ -400,6 +400,21 @@ void osr_caller_close(struct osr_caller *caller)
     free(caller);
 }
 
+void osr_caller_set_trust(struct osr_caller *caller, struct osr_client_trust *trust)
+{
+    assert(!caller->is_telling);
+    if (caller->connection != NULL && osr_client_outstanding(caller->connection) == 0) {
+        drop_connection(caller);
+    }
+    osr_client_trust_destroy(caller->target.trust);
+    caller->target.trust = trust;
+}
+
+const struct osr_url *osr_caller_url(const struct osr_caller *caller)
+{
+    return &caller->target.url;
+}
+
 static bool is_connected(const struct osr_caller *caller)
 {
     return caller->connection != NULL && osr_client_is_connected(caller->connection);
@@ -459,7 +474,8 @@ bool osr_caller_is_telling(const struct osr_caller *caller)
     return caller->is_telling;
 }
 
-static int check_start(const struct osr_caller *caller, struct osr_err *err)
+static int check_start(const struct osr_caller *caller, const struct osr_method *method,
+                       struct osr_err *err)
 {
     if (caller->is_closing) {
         return (int)osr_err_set(err, OSR_CANCELLED, "the client is being closed");
@@ -467,7 +483,7 @@ static int check_start(const struct osr_caller *caller, struct osr_err *err)
     if (osr_caller_count(caller) >= OSR_CALLER_CALLS_MAX) {
         return (int)osr_err_set(err, OSR_BUSY, "%d calls are under way", OSR_CALLER_CALLS_MAX);
     }
-    return OSR_OK;
+    return osr_client_trust_check_method(&caller->target.url, method, err);
 }
 
 int osr_caller_start(struct osr_caller *caller, struct osr_caller_request *request,
@@ -476,7 +492,7 @@ int osr_caller_start(struct osr_caller *caller, struct osr_caller_request *reque
                      struct osr_err *err)
 {
     assert(limits->attempts_max > 0);
-    int code = check_start(caller, err);
+    int code = check_start(caller, request->method, err);
     if (code != OSR_OK) {
         osr_buffer_done(&request->message);
         return code;

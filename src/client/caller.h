@@ -45,11 +45,16 @@ struct osr_caller_request {
 int osr_caller_open(struct osr_target *target, struct osr_caller **ret_caller, struct osr_err *err);
 /* Ends calls under way with CANCELLED. NULL is a no-op. */
 void osr_caller_close(struct osr_caller *caller);
+/* For connections that are made from now on, in place of what there was; one on which no call is
+ * under way is given up. The trust, which was made for the same URL, moves to the caller. */
+void osr_caller_set_trust(struct osr_caller *caller, struct osr_client_trust *trust);
+const struct osr_url *osr_caller_url(const struct osr_caller *caller);
 /* Makes a connection where none stands, in one attempt of at most timeout_ms (0: the longest that
  * is waited). CANCELLED after osr_caller_interrupt. */
 int osr_caller_connect(struct osr_caller *caller, uint32_t timeout_ms, struct osr_err *err);
 
-/* request->message moves to the caller, whether this fails or not. */
+/* request->message moves to the caller, whether this fails or not. INVALID_ARGUMENT where a secret
+ * would go to another machine in plaintext. */
 int osr_caller_start(struct osr_caller *caller, struct osr_caller_request *request,
                      const struct osr_caller_limits *limits,
                      const struct osr_caller_handler *handler, uint64_t *ret_number,

@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "adapter/clock.h"
 #include "base/map.h"
@@ -97,10 +95,17 @@ static bool has_failed(const struct osr_client *client)
     return client->failure.err.code != OSR_OK;
 }
 
+/* Requests are on their way, or would be. */
+static bool is_ready(const struct osr_client *client)
+{
+    return client->is_checked && client->protocol->is_ready(client->state);
+}
+
 /* The connection is of no more use: every call under way ends with what stands in `failure`. */
 static int end_connection(struct osr_client *client, struct osr_err *err)
 {
     assert(has_failed(client));
+    client->failure.is_unprocessed = !is_ready(client); /* nothing was sent yet */
     size_t cursor = 0;
     struct osr_slice number;
     void *call;
@@ -110,72 +115,56 @@ static int end_connection(struct osr_client *client, struct osr_err *err)
     return fail_with_earlier(client, err);
 }
 
-static void set_connection_lost(struct osr_client *client, int errno_value)
-{
-    struct osr_err *err = &client->failure.err;
-    if (errno_value == 0 || errno_value == ECONNRESET || errno_value == EPIPE) {
-        osr_err_set(err, OSR_UNAVAILABLE, "the instance closed the connection");
-    } else {
-        osr_err_errno(err, OSR_IO, errno_value, "connection to the instance");
-    }
-    osr_err_hint(err, "see what osirisd has to say, then try again");
-}
-
 /* ---- bytes ---- */
 
-static bool is_transient(int errno_value)
+static void produce(struct osr_client *client)
 {
-    return errno_value == EAGAIN || errno_value == EWOULDBLOCK || errno_value == EINTR;
-}
-
-static bool has_unsent(const struct osr_client *client)
-{
-    return client->unsent.size > client->unsent_at;
+    struct osr_buffer *output = client->is_checked ? osr_channel_output(client->channel) : NULL;
+    if (output != NULL) {
+        client->protocol->produce(client->state, output);
+    }
 }
 
 static void send_some(struct osr_client *client)
 {
-    struct osr_buffer *unsent = &client->unsent;
-    if (client->fd < 0) {
-        return;
+    if (client->channel != NULL) {
+        produce(client);
+        osr_channel_send(client->channel, &client->failure.err);
     }
-    client->protocol->produce(client->state, unsent);
-    if (!has_unsent(client)) {
-        return;
+}
+
+/* Nothing that a caller wants to say is said before. */
+static int check_instance(struct osr_client *client, struct osr_err *err)
+{
+    if (client->is_checked || !osr_channel_is_up(client->channel)) {
+        return OSR_OK;
     }
-    ssize_t sent = send(client->fd, unsent->data + client->unsent_at,
-                        unsent->size - client->unsent_at, MSG_NOSIGNAL);
-    if (sent < 0 && is_transient(errno)) {
-        return;
+    int code =
+        osr_client_trust_check_server(&client->target->url, osr_channel_peer(client->channel), err);
+    client->is_checked = code == OSR_OK;
+    return code;
+}
+
+static int receive_piece(struct osr_client *client, struct osr_err *err)
+{
+    size_t size;
+    uint8_t *room = client->protocol->room(client->state, RECEIVE_BYTES);
+    int code = osr_channel_receive(client->channel, room, RECEIVE_BYTES, &size, err);
+    if (code == OSR_OK) {
+        code = check_instance(client, err);
     }
-    if (sent < 0 && (errno == EPIPE || errno == ECONNRESET)) {
-        /* What made the instance hang up may still stand in the input: it explains more. */
-        unsent->size = client->unsent_at = 0;
-        return;
+    if (code == OSR_OK && size > 0) {
+        client->protocol->received(client->state, size);
     }
-    if (sent < 0) {
-        set_connection_lost(client, errno);
-        return;
-    }
-    client->unsent_at += (size_t)sent;
-    /* Moving bytes to the front costs no more than sending them did. */
-    if (client->unsent_at >= unsent->size / 2) {
-        osr_buffer_consume(unsent, client->unsent_at);
-        client->unsent_at = 0;
-    }
+    return code;
 }
 
 static void receive_some(struct osr_client *client)
 {
-    uint8_t *room = client->protocol->room(client->state, RECEIVE_BYTES);
-    ssize_t received = recv(client->fd, room, RECEIVE_BYTES, 0);
-    if (received > 0) {
-        client->protocol->received(client->state, (size_t)received);
-    } else if (received == 0) {
-        set_connection_lost(client, 0);
-    } else if (!is_transient(errno)) {
-        set_connection_lost(client, errno);
-    }
+    int code;
+    do {
+        code = receive_piece(client, &client->failure.err);
+    } while (code == OSR_OK && osr_channel_has_more(client->channel));
 }
 
 /* ---- connecting ---- */
@@ -186,43 +175,52 @@ static void end_dial(struct osr_client *client)
     client->dial = NULL;
 }
 
+/* The socket moves to the client. */
+static void open_channel(struct osr_client *client, int fd)
+{
+    client->channel = osr_channel_create(fd, client->security);
+    client->is_checked = client->security == NULL; /* else by what the handshake shows */
+    send_some(client);
+}
+
 /* Goes on with the connection that is being made. */
 static int advance_dial(struct osr_client *client, struct osr_err *err)
 {
-    int code = osr_dial_step(client->dial, &client->fd, err);
+    int fd;
+    int code = osr_dial_step(client->dial, &fd, err);
     if (code != OSR_OK) {
         end_dial(client);
         osr_target_explain(client->target, err);
-    } else if (client->fd >= 0) {
+    } else if (fd >= 0) {
         end_dial(client);
-        send_some(client);
+        open_channel(client, fd);
     }
     return code;
 }
 
 static int start_dial(struct osr_client *client, uint32_t timeout_ms, struct osr_err *err)
 {
+    client->connect_end_ms = osr_monotonic_ms() + timeout_ms;
     int code = osr_dial_start(&client->target->url, timeout_ms, &client->dial, err);
     return code == OSR_OK ? advance_dial(client, err) : code;
-}
-
-/* tcp:// speaks frames, and so does what names their encoding; all else gRPC. */
-static const struct osr_client_protocol *protocol_of(const struct osr_url *url)
-{
-    bool is_frames = strcmp(url->scheme, "tcp") == 0 || osr_url_parameter(url, "codec") != NULL;
-    return is_frames ? &osr_client_frames : &osr_client_grpc;
 }
 
 int osr_client_open(const struct osr_target *target, uint32_t timeout_ms,
                     struct osr_client **ret_client, struct osr_err *err)
 {
+    struct osr_tls_context *security;
+    int code = osr_client_trust_security(target->trust, &target->url, &security, err);
+    if (code != OSR_OK) {
+        return code;
+    }
     struct osr_client *client = osr_alloc(sizeof(*client));
     client->target = target;
-    client->fd = -1;
-    client->protocol = protocol_of(&target->url);
+    client->security = osr_tls_context_hold(security);
+    client->protocol =
+        osr_target_speaks_frames(&target->url) ? &osr_client_frames : &osr_client_grpc;
     /* The keys are our own counter: nobody else can choose colliding ones. */
     client->calls = osr_map_create(0);
-    int code = client->protocol->create(client, &target->url, &client->state, err);
+    code = client->protocol->create(client, &client->state, err);
     if (code != OSR_OK) {
         goto fail_create;
     }
@@ -237,6 +235,7 @@ fail_dial:
     client->protocol->destroy(client->state);
 fail_create:
     osr_map_destroy(client->calls);
+    osr_tls_context_release(client->security);
     free(client);
     return code;
 }
@@ -249,9 +248,7 @@ void osr_client_close(struct osr_client *client)
     client->failure.err.code = OSR_CANCELLED; /* nobody is told of what ends now */
     client->protocol->destroy(client->state);
     osr_dial_destroy(client->dial);
-    if (client->fd >= 0) {
-        close(client->fd);
-    }
+    osr_channel_destroy(client->channel);
     size_t cursor = 0;
     struct osr_slice number;
     void *call;
@@ -259,13 +256,13 @@ void osr_client_close(struct osr_client *client)
         free(call);
     }
     osr_map_destroy(client->calls);
-    osr_buffer_done(&client->unsent);
+    osr_tls_context_release(client->security);
     free(client);
 }
 
 bool osr_client_is_connected(const struct osr_client *client)
 {
-    return client->fd >= 0 && !has_failed(client);
+    return is_ready(client) && !has_failed(client);
 }
 
 /* ---- requests ---- */
@@ -309,10 +306,26 @@ static struct pollfd own_wait(struct osr_client *client, uint64_t *ret_until_ms)
     if (client->dial != NULL) {
         return osr_dial_wait(client->dial, ret_until_ms);
     }
-    client->protocol->produce(client->state, &client->unsent);
+    produce(client);
     *ret_until_ms = client->protocol->deadline_ms(client->state);
-    return (struct pollfd){.fd = client->fd,
-                           .events = (short)(POLLIN | (has_unsent(client) ? POLLOUT : 0))};
+    if (!is_ready(client) && client->connect_end_ms < *ret_until_ms) {
+        *ret_until_ms = client->connect_end_ms;
+    }
+    return osr_channel_wait(client->channel);
+}
+
+/* Whoever answers the dial may still be silent, or no instance at all. */
+static void end_late_greeting(struct osr_client *client)
+{
+    struct osr_err *err = &client->failure.err;
+    if (client->channel == NULL || is_ready(client) || has_failed(client) ||
+        osr_monotonic_ms() < client->connect_end_ms) {
+        return;
+    }
+    osr_err_set(err, OSR_TIMEOUT, "%s: connected, but %s", client->target->url.text,
+                client->is_checked ? "the token was not answered"
+                                   : "the TLS handshake was not answered");
+    osr_err_hint(err, "see whether osirisd listens there, and what it has to say");
 }
 
 static void move_bytes(struct osr_client *client, short events)
@@ -347,8 +360,7 @@ static void wait_once(struct osr_client *client, struct pollfd *others, size_t c
         others[i].revents = waited[1 + i].revents;
     }
     if (client->dial != NULL) {
-        client->failure.is_unprocessed =
-            advance_dial(client, &client->failure.err) != OSR_OK; /* nothing was sent */
+        advance_dial(client, &client->failure.err);
     } else {
         move_bytes(client, waited[0].revents);
     }
@@ -365,18 +377,21 @@ int osr_client_step(struct osr_client *client, struct pollfd *others, size_t cou
     if (!has_failed(client) && !any) {
         wait_once(client, others, count, deadline_ms);
     }
+    end_late_greeting(client);
     return has_failed(client) ? end_connection(client, err) : OSR_OK;
 }
 
 bool osr_client_is_alive(struct osr_client *client)
 {
     assert(!client->delivering && osr_map_count(client->calls) == 0);
+    end_late_greeting(client);
     while (client->dial == NULL && !has_failed(client)) {
         bool any;
         if (client->protocol->handle(client->state, &any) != OSR_OK) {
             break;
         }
-        struct pollfd readable = {.fd = client->fd, .events = POLLIN};
+        struct pollfd readable = osr_channel_wait(client->channel);
+        readable.events = POLLIN;
         if (!any && poll(&readable, 1, 0) <= 0) {
             return true;
         }

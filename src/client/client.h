@@ -2,7 +2,8 @@
  * replies, as encoded protobuf messages.
  *
  * Never blocks but in osr_client_step, which waits for whatever comes first. What is spoken
- * underneath is nobody else's business: gRPC over unix:// and grpc://, frames over tcp://.
+ * underneath is nobody else's business: gRPC over unix://, grpc:// and grpcs://, frames over tcp://
+ * and tls://.
  *
  * Happy path: open -> send -> step ... -> on_reply for each reply -> on_end(NULL). Requests may be
  * sent while the connection is still being made.
@@ -29,13 +30,15 @@ enum {
 
 struct osr_client;
 
-/* Begins to connect. With ?codec=json or ?codec=protobuf in the URL frames are spoken, also over
- * unix://. The target must outlive the client. */
+/* Begins to connect, which may take timeout_ms: the TLS handshake included, and the answer to a
+ * token over frames, before which no request goes out. With ?codec=json or ?codec=protobuf in the
+ * URL frames are spoken, also over unix://. The target must outlive the client; its trust is needed
+ * no longer. */
 int osr_client_open(const struct osr_target *target, uint32_t timeout_ms,
                     struct osr_client **ret_client, struct osr_err *err);
 /* NULL is a no-op. Calls under way are forgotten: nobody is told of them. */
 void osr_client_close(struct osr_client *client);
-bool osr_client_is_connected(const struct osr_client *client);
+bool osr_client_is_connected(const struct osr_client *client); /* requests go out */
 
 /* Why a call ended other than well. */
 struct osr_client_failure {

@@ -2,6 +2,7 @@
  * their request_id, which is the call's number. */
 #include <stdlib.h>
 
+#include "adapter/authority.h"
 #include "client/client_internal.h"
 #include "model/limits.h"
 #include "wire/stream.h"
@@ -12,6 +13,8 @@ struct frames {
     struct osr_client *client;
     enum osr_codec codec;
     struct osr_stream received;
+    struct osr_buffer greeting; /* goes before all else */
+    uint64_t authenticate_id;   /* what the token's answer repeats; 0: it has come, or none will */
     struct osr_buffer unsent;
     struct osr_arena *arena; /* of the frame being handled */
     struct osr_buffer reply; /* its body */
@@ -30,11 +33,60 @@ static int codec_of(const struct osr_url *url, enum osr_codec *ret_codec, struct
     return OSR_OK;
 }
 
-static int create(struct osr_client *client, const struct osr_url *url, void **ret_state,
-                  struct osr_err *err)
+static void error_of_frame(const Osr__Error *error, struct osr_err *ret_err)
 {
+    enum osr_code code = error->code == OSR__CODE__OK ? OSR_INTERNAL : (enum osr_code)error->code;
+    osr_err_set(ret_err, code, "%s", error->message);
+    if (error->hint[0] != '\0') {
+        osr_err_hint(ret_err, "%s", error->hint);
+    }
+}
+
+/* ---- who we are ---- */
+
+/* Goes out alone: what is asked for before the answer would be asked by somebody else, where the
+ * token turns out not to be good. */
+static void write_authenticate(struct frames *frames, const char *token)
+{
+    Osr__AuthenticateRequest request = OSR__AUTHENTICATE_REQUEST__INIT;
+    request.token = (char *)token;
+    Osr__Frame frame = OSR__FRAME__INIT;
+    frames->authenticate_id = ++frames->client->last_number;
+    frame.request_id = frames->authenticate_id;
+    frame.body_case = OSR__FRAME__BODY_AUTHENTICATE;
+    frame.authenticate = &request;
+    osr_stream_write(frames->codec, &frame, &frames->greeting);
+}
+
+/* An answer that is none of the token's ends the connection: nothing is known of it. */
+static int handle_authenticated(struct frames *frames, const Osr__Frame *frame)
+{
+    struct osr_err *err = &frames->client->failure.err;
+    if (frame->body_case == OSR__FRAME__BODY_AUTHENTICATE_REPLY) {
+        frames->authenticate_id = 0;
+        return OSR_OK;
+    }
+    if (frame->body_case == OSR__FRAME__BODY_ERROR) {
+        error_of_frame(frame->error, err);
+        return (int)err->code;
+    }
+    return (int)osr_err_set(err, OSR_INTERNAL, "the instance answered a token with %s",
+                            osr_frame_type(frame));
+}
+
+static bool is_ready(const void *state)
+{
+    const struct frames *frames = state;
+    return frames->authenticate_id == 0;
+}
+
+/* ---- its life ---- */
+
+static int create(struct osr_client *client, void **ret_state, struct osr_err *err)
+{
+    const char *token = osr_client_trust_token(client->target->trust);
     enum osr_codec codec = OSR_CODEC_PROTOBUF;
-    int code = codec_of(url, &codec, err);
+    int code = codec_of(&client->target->url, &codec, err);
     if (code != OSR_OK) {
         return code;
     }
@@ -43,6 +95,9 @@ static int create(struct osr_client *client, const struct osr_url *url, void **r
     frames->codec = codec;
     osr_stream_init(&frames->received, codec, true, OSR_FRAME_BYTES_MAX);
     frames->arena = osr_arena_create(ARENA_KEEP_BYTES, OSR_DECODE_BYTES_MAX);
+    if (token != NULL) {
+        write_authenticate(frames, token);
+    }
     *ret_state = frames;
     return OSR_OK;
 }
@@ -52,6 +107,7 @@ static void destroy(void *state)
     struct frames *frames = state;
     osr_arena_destroy(frames->arena);
     osr_stream_done(&frames->received);
+    osr_secret_buffer_done(&frames->greeting);
     osr_buffer_done(&frames->unsent);
     osr_buffer_done(&frames->reply);
     free(frames);
@@ -96,23 +152,18 @@ static void received(void *state, size_t size)
 static void produce(void *state, struct osr_buffer *unsent)
 {
     struct frames *frames = state;
-    osr_buffer_add(unsent, frames->unsent.data, frames->unsent.size);
-    frames->unsent.size = 0;
+    osr_buffer_add(unsent, frames->greeting.data, frames->greeting.size);
+    osr_secret_buffer_done(&frames->greeting);
+    if (is_ready(frames)) {
+        osr_buffer_add(unsent, frames->unsent.data, frames->unsent.size);
+        frames->unsent.size = 0;
+    }
 }
 
 static uint64_t deadline_ms(const void *state)
 {
     (void)state;
     return UINT64_MAX;
-}
-
-static void error_of_frame(const Osr__Error *error, struct osr_err *ret_err)
-{
-    enum osr_code code = error->code == OSR__CODE__OK ? OSR_INTERNAL : (enum osr_code)error->code;
-    osr_err_set(ret_err, code, "%s", error->message);
-    if (error->hint[0] != '\0') {
-        osr_err_hint(ret_err, "%s", error->hint);
-    }
 }
 
 static void answer_ping(struct frames *frames, const Osr__Ping *ping)
@@ -153,6 +204,9 @@ static int handle_frame(struct frames *frames, const Osr__Frame *frame)
     if (is_error && frame->request_id == 0) {
         error_of_frame(frame->error, &client->failure.err);
         return client->failure.err.code;
+    }
+    if (!is_ready(frames) && frame->request_id == frames->authenticate_id) {
+        return handle_authenticated(frames, frame);
     }
     struct osr_client_call *call = osr_client_find_call(client, frame->request_id);
     if (call == NULL) {
@@ -216,4 +270,5 @@ const struct osr_client_protocol osr_client_frames = {
     .handle = handle,
     .produce = produce,
     .deadline_ms = deadline_ms,
+    .is_ready = is_ready,
 };

@@ -2,10 +2,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "adapter/authority.h"
 #include "adapter/clock.h"
 #include "client/client_internal.h"
 #include "model/limits.h"
 #include "wire/grpc.h"
+
+#define BEARER "Bearer " /* RFC 6750 */
 
 enum { PRODUCE_BYTES = 256 << 10 };
 
@@ -13,6 +16,7 @@ struct rpc_state {
     struct osr_client *client;
     struct osr_grpc *grpc;
     char authority[300];
+    struct osr_buffer authorization; /* empty: none */
     struct osr_buffer input;
 };
 
@@ -95,10 +99,14 @@ static int send_request(void *context, struct osr_client_call *call, struct osr_
     struct rpc_state *state = context;
     struct rpc *rpc = osr_alloc(sizeof(*rpc));
     rpc->number = call->number;
+    const struct osr_grpc_metadata authorization = {osr_slice_text("authorization"),
+                                                    osr_buffer_slice(&state->authorization)};
     const struct osr_grpc_head head = {
         .path = osr_slice_text(call->method->path),
         .authority = osr_slice_text(state->authority),
         .deadline_ms = deadline_of(call),
+        .metadata = &authorization,
+        .metadata_count = state->authorization.size > 0 ? 1 : 0,
     };
     osr_grpc_tick(state->grpc, osr_monotonic_ms()); /* deadlines travel as what is left of them */
     int code = osr_grpc_start(state->grpc, &head, rpc, &rpc->call, err);
@@ -173,11 +181,28 @@ static uint64_t deadline_ms(const void *context)
     return osr_grpc_deadline_ms(state->grpc);
 }
 
-static int create(struct osr_client *client, const struct osr_url *url, void **ret_state,
-                  struct osr_err *err)
+/* Each call shows who we are by itself. */
+static bool is_ready(const void *context)
+{
+    (void)context;
+    return true;
+}
+
+static void copy_token(struct rpc_state *state, const char *token)
+{
+    if (token != NULL) {
+        osr_buffer_reserve(&state->authorization, strlen(BEARER) + strlen(token));
+        osr_buffer_add_text(&state->authorization, BEARER);
+        osr_buffer_add_text(&state->authorization, token);
+    }
+}
+
+static int create(struct osr_client *client, void **ret_state, struct osr_err *err)
 {
     static const struct osr_grpc_handler callbacks = {.on_message = on_message, .on_end = on_end};
-    static const struct osr_grpc_options options = {.message_bytes_max = OSR_FRAME_BYTES_MAX};
+    const struct osr_url *url = &client->target->url;
+    const struct osr_grpc_options options = {.message_bytes_max = OSR_FRAME_BYTES_MAX,
+                                             .is_secure = osr_url_is_secure(url)};
     struct osr_grpc_handler handler = callbacks;
     struct rpc_state *state = osr_alloc(sizeof(*state));
     (void)err;
@@ -185,6 +210,7 @@ static int create(struct osr_client *client, const struct osr_url *url, void **r
     handler.context = state;
     bool is_unix = strcmp(url->scheme, "unix") == 0;
     snprintf(state->authority, sizeof(state->authority), "%s", is_unix ? "localhost" : url->host);
+    copy_token(state, osr_client_trust_token(client->target->trust));
     state->grpc = osr_grpc_create(&options, &handler, osr_monotonic_ms());
     *ret_state = state;
     return OSR_OK;
@@ -194,6 +220,7 @@ static void destroy(void *context)
 {
     struct rpc_state *state = context;
     osr_grpc_destroy(state->grpc);
+    osr_secret_buffer_done(&state->authorization);
     osr_buffer_done(&state->input);
     free(state);
 }
@@ -208,4 +235,5 @@ const struct osr_client_protocol osr_client_grpc = {
     .handle = handle,
     .produce = produce,
     .deadline_ms = deadline_ms,
+    .is_ready = is_ready,
 };

@@ -4,6 +4,7 @@
 #define OSR_CLIENT_CLIENT_INTERNAL_H
 
 #include "adapter/dial.h"
+#include "client/channel.h"
 #include "client/client.h"
 
 struct osr_client_call {
@@ -16,8 +17,7 @@ struct osr_client_call {
 
 /* Bytes to requests and replies. What ends the connection is set in client->failure. */
 struct osr_client_protocol {
-    int (*create)(struct osr_client *client, const struct osr_url *url, void **ret_state,
-                  struct osr_err *err);
+    int (*create)(struct osr_client *client, void **ret_state, struct osr_err *err);
     void (*destroy)(void *state);
     /* Makes bytes of a request. */
     int (*send)(void *state, struct osr_client_call *call, struct osr_slice request,
@@ -33,6 +33,8 @@ struct osr_client_protocol {
     void (*produce)(void *state, struct osr_buffer *unsent);
     /* When to call `handle` though nothing has come (osr_monotonic_ms); UINT64_MAX: never. */
     uint64_t (*deadline_ms)(const void *state);
+    /* The instance has let us in, as far as it says so. */
+    bool (*is_ready)(const void *state);
 };
 
 extern const struct osr_client_protocol osr_client_frames;
@@ -40,12 +42,13 @@ extern const struct osr_client_protocol osr_client_grpc;
 
 struct osr_client {
     const struct osr_target *target;
-    struct osr_dial *dial; /* NULL once it is connected, or has failed */
-    int fd;                /* -1: not connected */
+    struct osr_tls_context *security; /* NULL: plaintext */
+    struct osr_dial *dial;            /* NULL once it is connected, or has failed */
+    struct osr_channel *channel;      /* NULL: not connected */
+    bool is_checked;         /* requests may go out: the instance is one that is believed */
+    uint64_t connect_end_ms; /* to be ready by then (osr_monotonic_ms) */
     const struct osr_client_protocol *protocol;
     void *state;
-    struct osr_buffer unsent;
-    size_t unsent_at;      /* bytes at the front of `unsent` that have been sent */
     struct osr_map *calls; /* number -> struct osr_client_call */
     uint64_t last_number;
     bool delivering;                   /* a handler is being called */

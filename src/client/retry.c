@@ -53,6 +53,10 @@ bool osr_retry_is_idempotent(const struct osr_method *method, struct osr_slice r
     case OSR__FRAME__BODY_STATUS:
     case OSR__FRAME__BODY_FEEDS:
     case OSR__FRAME__BODY_FEEDS_FOLLOWERS:
+    case OSR__FRAME__BODY_AUTHENTICATE:
+    case OSR__FRAME__BODY_CREDENTIALS:
+    case OSR__FRAME__BODY_ACCESS_CHECK:
+    case OSR__FRAME__BODY_AUDIT:
         return true;
     case OSR__FRAME__BODY_KB_WATCH:
         return ask_request(method, request, is_watch_idempotent);

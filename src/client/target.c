@@ -53,7 +53,14 @@ int osr_target_url(const char *url, struct osr_target *ret_target, struct osr_er
 void osr_target_done(struct osr_target *target)
 {
     free(target->folder);
+    osr_client_trust_destroy(target->trust);
     *target = (struct osr_target){0};
+}
+
+bool osr_target_speaks_frames(const struct osr_url *url)
+{
+    return strcmp(url->scheme, "tcp") == 0 || strcmp(url->scheme, "tls") == 0 ||
+           osr_url_parameter(url, "codec") != NULL;
 }
 
 void osr_target_explain(const struct osr_target *target, struct osr_err *err)
