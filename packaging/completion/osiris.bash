@@ -17,12 +17,27 @@ _osiris_value() {
     --format)
         if [[ $command == "kb import" ]]; then _osiris_words "array jsonl text"
         else _osiris_words "json jsonl"; fi ;;
-    --config | --follow-file | --mirror) _osiris_files ;;
+    --config | --follow-file | --mirror | --ca | --cert | --key | --shared-key | --token-file | \
+        --password-file | --secret-file | --request | --out) _osiris_files ;;
     --log-level) _osiris_words "error warning info trace" ;;
     --to | --timeout | --acks | --author | --collection | -c | --expires | --from | --id | --json | \
         --kind | -k | --limit | -n | --source | --tag | -t | --wait | --name | --cluster | \
-        --listen | --peer | --*-ms | --*-max | --*-mb) COMPREPLY=() ;;
+        --listen | --peer | --address | --role | --days | --host | --since | --who | --*-ms | --*-max | --*-mb) COMPREPLY=() ;;
     *) return 1 ;;
+    esac
+}
+
+# The words that may follow the first one of a command.
+_osiris_second() { # WORD
+    case $1 in
+    kb) echo "add import get update delete history list search export watch digest" ;;
+    feeds) echo "resend" ;;
+    invite) echo "list revoke" ;;
+    ca) echo "list add issue revoke rotate" ;;
+    token) echo "create list revoke" ;;
+    user) echo "add list password disable enable" ;;
+    access) echo "check" ;;
+    key) echo "add list show remove" ;;
     esac
 }
 
@@ -33,28 +48,42 @@ _osiris_command() {
     for ((i = 1; i < COMP_CWORD; i++)); do
         word=${COMP_WORDS[i]}
         case $word in
-        -o | --output | --data | --to | --timeout) ((i++)) ;;
+        -o | --output | --data | --to | --timeout | --ca | --cert | --key | --shared-key | \
+            --token-file) ((i++)) ;;
         -*) ;;
-        kb | feeds | status | rebuild) [[ -z $command ]] && command=$word ;;
-        add | import | get | update | delete | history | list | search | export | watch | digest)
-            [[ $command == kb ]] && command="kb $word" ;;
-        resend) [[ $command == feeds ]] && command="feeds resend" ;;
+        *)
+            if [[ -z $command ]]; then command=$word
+            elif [[ " $(_osiris_second "$command") " == *" $word "* ]]; then command="$command $word"
+            fi
+            ;;
         esac
     done
 }
 
 _osiris() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command
-    local everywhere="--data --to --output --timeout --help --version"
+    local everywhere="--data --to --ca --cert --key --shared-key --token-file --output --timeout \
+        --help --version"
     local writing="--collection --kind --tag --author --expires --acks"
     COMPREPLY=()
     _osiris_command
     _osiris_value "$previous" && return
 
-    local options="" words=""
+    local options="" words
+    words=$(_osiris_second "$command")
     case $command in
-    "") words="kb feeds status rebuild" ;;
-    kb) words="add import get update delete history list search export watch digest" ;;
+    "") words="init invite join doctor kb feeds status rebuild reload ca token user login whoami \
+        access audit key" ;;
+    init) options="--name --cluster --listen --no-start --address --role --expires" ;;
+    invite) options="--role --expires --address" ;;
+    join) options="--name --listen --no-start" ;;
+    "ca issue") options="--out --request --name --host --days" ;;
+    "ca rotate") words="begin switch end" ;;
+    "token create") options="--role --expires" ;;
+    "user add") options="--role --password-file" ;;
+    "user password" | login) options="--password-file" ;;
+    audit) options="--since --who --denied" ;;
+    "key add") options="--secret-file" ;;
     "kb add") options="--json --id $writing" ;;
     "kb update") options="--json $writing" ;;
     "kb delete") options="--acks" ;;
@@ -63,12 +92,11 @@ _osiris() {
     "kb search") options="--limit" ;;
     "kb export") options="--format --full --collection" ;;
     "kb watch") options="--from --collection" ;;
-    feeds) words="resend" ;;
     "feeds resend") options="--from" ;;
     status) options="--wait" ;;
     esac
     if [[ $cur == -* ]]; then _osiris_words "$options $everywhere"
-    elif [[ $command == "kb import" ]]; then _osiris_files
+    elif [[ $command == "kb import" || $command == "ca add" ]]; then _osiris_files
     else _osiris_words "$words"; fi
 }
 

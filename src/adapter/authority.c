@@ -12,6 +12,7 @@
 #include "adapter/certificate_draft.h"
 #include "adapter/certificate_names.h"
 #include "base/text.h"
+#include "model/identity.h"
 
 enum {
     DAY_S = 24 * 60 * 60,
@@ -354,6 +355,18 @@ static int check_authority(const struct authority *authority, uint64_t now_s, st
     return check_authority_time(facts, now_s, err);
 }
 
+/* An instance's id is a DNS name of its certificate, too: for clients that know of no identities,
+ * only of names (gRPC's in other languages), and whatever its hosts are called. */
+static int add_instance_name(GENERAL_NAMES *names, const char *who, struct osr_err *err)
+{
+    static const char instance[] = "instance:";
+    const char *id = who + strlen(instance);
+    bool is_instance =
+        strncmp(who, instance, strlen(instance)) == 0 && osr_instance_id_is_valid(id);
+
+    return is_instance ? osr_certificate_add_server(names, id, err) : 0;
+}
+
 static int add_names(GENERAL_NAMES *names, const struct osr_authority_order *order,
                      struct osr_err *err)
 {
@@ -362,6 +375,9 @@ static int add_names(GENERAL_NAMES *names, const struct osr_authority_order *ord
                            order->name_count, OSR_CERTIFICATE_NAMES_MAX);
     }
     int code = osr_certificate_add_identity(names, order->cluster, order->who, err);
+    if (code == 0) {
+        code = add_instance_name(names, order->who, err);
+    }
     for (size_t i = 0; code == 0 && i < order->name_count; i++) {
         code = osr_certificate_add_server(names, order->names[i], err);
     }

@@ -2,9 +2,9 @@
  *
  * An identity stands in a certificate as the subject alternative name URI "osiris:<cluster>/<who>"
  * (who as in model/policy.h: "instance:<id>" or "user:ana", no other kind; percent-encoded, see
- * certificate_identity.h); the common name is for people. What the
- * CA issues is good for TLS on both sides, for ends only (no CA), and for
- * OSR_CERTIFICATE_DAYS; the CA itself may issue no other CA.
+ * certificate_identity.h); an instance's id is a DNS name, too, for clients that look for names
+ * alone; the common name is for people. What the CA issues is good for TLS on both sides, for ends
+ * only (no CA), and for OSR_CERTIFICATE_DAYS; the CA itself may issue no other CA.
  *
  * Everything here is a function of bytes: who calls keeps files, serial numbers need no counter
  * (128 random bits, above zero). Private keys are PKCS #8 PEM; buffers that held one are wiped

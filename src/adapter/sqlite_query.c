@@ -412,7 +412,7 @@ struct listing {
     struct osr_slice collection;
     uint64_t now_ms;
     uint64_t left; /* rows still wanted */
-    int (*visit)(void *context, const struct osr_store_row *row);
+    osr_store_visit_row *visit;
     void *context;
 };
 
@@ -424,16 +424,16 @@ static int list_document(void *context, struct osr_slice id, struct osr_slice co
     if (!is_in || !osr_store_version_is_visible(winner, listing->now_ms)) {
         return 0;
     }
-    struct osr_store_row row = {id, winner->log_id, winner->index, winner->state.version};
-    int stop = listing->visit(listing->context, &row);
-    listing->left--;
-    return stop != 0 || listing->left == 0;
+    struct osr_store_row row = {id, winner->log_id, winner->index, winner->state.version,
+                                collection};
+    enum osr_store_next next = listing->visit(listing->context, &row);
+    listing->left -= next != OSR_STORE_PASS_OVER;
+    return next == OSR_STORE_STOP || listing->left == 0;
 }
 
 int osr_store_list(struct osr_store_reader *reader, struct osr_slice after_id,
                    struct osr_slice collection, uint64_t now_ms, uint64_t limit,
-                   int (*visit)(void *context, const struct osr_store_row *row), void *context,
-                   struct osr_err *err)
+                   osr_store_visit_row *visit, void *context, struct osr_err *err)
 {
     struct listing listing = {
         .collection = collection,

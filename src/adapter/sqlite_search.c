@@ -191,8 +191,7 @@ struct search {
     struct osr_store_finder *finder;
     uint64_t now_ms;
     uint32_t left; /* hits still wanted */
-    int (*visit)(void *context, const struct osr_store_row *row, double rank,
-                 struct osr_slice snippet);
+    osr_store_visit_hit *visit;
     void *context;
 };
 
@@ -247,12 +246,13 @@ static int visit_hit(struct search *search, sqlite3_stmt *hit, bool *ret_stop, s
     make_snippet(finder, places, blob.size / sizeof(places[0]));
 
     struct osr_store_row row = {osr_slice_text(entry->document->id), position.log_id,
-                                position.index, document.winner.state.version};
+                                position.index, document.winner.state.version,
+                                osr_slice_text(entry->document->collection)};
     /* FTS5's rank is the lower the better. */
-    int stop = search->visit(search->context, &row, -sqlite3_column_double(hit, 1),
-                             osr_buffer_slice(&finder->snippet));
-    search->left--;
-    *ret_stop = stop != 0 || search->left == 0;
+    enum osr_store_next next = search->visit(search->context, &row, -sqlite3_column_double(hit, 1),
+                                             osr_buffer_slice(&finder->snippet));
+    search->left -= next != OSR_STORE_PASS_OVER;
+    *ret_stop = next == OSR_STORE_STOP || search->left == 0;
     return 0;
 }
 
@@ -277,10 +277,7 @@ static int run_query(struct search *search, struct osr_slice query, bool *ret_re
 }
 
 int osr_store_search(struct osr_store_reader *reader, struct osr_slice query, uint64_t now_ms,
-                     uint32_t limit,
-                     int (*visit)(void *context, const struct osr_store_row *row, double rank,
-                                  struct osr_slice snippet),
-                     void *context, struct osr_err *err)
+                     uint32_t limit, osr_store_visit_hit *visit, void *context, struct osr_err *err)
 {
     int code = osr_store_reader_refresh(reader, err);
     if (code != 0 || limit == 0) {

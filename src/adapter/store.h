@@ -83,7 +83,18 @@ struct osr_store_row {
     uint32_t log_id;
     uint64_t index;
     struct osr_version version;
+    struct osr_slice collection;
 };
+
+/* What to do after a row. */
+enum osr_store_next {
+    OSR_STORE_GO_ON,
+    OSR_STORE_PASS_OVER, /* go on, and the row does not count against the limit */
+    OSR_STORE_STOP,      /* which is no failure */
+};
+typedef enum osr_store_next osr_store_visit_row(void *context, const struct osr_store_row *row);
+typedef enum osr_store_next osr_store_visit_hit(void *context, const struct osr_store_row *row,
+                                                double rank, struct osr_slice snippet);
 
 struct osr_store_reader;
 
@@ -109,19 +120,15 @@ int osr_store_versions(struct osr_store_reader *reader, struct osr_slice id,
 int osr_store_fact(struct osr_store_reader *reader, struct osr_slice key, struct osr_buffer *value,
                    bool *ret_found, struct osr_err *err);
 /* Rows with ids behind after_id, ascending, at most limit (0: all), of one collection unless
- * that is empty. Read page by page: what is written meanwhile may show or not. Non-zero from
- * visit stops the walk, which is no failure. */
+ * that is empty. Read page by page: what is written meanwhile may show or not. */
 int osr_store_list(struct osr_store_reader *reader, struct osr_slice after_id,
                    struct osr_slice collection, uint64_t now_ms, uint64_t limit,
-                   int (*visit)(void *context, const struct osr_store_row *row), void *context,
-                   struct osr_err *err);
+                   osr_store_visit_row *visit, void *context, struct osr_err *err);
 /* Best first, at most limit; rank is higher for better ones. A query that FTS5 cannot read is
- * taken as plain words. The snippet has the matches between ** **. visit as above. */
+ * taken as plain words. The snippet has the matches between ** **. */
 int osr_store_search(struct osr_store_reader *reader, struct osr_slice query, uint64_t now_ms,
-                     uint32_t limit,
-                     int (*visit)(void *context, const struct osr_store_row *row, double rank,
-                                  struct osr_slice snippet),
-                     void *context, struct osr_err *err);
+                     uint32_t limit, osr_store_visit_hit *visit, void *context,
+                     struct osr_err *err);
 int osr_store_count(struct osr_store_reader *reader, uint64_t now_ms, uint64_t *ret_count,
                     struct osr_err *err);
 /* Adds every document, deleted ones too, with its winner, in the order of ids. */

@@ -56,7 +56,10 @@ struct osr_tls_options {
     bool is_server;
     struct osr_slice certificate_pem; /* empty: none; only with shared keys, or of a client */
     struct osr_slice key_pem;
-    struct osr_slice authorities_pem;             /* empty: no certificate is believed */
+    struct osr_slice authorities_pem; /* empty: no certificate is believed */
+    /* Instead of these, of a client: the one CA whose certificate this is the fingerprint of, where
+     * the server shows it in its chain. NULL: none. */
+    const struct osr_hash *authority_fingerprint;
     const struct osr_tls_shared_key *shared_keys; /* a client uses the first */
     size_t shared_key_count;
     /* Which proofs are let in, bits 1 << enum osr_tls_proof. A server asks for a certificate unless
@@ -69,8 +72,9 @@ struct osr_tls_options {
      * first of its own that the client names, and refuses one that names none of them; a client
      * that names none at all is taken. */
     const char *const *protocols;
-    /* Of a client: the server's name as dialled, for servers of an outside CA (DNS name or IP
-     * address in the certificate). NULL: not looked at, as the instance's id decides. */
+    /* Of a client: the server's name as dialled. A certificate without an identity of ours, an
+     * outside CA's, has to bear it (as a DNS name or an IP address); where there is an identity,
+     * that decides. NULL: not looked at. */
     const char *server_name;
     /* Whether the certificate with this serial number (as in authority.h) of the CA with this
      * certificate (its fingerprint) has been revoked; NULL: none. Asked during handshakes about

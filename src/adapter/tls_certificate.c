@@ -124,10 +124,6 @@ static int refuse_by_error(struct osr_tls *tls, X509_STORE_CTX *chain)
     case X509_V_ERR_INVALID_PURPOSE:
         return refuse(tls, chain, certificate, error, "may not be used as a TLS %s's",
                       tls->context->is_server ? "client" : "server");
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        return refuse(tls, chain, certificate, error, "is not for \"%s\", which was dialled",
-                      tls->context->server_name);
     case X509_V_ERR_CERT_SIGNATURE_FAILURE:
         return refuse(tls, chain, certificate, error,
                       "was altered, or is of another CA with the name of one believed here");
@@ -176,6 +172,18 @@ static int check_revocation(struct osr_tls *tls, X509_STORE_CTX *chain)
         }
     }
     return TAKEN;
+}
+
+/* Among its alternative names: the common name is for people. */
+static bool bears_name(X509 *certificate, const struct osr_tls_context *context)
+{
+    static const unsigned flags =
+        X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+
+    if (context->server_name_is_address) {
+        return X509_check_ip_asc(certificate, context->server_name, 0) == 1;
+    }
+    return X509_check_host(certificate, context->server_name, 0, flags, NULL) == 1;
 }
 
 /* An outside CA's servers often have no common name any more. */
@@ -228,6 +236,11 @@ static int take_issued(struct osr_tls *tls, X509_STORE_CTX *chain)
         return refuse(tls, chain, certificate, X509_V_ERR_CERT_REJECTED,
                       "is a CA's own: it may issue certificates, and not be used as one");
     }
+    if (facts.who[0] == '\0' && tls->context->server_name != NULL &&
+        !bears_name(certificate, tls->context)) {
+        return refuse(tls, chain, certificate, X509_V_ERR_HOSTNAME_MISMATCH,
+                      "is not for \"%s\", which was dialled", tls->context->server_name);
+    }
     if (tls->context->is_revoked != NULL && check_revocation(tls, chain) == REFUSED) {
         return REFUSED;
     }
@@ -262,6 +275,63 @@ static int take_self_signed(struct osr_tls *tls, X509_STORE_CTX *chain)
     return TAKEN;
 }
 
+static bool has_fingerprint(const X509 *certificate, const struct osr_hash *fingerprint)
+{
+    struct osr_hash hash;
+
+    return X509_digest(certificate, EVP_sha256(), hash.bytes, NULL) == 1 &&
+           memcmp(hash.bytes, fingerprint->bytes, sizeof(hash.bytes)) == 0;
+}
+
+/* Nobody is believed but the CA with the fingerprint, if it is shown: `believed` becomes that one
+ * alone, and has to live as long as the verification. */
+static int believe_shown(struct osr_tls *tls, X509_STORE_CTX *chain, STACK_OF(X509) * believed)
+{
+    STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(chain);
+
+    for (int i = 0; i < sk_X509_num(shown); i++) {
+        X509 *certificate = sk_X509_value(shown, i);
+        if (has_fingerprint(certificate, &tls->context->authority_fingerprint) &&
+            X509_check_ca(certificate) == 1) {
+            int pushed = sk_X509_push(believed, certificate);
+            assert(pushed > 0);
+            X509_STORE_CTX_set0_trusted_stack(chain, believed);
+            return TAKEN;
+        }
+    }
+    refuse(tls, chain, X509_STORE_CTX_get0_cert(chain), X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+           "is not of the CA with the fingerprint that was expected");
+    osr_err_hint(tls->refusal,
+                 "it is another cluster's server, or the fingerprint is of another CA");
+    return REFUSED;
+}
+
+static int verify_chain(struct osr_tls *tls, X509_STORE_CTX *chain)
+{
+    if (X509_verify_cert(chain) == 1) {
+        return take_issued(tls, chain);
+    }
+    if (X509_STORE_CTX_get_error(chain) == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT &&
+        osr_tls_lets_in(tls->context, OSR_TLS_PROOF_PINNED)) {
+        return take_self_signed(tls, chain);
+    }
+    return refuse_by_error(tls, chain);
+}
+
+static int verify_by_fingerprint(struct osr_tls *tls, X509_STORE_CTX *chain)
+{
+    STACK_OF(X509) *believed = sk_X509_new_null();
+    assert(believed != NULL);
+
+    int result = believe_shown(tls, chain, believed);
+    if (result == TAKEN) {
+        result = verify_chain(tls, chain);
+    }
+    X509_STORE_CTX_set0_trusted_stack(chain, NULL);
+    sk_X509_free(believed);
+    return result;
+}
+
 int osr_tls_verify_certificate(X509_STORE_CTX *chain, void *unused)
 {
     SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -274,12 +344,6 @@ int osr_tls_verify_certificate(X509_STORE_CTX *chain, void *unused)
                       osr_tls_key_name(tls->key));
     }
     X509_STORE_CTX_set_time(chain, 0, (time_t)now_s(tls->context));
-    if (X509_verify_cert(chain) == 1) {
-        return take_issued(tls, chain);
-    }
-    if (X509_STORE_CTX_get_error(chain) == X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT &&
-        osr_tls_lets_in(tls->context, OSR_TLS_PROOF_PINNED)) {
-        return take_self_signed(tls, chain);
-    }
-    return refuse_by_error(tls, chain);
+    return tls->context->has_authority_fingerprint ? verify_by_fingerprint(tls, chain)
+                                                   : verify_chain(tls, chain);
 }

@@ -13,7 +13,8 @@ struct osr_tls_connection {
     struct osr_connection *carrier; /* NULL: gone */
     struct osr_tls *tls;
     uv_timer_t timer; /* of the handshake */
-    uv_idle_t pump;   /* hands on what was decrypted while nobody wanted to read */
+    uint32_t handshake_ms;
+    uv_idle_t pump; /* hands on what was decrypted while nobody wanted to read */
     int handles_open;
     struct osr_buffer early; /* written before the handshake was done */
     uint8_t binding[OSR_TLS_BINDING_SIZE];
@@ -76,6 +77,7 @@ static void fail(struct osr_tls_connection *connection, struct osr_err *err)
     note_failure(connection, err);
     connection->is_closing = true;
     uv_idle_stop(&connection->pump);
+    uv_timer_stop(&connection->timer);
     send_output(connection);
     osr_connection_close(connection->carrier, false);
 }
@@ -84,13 +86,13 @@ static void on_handshake_timeout(uv_timer_t *timer)
 {
     struct osr_tls_connection *connection = timer->data;
     struct osr_err err;
-    osr_err_set(&err, OSR_TIMEOUT, "no TLS handshake within %d s", OSR_TLS_HANDSHAKE_MS / 1000);
+    osr_err_set(&err, OSR_TIMEOUT, "no TLS handshake within %u ms", connection->handshake_ms);
     fail(connection, &err);
 }
 
 static void await_handshake(struct osr_tls_connection *connection)
 {
-    uv_timer_start(&connection->timer, on_handshake_timeout, OSR_TLS_HANDSHAKE_MS, 0);
+    uv_timer_start(&connection->timer, on_handshake_timeout, connection->handshake_ms, 0);
     send_output(connection);
 }
 
@@ -99,6 +101,15 @@ static void await_handshake(struct osr_tls_connection *connection)
 static bool may_deliver(const struct osr_tls_connection *connection)
 {
     return connection->is_up && connection->read_wanted && !connection->is_closing;
+}
+
+/* Both sides have said all: who keeps the carrier open all the same is not waited for for long. */
+static void close_if_both_ended(struct osr_tls_connection *connection)
+{
+    if (connection->is_end_told && connection->end_wanted && !connection->is_closing) {
+        connection->is_closing = true;
+        osr_connection_close(connection->carrier, false);
+    }
 }
 
 static void tell_end(struct osr_tls_connection *connection)
@@ -110,6 +121,7 @@ static void tell_end(struct osr_tls_connection *connection)
     } else {
         osr_connection_close(base, false);
     }
+    close_if_both_ended(connection);
 }
 
 static void deliver(struct osr_tls_connection *connection)
@@ -210,6 +222,7 @@ static void on_carrier_end(void *context, struct osr_connection *carrier)
     struct osr_tls_connection *connection = context;
     struct osr_err err;
     (void)carrier;
+    deliver(connection); /* what came before, where reading was resumed a moment ago */
     if (!connection->is_closing && osr_tls_receive_end(connection->tls, &err) != 0) {
         fail(connection, &err);
     }
@@ -307,7 +320,17 @@ static void tls_end(struct osr_connection *base)
     connection->end_wanted = true;
     if (connection->is_up) {
         say_end(connection);
+        close_if_both_ended(connection);
     }
+}
+
+/* What was written is lost, and the other side has never been heard. */
+static void note_called_off(struct osr_tls_connection *connection)
+{
+    struct osr_err err;
+    osr_err_set(&err, OSR_CANCELLED, "%s: closed from this side during the TLS handshake",
+                connection->base.url);
+    note_failure(connection, &err);
 }
 
 static void tls_close(struct osr_connection *base, bool reset)
@@ -319,7 +342,9 @@ static void tls_close(struct osr_connection *base, bool reset)
     connection->is_closing = true;
     uv_idle_stop(&connection->pump);
     uv_timer_stop(&connection->timer);
-    if (connection->is_up && !connection->end_wanted && !reset) {
+    if (!connection->is_up) {
+        note_called_off(connection);
+    } else if (!connection->end_wanted && !reset) {
         osr_tls_end(connection->tls);
         send_output(connection);
     }
@@ -362,6 +387,7 @@ static struct osr_tls_connection *make(uv_loop_t *loop, struct osr_tls_context *
     connection->base.url = url;
     connection->tls = osr_tls_create(security);
     connection->read_wanted = true;
+    connection->handshake_ms = OSR_TLS_HANDSHAKE_MS;
     uv_timer_init(loop, &connection->timer);
     connection->timer.data = connection;
     uv_idle_init(loop, &connection->pump);
@@ -387,6 +413,7 @@ int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url,
                             struct osr_connection **ret_connection, struct osr_err *err)
 {
     struct osr_tls_connection *connection = make(loop, security, osr_strdup(url->text));
+    connection->handshake_ms = timeout_ms;
     int code = osr_tcp_dial(loop, url, timeout_ms, &carrier_handler, connection,
                             &connection->carrier, err);
     if (code != 0) {

@@ -10,7 +10,8 @@
 
 #include "adapter/connection.h"
 
-/* From the carrier being up: stops half-open handshakes from being kept. */
+/* Of accepted ones, from the carrier being up: stops half-open handshakes from being kept. A
+ * dialled one has the dial's time-out once more for its handshake. */
 enum { OSR_TLS_HANDSHAKE_MS = 10 * 1000 };
 
 /* Takes over a connection that was just accepted, before it has a handler. */

@@ -191,23 +191,15 @@ static void name_protocols(struct osr_tls_context *context, const char *const *p
 
 /* -- whom to believe -- */
 
-/* The name as dialled has to stand among the certificate's alternative names: the common name is
- * for people. */
 static int expect_name(struct osr_tls_context *context, const char *name, struct osr_err *err)
 {
-    X509_VERIFY_PARAM *rules = SSL_CTX_get0_param(context->ssl);
-
-    context->server_name = osr_strdup(name);
-    context->server_name_is_address = X509_VERIFY_PARAM_set1_ip_asc(rules, name) == 1;
-    if (context->server_name_is_address) {
-        return 0;
-    }
-    X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-                                               X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    if (name[0] == '\0' || strlen(name) > TLSEXT_MAXLEN_host_name ||
-        X509_VERIFY_PARAM_set1_host(rules, name, 0) != 1) {
+    if (name[0] == '\0' || strlen(name) > TLSEXT_MAXLEN_host_name) {
         return osr_err_set(err, OSR_CONFIG, "\"%s\" is no name of a server", name);
     }
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
+    context->server_name = osr_strdup(name);
+    context->server_name_is_address = address != NULL;
+    ASN1_OCTET_STRING_free(address);
     return 0;
 }
 
@@ -266,6 +258,8 @@ static void check_options(const struct osr_tls_options *options)
     assert(options->proofs != 0 && options->proofs >> (OSR_TLS_PROOF_PINNED + 1) == 0);
     assert(options->is_server || (options->proofs & 1u << OSR_TLS_PROOF_NONE) == 0);
     assert(!options->is_server || options->server_name == NULL);
+    assert(options->authority_fingerprint == NULL ||
+           (!options->is_server && options->authorities_pem.size == 0));
 }
 
 /* A server that lets in shared keys alone does not even have its certificate at hand: for one that
@@ -294,6 +288,10 @@ static int fill(struct osr_tls_context *context, const struct osr_tls_options *o
     }
     if (code == 0 && options->authorities_pem.size > 0) {
         code = believe(context->ssl, options->authorities_pem, err);
+    }
+    if (options->authority_fingerprint != NULL) {
+        context->has_authority_fingerprint = true;
+        context->authority_fingerprint = *options->authority_fingerprint;
     }
     if (code == 0 && has_keys) {
         code = share_keys(context, options, err);

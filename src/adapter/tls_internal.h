@@ -23,8 +23,10 @@ struct osr_tls_context {
     unsigned proofs;             /* let in: bits 1 << enum osr_tls_proof */
     struct osr_tls_keys *keys;   /* NULL: none */
     struct osr_buffer protocols; /* each behind its length, as ALPN writes them */
-    char *server_name;           /* as dialled; NULL: it is not looked at */
-    bool server_name_is_address; /* an IP address, which is not sent (RFC 6066) */
+    bool has_authority_fingerprint;
+    struct osr_hash authority_fingerprint; /* the CA to be believed if the server shows it */
+    char *server_name;                     /* as dialled; NULL: it is not looked at */
+    bool server_name_is_address;           /* an IP address, which is not sent (RFC 6066) */
     bool (*is_revoked)(void *context, const char *serial, const struct osr_hash *authority);
     void *context;
     uint64_t (*time_s)(void *context);

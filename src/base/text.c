@@ -1,6 +1,7 @@
 #include "base/text.h"
 
 #include <assert.h>
+#include <time.h>
 
 static bool is_continuation(uint8_t byte)
 {
@@ -312,4 +313,13 @@ void osr_text_guess_offer(struct osr_text_guess *guess, const char *word)
         guess->distance = distance;
         guess->nearest = word;
     }
+}
+
+void osr_time_write(char *text, uint64_t seconds)
+{
+    const uint64_t last = 253402300799; /* of the year 9999: four digits */
+    time_t time = (time_t)(seconds < last ? seconds : last);
+    struct tm utc;
+    gmtime_r(&time, &utc);
+    strftime(text, OSR_TIME_CHARS + 1, "%Y-%m-%d %H:%M:%S UTC", &utc);
 }

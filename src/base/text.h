@@ -35,6 +35,10 @@ int osr_base32_value(uint8_t character); /* 0 to 31; -1 for what is not in the a
 void osr_hex_encode(char *text, struct osr_slice bytes); /* 2 * size characters and a NUL */
 int osr_hex_value(uint8_t digit); /* 0 to 15, of either case; -1 for what is no digit */
 
+/* "2026-11-23 01:36:00 UTC", from seconds since 1970. */
+enum { OSR_TIME_CHARS = 23 };
+void osr_time_write(char *text, uint64_t seconds); /* OSR_TIME_CHARS characters and a NUL */
+
 /* How many characters must be put in, left out, replaced or swapped with their neighbour to make
  * b from a: for "did you mean". SIZE_MAX where one has over OSR_TEXT_DISTANCE_BYTES_MAX bytes. */
 enum { OSR_TEXT_DISTANCE_BYTES_MAX = 32 };

@@ -104,12 +104,34 @@ static bool is_yes_or_no(const char *value)
     return strcmp(value, "yes") == 0 || strcmp(value, "no") == 0;
 }
 
+/* Words of a list, separated by commas. */
+static bool is_auth(const char *value)
+{
+    static const char *const ways[] = {"certificate", "key", "password", "pin", "token"};
+    struct osr_slice list = osr_slice_text(value);
+    bool more = true;
+    while (more) {
+        struct osr_slice item;
+        size_t i = 0;
+        more = osr_text_take_item(&list, &item);
+        while (i < sizeof(ways) / sizeof(ways[0]) &&
+               !osr_slice_equal(item, osr_slice_text(ways[i]))) {
+            i++;
+        }
+        if (i == sizeof(ways) / sizeof(ways[0])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static const struct {
     const char *key;
     bool (*is_valid)(const char *value);
     const char *expected;
 } parameters_known[] = {
     {"arrivals", is_yes_or_no, "arrivals is yes or no"},
+    {"auth", is_auth, "auth is a list of certificate, key, password, pin and token"},
     {"codec", is_codec, "codec is json or protobuf"},
     {"id", is_instance, "id is an instance's, 32 characters"},
     {"peer", is_peer_kind, "peer is seed, or not given"},

@@ -22,7 +22,8 @@ struct osr_url {
 
 /* Accepts schemes tcp, tls, grpc, grpcs and unix so far; others are UNSUPPORTED_VERSION, naming
  * those known. What is no URL is INVALID_ARGUMENT. Percent-encoding is resolved in values. A
- * parameter other than `arrivals`, `codec`, `id`, `peer`, `settle_ms` is INVALID_ARGUMENT. */
+ * parameter other than `arrivals`, `auth`, `codec`, `id`, `peer`, `settle_ms` is INVALID_ARGUMENT.
+ */
 int osr_url_parse(const char *text, struct osr_url *ret_url, struct osr_err *err);
 const char *osr_url_parameter(const struct osr_url *url, const char *key); /* NULL: not given */
 bool osr_url_is_secure(const struct osr_url *url);                         /* TLS: tls, grpcs */

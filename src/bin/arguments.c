@@ -12,31 +12,58 @@
 static const struct osr_flag_name names[OSR_FLAG_COUNT] = {
     [OSR_FLAG_DATA] = {"data", 0, "DIR"},
     [OSR_FLAG_TO] = {"to", 0, "URL"},
+    [OSR_FLAG_CA] = {"ca", 0, "FILE"},
+    [OSR_FLAG_CERT] = {"cert", 0, "FILE"},
+    [OSR_FLAG_KEY] = {"key", 0, "FILE"},
+    [OSR_FLAG_SHARED_KEY] = {"shared-key", 0, "FILE"},
+    [OSR_FLAG_TOKEN_FILE] = {"token-file", 0, "FILE"},
     [OSR_FLAG_OUTPUT] = {"output", 'o', "text|json"},
     [OSR_FLAG_TIMEOUT] = {"timeout", 0, "S"},
     [OSR_FLAG_HELP] = {"help", 'h', NULL},
     [OSR_FLAG_VERSION] = {"version", 'V', NULL},
     [OSR_FLAG_ACKS] = {"acks", 0, "N"},
+    [OSR_FLAG_ADDRESS] = {"address", 0, "URL"},
     [OSR_FLAG_AUTHOR] = {"author", 0, "NAME"},
+    [OSR_FLAG_CLUSTER] = {"cluster", 0, "NAME"},
     [OSR_FLAG_COLLECTION] = {"collection", 'c', "NAME"},
+    [OSR_FLAG_DAYS] = {"days", 0, "N"},
+    [OSR_FLAG_DENIED] = {"denied", 0, NULL},
     [OSR_FLAG_EXPIRES] = {"expires", 0, "TIME"},
     [OSR_FLAG_FORMAT] = {"format", 0, "FORMAT"},
     [OSR_FLAG_FROM] = {"from", 0, "N"},
     [OSR_FLAG_FULL] = {"full", 0, NULL},
+    [OSR_FLAG_HOST] = {"host", 0, "NAME"},
     [OSR_FLAG_ID] = {"id", 0, "ID"},
     [OSR_FLAG_JSON] = {"json", 0, "VALUE"},
     [OSR_FLAG_KIND] = {"kind", 'k', "NAME"},
     [OSR_FLAG_LIMIT] = {"limit", 'n', "N"},
+    [OSR_FLAG_LISTEN] = {"listen", 0, "URL"},
+    [OSR_FLAG_NAME] = {"name", 0, "NAME"},
+    [OSR_FLAG_NO_START] = {"no-start", 0, NULL},
+    [OSR_FLAG_OUT] = {"out", 0, "PREFIX"},
+    [OSR_FLAG_PASSWORD_FILE] = {"password-file", 0, "FILE"},
+    [OSR_FLAG_REQUEST] = {"request", 0, "FILE"},
+    [OSR_FLAG_ROLE] = {"role", 0, "NAME"},
+    [OSR_FLAG_SECRET_FILE] = {"secret-file", 0, "FILE"},
+    [OSR_FLAG_SINCE] = {"since", 0, "TIME"},
     [OSR_FLAG_SOURCE] = {"source", 0, "NAME"},
     [OSR_FLAG_TAG] = {"tag", 't', "NAME"},
     [OSR_FLAG_WAIT] = {"wait", 0, "S"},
+    [OSR_FLAG_WHO] = {"who", 0, "WHO"},
 };
 
 const struct osr_flag_help osr_global_flags[] = {
     {OSR_FLAG_DATA, "talk to the instance that has this data folder\n"
                     "(default: $OSIRIS_DATA, else ~/.local/share/osiris)"},
     {OSR_FLAG_TO, "talk to the instance at this address instead:\n"
+                  "grpcs://HOST:PORT, tls://HOST:PORT; in plaintext\n"
                   "grpc://HOST:PORT, tcp://HOST:PORT or unix:///PATH"},
+    {OSR_FLAG_CA, "with --to: the CAs to believe, PEM"},
+    {OSR_FLAG_CERT, "with --to: who you are, PEM; goes with --key"},
+    {OSR_FLAG_KEY, "the private key of --cert, PEM"},
+    {OSR_FLAG_SHARED_KEY, "with --to: a shared key, as `osiris key show` has it"},
+    {OSR_FLAG_TOKEN_FILE, "a token in a file, to show who you are\n"
+                          "(default: $OSIRIS_TOKEN, or that of `osiris login`)"},
     {OSR_FLAG_OUTPUT, "tables for people (default), JSON lines for programs"},
     {OSR_FLAG_TIMEOUT, "give up after this many seconds"},
     {OSR_FLAG_HELP, "say what the command does, with examples"},
@@ -130,6 +157,31 @@ static int add_tag(struct osr_arguments *arguments, const char *tag, struct osr_
     return OSR_OK;
 }
 
+static bool is_repeated(enum osr_flag flag)
+{
+    return flag == OSR_FLAG_ADDRESS || flag == OSR_FLAG_HOST || flag == OSR_FLAG_LISTEN ||
+           flag == OSR_FLAG_ROLE;
+}
+
+static int add_value(struct osr_arguments *arguments, enum osr_flag flag, const char *value,
+                     struct osr_err *err)
+{
+    arguments->values[flag] = value;
+    if (flag == OSR_FLAG_TAG) {
+        return add_tag(arguments, value, err);
+    }
+    if (!is_repeated(flag)) {
+        return OSR_OK;
+    }
+    if (arguments->repeated_count == OSR_REPEATED_MAX) {
+        return osr_err_set(err, OSR_TOO_LARGE, "--%s: more than %d of them", names[flag].name,
+                           OSR_REPEATED_MAX);
+    }
+    arguments->repeated[arguments->repeated_count].flag = flag;
+    arguments->repeated[arguments->repeated_count++].value = value;
+    return OSR_OK;
+}
+
 /* Reads options until getopt_long has no more; optind then stands at the first operand. */
 static int read_flags(struct osr_arguments *arguments, const struct syntax *syntax, int argc,
                       char **argv, struct osr_err *err)
@@ -143,8 +195,7 @@ static int read_flags(struct osr_arguments *arguments, const struct syntax *synt
         }
         enum osr_flag flag =
             found >= FLAG_BASE ? (enum osr_flag)(found - FLAG_BASE) : flag_of_letter(found);
-        arguments->values[flag] = optarg != NULL ? optarg : "";
-        int code = flag == OSR_FLAG_TAG ? add_tag(arguments, arguments->values[flag], err) : OSR_OK;
+        int code = add_value(arguments, flag, optarg != NULL ? optarg : "", err);
         if (code != OSR_OK) {
             return code;
         }
@@ -273,8 +324,9 @@ static bool parse_date(const char *text, uint64_t *ret_ms)
     return false;
 }
 
-int osr_arguments_time(const struct osr_arguments *arguments, enum osr_flag flag, uint64_t *ret_ms,
-                       struct osr_err *err)
+/* direction: 1 for spans from now on, -1 for spans until now. */
+static int read_time(const struct osr_arguments *arguments, enum osr_flag flag, int direction,
+                     uint64_t *ret_ms, struct osr_err *err)
 {
     static const uint64_t amount_max = 1000000; /* keeps the product far below 2^53 ms */
     const char *text = arguments->values[flag];
@@ -293,8 +345,54 @@ int osr_arguments_time(const struct osr_arguments *arguments, enum osr_flag flag
                             "a time is wanted, like 90s, 15m, 12h, 7d, 2w or 2031-12-31T23:59:59Z",
                             err);
     }
-    *ret_ms = ((uint64_t)time(NULL) + amount * seconds) * 1000;
+    uint64_t now_s = (uint64_t)time(NULL);
+    uint64_t span_s = amount * seconds;
+    if (direction < 0) {
+        *ret_ms = span_s < now_s ? (now_s - span_s) * 1000 : 1;
+    } else {
+        *ret_ms = (now_s + span_s) * 1000;
+    }
     return OSR_OK;
+}
+
+int osr_arguments_time(const struct osr_arguments *arguments, enum osr_flag flag, uint64_t *ret_ms,
+                       struct osr_err *err)
+{
+    return read_time(arguments, flag, 1, ret_ms, err);
+}
+
+int osr_arguments_past(const struct osr_arguments *arguments, enum osr_flag flag, uint64_t *ret_ms,
+                       struct osr_err *err)
+{
+    return read_time(arguments, flag, -1, ret_ms, err);
+}
+
+int osr_arguments_span(const struct osr_arguments *arguments, enum osr_flag flag, uint64_t *ret_ms,
+                       struct osr_err *err)
+{
+    uint64_t at_ms = 0;
+    int code = osr_arguments_time(arguments, flag, &at_ms, err);
+    if (code != OSR_OK) {
+        return code;
+    }
+    uint64_t now_ms = (uint64_t)time(NULL) * 1000;
+    if (at_ms > 0 && at_ms <= now_ms) {
+        return refuse_value(arguments, flag, "that is in the past", err);
+    }
+    *ret_ms = at_ms > 0 ? at_ms - now_ms : 0;
+    return OSR_OK;
+}
+
+size_t osr_arguments_list(const struct osr_arguments *arguments, enum osr_flag flag,
+                          const char **values)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < arguments->repeated_count; i++) {
+        if (arguments->repeated[i].flag == flag) {
+            values[count++] = arguments->repeated[i].value;
+        }
+    }
+    return count;
 }
 
 int osr_arguments_choice(const struct osr_arguments *arguments, enum osr_flag flag,

@@ -15,6 +15,7 @@ struct osr_context {
     uint32_t timeout_ms;          /* for an answer; 0: for ever */
     uint32_t acks_timeout_ms;     /* for the followers of a write; 0: the instance's default */
     struct osr_output out;        /* standard output */
+    int exit_status;              /* where all went well, and there is something to tell by it */
 };
 
 /* Fills what the global options say. */
@@ -24,6 +25,13 @@ void osr_context_done(struct osr_context *context);
 /* Connects where that is not done yet. From then on Ctrl-C interrupts the client instead of ending
  * the process. */
 int osr_context_connect(struct osr_context *context, struct osr_err *err);
+
+/* Turns to another instance (osiris_open), believing and showing what `trust` says (NULL:
+ * nothing). */
+int osr_context_turn_to(struct osr_context *context, const char *where,
+                        const struct osiris_trust *trust, struct osr_err *err);
+/* What the options say of whom to believe, and what to show. */
+struct osiris_trust osr_context_trust(const struct osr_arguments *arguments);
 
 /* Told a reply, which lives until the next one comes. Non-zero ends the call, and is returned. */
 typedef int osr_on_reply(void *context, const ProtobufCMessage *reply);
@@ -73,5 +81,18 @@ osr_command_run osr_run_kb_export, osr_run_kb_watch;
 osr_command_run osr_run_kb_import;
 /* instance.c */
 osr_command_run osr_run_status, osr_run_feeds, osr_run_feeds_resend, osr_run_rebuild;
+/* init.c, join.c, doctor.c */
+osr_command_run osr_run_init, osr_run_invite, osr_run_join, osr_run_doctor;
+/* certificates.c */
+osr_command_run osr_run_ca_list, osr_run_ca_add, osr_run_ca_issue, osr_run_ca_revoke,
+    osr_run_ca_rotate;
+/* shared_key.c */
+osr_command_run osr_run_key_add, osr_run_key_list, osr_run_key_show, osr_run_key_remove;
+/* credentials.c */
+osr_command_run osr_run_token_create, osr_run_token_list, osr_run_token_revoke;
+osr_command_run osr_run_user_add, osr_run_user_list, osr_run_user_disable, osr_run_user_enable;
+osr_command_run osr_run_user_password, osr_run_invite_list, osr_run_invite_revoke;
+/* access.c */
+osr_command_run osr_run_login, osr_run_whoami, osr_run_access_check, osr_run_audit, osr_run_reload;
 
 #endif

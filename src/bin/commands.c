@@ -58,13 +58,118 @@ static const struct osr_flag_help watch_flags[] = {
 static const struct osr_flag_help resend_flags[] = {
     {OSR_FLAG_FROM, "the first entry's number in this instance's feed"}, END};
 static const struct osr_flag_help status_flags[] = {
-    {OSR_FLAG_WAIT, "wait up to this many seconds until the instance runs and\n"
-                    "holds all that its peers are known to hold"},
+    {OSR_FLAG_WAIT, "wait up to this many seconds until the instance runs\n"
+                    "and holds all that its peers are known to hold"},
     END};
 
 enum { ANY_NUMBER = 1 << 20 };
 
+static const struct osr_flag_help init_flags[] = {
+    {OSR_FLAG_NAME, "what people call this instance (default: the machine's\n"
+                    "name)"},
+    {OSR_FLAG_CLUSTER, "what the cluster is called (default: osiris)"},
+    {OSR_FLAG_LISTEN, "where others reach it; may be repeated (default:\n"
+                      "tls://0.0.0.0:7400)"},
+    {OSR_FLAG_NO_START, "make the folder ready, and start nothing"},
+    {OSR_FLAG_ADDRESS, "what the invitation names; may be repeated (default:\n"
+                       "where it listens)"},
+    {OSR_FLAG_ROLE, "of who joins by the invitation (default: peer)"},
+    {OSR_FLAG_EXPIRES, "the invitation, in 90s, 15m, 12h, 7d (default: 24h)"},
+    END};
+static const struct osr_flag_help invite_flags[] = {
+    {OSR_FLAG_ROLE, "of who joins (default: peer)"},
+    {OSR_FLAG_EXPIRES, "in 90s, 15m, 12h, 7d (default: 24h)"},
+    {OSR_FLAG_ADDRESS, "a URL at which this instance is reached; may be\n"
+                       "repeated (default: where it listens)"},
+    END};
+static const struct osr_flag_help join_flags[] = {
+    {OSR_FLAG_NAME, "what people call this instance (default: the machine's\n"
+                    "name)"},
+    {OSR_FLAG_LISTEN, "let others reach it as well; may be repeated (default:\n"
+                      "it dials, and listens nowhere)"},
+    {OSR_FLAG_NO_START, "make the folder ready, and start nothing"},
+    END};
+static const struct osr_flag_help issue_flags[] = {
+    {OSR_FLAG_OUT, "write PREFIX.key and PREFIX.crt (default: WHO's name)"},
+    {OSR_FLAG_REQUEST, "a PKCS #10 request in PEM form, for a key of one's own"},
+    {OSR_FLAG_NAME, "for people, in the certificate (default: WHO)"},
+    {OSR_FLAG_HOST, "a DNS name or IP address of a server; may be repeated"},
+    {OSR_FLAG_DAYS, "how long it is good (default: 90)"},
+    END};
+static const struct osr_flag_help token_flags[] = {
+    {OSR_FLAG_ROLE, "what may be done with it; may be repeated"},
+    {OSR_FLAG_EXPIRES, "in 90s, 15m, 12h, 7d, or a date (default: never)"},
+    END};
+static const struct osr_flag_help user_add_flags[] = {
+    {OSR_FLAG_ROLE, "what the user may do; may be repeated"},
+    {OSR_FLAG_PASSWORD_FILE, "its first line is the password ('-': standard input);\n"
+                             "else it is asked for, twice"},
+    END};
+static const struct osr_flag_help password_flags[] = {
+    {OSR_FLAG_PASSWORD_FILE, "its first line is the password ('-': standard input);\n"
+                             "else it is asked for"},
+    END};
+static const struct osr_flag_help audit_flags[] = {
+    {OSR_FLAG_SINCE, "from then on: 90s, 15m, 12h, 7d ago, or a date"},
+    {OSR_FLAG_WHO, "of this identity alone, as in user:ana"},
+    {OSR_FLAG_DENIED, "only what was refused"},
+    END};
+static const struct osr_flag_help key_add_flags[] = {
+    {OSR_FLAG_SECRET_FILE, "the key of another instance, as key show wrote it\n"
+                           "(default: one is made)"},
+    END};
+
 const struct osr_command osr_commands[] = {
+    {"init", "", "make the first instance of a cluster, and start it",
+     "Makes the data folder ready (identity, TLS key, the cluster's own CA, a\n"
+     "certificate, osirisd.yaml), starts osirisd in the background, and prints the\n"
+     "command by which another machine joins. What is there already stays as it is.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris init\n"
+     "  osiris init --name library --cluster home --listen tls://0.0.0.0:7400\n",
+     0, 0, init_flags, osr_run_init},
+    {"invite", "", "print the command by which one machine joins",
+     "Makes an invitation: good once, for one machine, until it expires. It holds\n"
+     "addresses, the fingerprint of the cluster's CA, and a secret that is shown now\n"
+     "and never again. To be asked of the instance that has the CA.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris invite\n"
+     "  osiris invite --expires 15m --address tls://desk.example:7400\n",
+     0, 0, invite_flags, osr_run_invite},
+    {"invite list", "", "list invitations",
+     "Shows every invitation: who made it, and whether it is good, used, expired or\n"
+     "revoked.\n"
+     "\n"
+     "Example:\n"
+     "  osiris invite list\n",
+     0, 0, no_flags, osr_run_invite_list},
+    {"invite revoke", "ID", "make an invitation worthless",
+     "Takes an invitation back that has not been used. The certificate of who has used\n"
+     "one is revoked with osiris ca revoke.\n"
+     "\n"
+     "Example:\n"
+     "  osiris invite revoke 0f3c5ad6e1b2c4d8\n",
+     1, 1, no_flags, osr_run_invite_revoke},
+    {"join", "INVITATION", "make this machine's instance a member of a cluster",
+     "Asks the inviting instance for a certificate, makes the data folder ready,\n"
+     "starts osirisd in the background, and waits until it is linked. Whatever goes\n"
+     "wrong before the invitation is used leaves it good: try again.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris join osri_...\n"
+     "  osiris join osri_... --name desk --listen tls://0.0.0.0:7400\n",
+     1, 1, join_flags, osr_run_join},
+    {"doctor", "", "look for what is wrong, and say what mends it",
+     "Looks at identity, certificates, permissions of files, listeners, clock, disk\n"
+     "and the links to each peer. Its exit status is 0 where all is well, 1 with\n"
+     "warnings alone, 2 with errors.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris doctor\n"
+     "  osiris -o json doctor | jq 'select(.level != \"ok\")'\n",
+     0, 0, no_flags, osr_run_doctor},
     {"kb add", "TEXT | --json VALUE", "write a document",
      "Writes a new document and prints its id. TEXT is stored as a JSON string; '-'\n"
      "reads TEXT or VALUE from standard input.\n"
@@ -138,8 +243,8 @@ const struct osr_command osr_commands[] = {
      "  osiris kb export --format jsonl --full | gzip >backup.jsonl.gz\n",
      0, 0, export_flags, osr_run_kb_export},
     {"kb watch", "", "show what is written, as it is written",
-     "Shows each change as it arrives, from here or from elsewhere, until Ctrl-C. To miss\n"
-     "nothing, go on with --from one behind the last position shown.\n"
+     "Shows each change as it arrives, from here or from elsewhere, until Ctrl-C. To\n"
+     "miss nothing, go on with --from one behind the last position shown.\n"
      "\n"
      "Examples:\n"
      "  osiris kb watch\n"
@@ -158,8 +263,9 @@ const struct osr_command osr_commands[] = {
      "  osiris feeds\n",
      0, 0, no_flags, osr_run_feeds},
     {"feeds resend", "PEER --from N", "send a peer entries again",
-     "Sends this instance's feed to a peer again, from entry N on: for seed peers, which may\n"
-     "have lost what they had. PEER is its address as configured, or its instance id.\n"
+     "Sends this instance's feed to a peer again, from entry N on: for seed peers,\n"
+     "which may have lost what they had. PEER is its address as configured, or its\n"
+     "instance id.\n"
      "\n"
      "Example:\n"
      "  osiris feeds resend 'tcp://127.0.0.1:12346?peer=seed' --from 1\n",
@@ -178,5 +284,156 @@ const struct osr_command osr_commands[] = {
      "Example:\n"
      "  osiris rebuild\n",
      0, 0, no_flags, osr_run_rebuild},
+    {"reload", "", "take over what has changed in config and keys",
+     "Reads config, keys and certificates again: all of it, or nothing where something\n"
+     "is wrong. Links stay up, unless they are no longer let in.\n"
+     "\n"
+     "Example:\n"
+     "  osiris reload\n",
+     0, 0, no_flags, osr_run_reload},
+    {"ca list", "", "list CAs, the own certificate, and what was revoked",
+     "Shows the CAs that the instance believes, its own certificate, and the\n"
+     "certificates that were revoked.\n"
+     "\n"
+     "Example:\n"
+     "  osiris ca list\n",
+     0, 0, no_flags, osr_run_ca_list},
+    {"ca add", "FILE", "believe another CA as well",
+     "Believes the CAs whose certificates are in the file (PEM): an outside CA, or\n"
+     "another cluster's.\n"
+     "\n"
+     "Example:\n"
+     "  osiris ca add company-ca.pem\n",
+     1, 1, no_flags, osr_run_ca_add},
+    {"ca issue", "WHO", "make a certificate for somebody",
+     "Makes a key here and has the cluster's CA certify it, for a person (user:NAME)\n"
+     "or for an instance that cannot join by an invitation (instance:ID).\n"
+     "\n"
+     "Examples:\n"
+     "  osiris ca issue user:ana --days 30\n"
+     "  osiris ca issue user:ana --request ana.csr --out certificates/ana\n",
+     1, 1, issue_flags, osr_run_ca_issue},
+    {"ca revoke", "SERIAL", "let nobody in by a certificate any more",
+     "Revokes a certificate of the cluster's CA by its serial number. Links by it end,\n"
+     "here and wherever this is heard of.\n"
+     "\n"
+     "Example:\n"
+     "  osiris ca revoke 5A3C19E0B7\n",
+     1, 1, no_flags, osr_run_ca_revoke},
+    {"ca rotate", "begin|switch|end", "put another CA in the place of the cluster's",
+     "Three steps, none of which drops a link: begin makes the next CA, which\n"
+     "everybody is to believe; switch issues by it; end believes the old one no\n"
+     "longer.\n"
+     "\n"
+     "Example:\n"
+     "  osiris ca rotate begin\n",
+     1, 1, no_flags, osr_run_ca_rotate},
+    {"token create", "NAME --role ROLE", "make a token for a program",
+     "Prints a bearer token: shown now and never again. Its identity is token:NAME.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris token create ci --role reader --expires 30d >ci.token\n"
+     "  osiris --to grpcs://desk:7400 --ca ca.pem --token-file ci.token kb list\n",
+     1, 1, token_flags, osr_run_token_create},
+    {"token list", "", "list tokens",
+     "Shows each token by its id, never the secret.\n"
+     "\n"
+     "Example:\n"
+     "  osiris token list\n",
+     0, 0, no_flags, osr_run_token_list},
+    {"token revoke", "ID", "make a token worthless",
+     "From now on the token is refused, and connections that rest on it may do\n"
+     "nothing more.\n"
+     "\n"
+     "Example:\n"
+     "  osiris token revoke 0f3c5ad6e1b2c4d8\n",
+     1, 1, no_flags, osr_run_token_revoke},
+    {"user add", "NAME --role ROLE", "make a user with a password",
+     "Makes somebody who logs in with a password, as user:NAME.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris user add ana --role editor\n"
+     "  osiris user add ana --role editor --password-file - <password\n",
+     1, 1, user_add_flags, osr_run_user_add},
+    {"user list", "", "list users",
+     "Shows each user with roles and state.\n"
+     "\n"
+     "Example:\n"
+     "  osiris user list\n",
+     0, 0, no_flags, osr_run_user_list},
+    {"user password", "NAME", "give a user another password",
+     "Ends the user's logins as well.\n"
+     "\n"
+     "Example:\n"
+     "  osiris user password ana\n",
+     1, 1, password_flags, osr_run_user_password},
+    {"user disable", "NAME", "let a user in no more",
+     "Ends the user's logins, and lets nobody log in under the name until it is\n"
+     "enabled again.\n"
+     "\n"
+     "Example:\n"
+     "  osiris user disable ana\n",
+     1, 1, no_flags, osr_run_user_disable},
+    {"user enable", "NAME", "let a user in again",
+     "Takes back osiris user disable.\n"
+     "\n"
+     "Example:\n"
+     "  osiris user enable ana\n",
+     1, 1, no_flags, osr_run_user_enable},
+    {"login", "URL USER", "show a password once, for some hours",
+     "Gets a token for a password and keeps it, for its owner alone, in\n"
+     "~/.config/osiris. It is shown wherever --to names the same URL.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris login grpcs://desk.example:7400 ana --ca ca.pem\n"
+     "  osiris --to grpcs://desk.example:7400 --ca ca.pem kb list\n",
+     2, 2, password_flags, osr_run_login},
+    {"whoami", "", "show who the instance takes you for",
+     "Shows identity and roles, and until when they hold.\n"
+     "\n"
+     "Example:\n"
+     "  osiris whoami\n",
+     0, 0, no_flags, osr_run_whoami},
+    {"access check", "WHO ACTION PART", "explain who may do what",
+     "Answers whether WHO may do ACTION on PART, rule by rule. The exit status is 0\n"
+     "where it is allowed, 77 where it is not.\n"
+     "\n"
+     "Example:\n"
+     "  osiris access check user:ana write collection:notes\n",
+     3, 3, no_flags, osr_run_access_check},
+    {"audit", "", "show who did what, and what was refused",
+     "Reads the audit log, and verifies that nothing in it was altered.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris audit --since 1h --denied\n"
+     "  osiris audit --who user:ana --since 2031-12-31\n",
+     0, 0, audit_flags, osr_run_audit},
+    {"key add", "NAME", "make a shared key, or take one over",
+     "Shared keys are TLS without certificates: each instance of the cluster has the\n"
+     "same, and so has whoever is to be let in. Several are good at once, for\n"
+     "rotation; the newest is shown to others. One that is made is printed.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris key add winter >winter.key\n"
+     "  osiris key add winter --secret-file winter.key\n",
+     1, 1, key_add_flags, osr_run_key_add},
+    {"key list", "", "list the names of shared keys",
+     "Shows them, the newest first.\n"
+     "\n"
+     "Example:\n"
+     "  osiris key list\n",
+     0, 0, no_flags, osr_run_key_list},
+    {"key show", "NAME", "print a shared key, for another instance",
+     "Prints NAME and secret, as key add and --shared-key take it.\n"
+     "\n"
+     "Example:\n"
+     "  (umask 077; osiris key show winter >winter.key)\n",
+     1, 1, no_flags, osr_run_key_show},
+    {"key remove", "NAME", "take a shared key no longer",
+     "Whoever shows it is refused from now on.\n"
+     "\n"
+     "Example:\n"
+     "  osiris key remove autumn\n",
+     1, 1, no_flags, osr_run_key_remove},
 };
 const size_t osr_command_count = sizeof(osr_commands) / sizeof(osr_commands[0]);

@@ -1,8 +1,11 @@
 /* What every command needs: which instance is meant, how long to wait for it, and calls of it with
  * messages both ways, by libosiris. */
+#include <stdlib.h>
+
 #include "base/url.h"
 #include "bin/command.h"
 #include "bin/interrupt.h"
+#include "bin/login.h"
 #include "model/limits.h"
 #include "wire/method.h"
 
@@ -22,7 +25,7 @@ int osr_context_fail(struct osr_err *err, const struct osiris_error *error)
     if (error->hint[0] != '\0') {
         osr_err_hint(err, "%s", error->hint);
     }
-    return err->code;
+    return (int)error->code;
 }
 
 static int read_where(const struct osr_arguments *arguments, const char **ret_where,
@@ -36,6 +39,65 @@ static int read_where(const struct osr_arguments *arguments, const char **ret_wh
     }
     *ret_where = to != NULL ? to : folder;
     return to != NULL ? osr_url_parse(to, &url, err) : OSR_OK; /* a folder has no place there */
+}
+
+struct osiris_trust osr_context_trust(const struct osr_arguments *arguments)
+{
+    struct osiris_trust trust = {
+        .authorities_file = arguments->values[OSR_FLAG_CA],
+        .certificate_file = arguments->values[OSR_FLAG_CERT],
+        .key_file = arguments->values[OSR_FLAG_KEY],
+        .shared_key_file = arguments->values[OSR_FLAG_SHARED_KEY],
+        .token_file = arguments->values[OSR_FLAG_TOKEN_FILE],
+    };
+    const char *token = getenv("OSIRIS_TOKEN");
+    if (trust.token_file == NULL && token != NULL && token[0] != '\0') {
+        trust.token = token;
+    }
+    return trust;
+}
+
+static int set_trust(struct osr_context *context, const struct osiris_trust *trust,
+                     struct osr_err *err)
+{
+    struct osiris_error error;
+    return osiris_set_trust(context->client, trust, &error) == OSIRIS_OK
+               ? OSR_OK
+               : osr_context_fail(err, &error);
+}
+
+/* A login's token is shown where nothing else is. */
+static int show_trust(struct osr_context *context, const struct osr_arguments *arguments,
+                      struct osr_err *err)
+{
+    struct osiris_trust trust = osr_context_trust(arguments);
+    const char *to = arguments->values[OSR_FLAG_TO];
+    char *login = NULL;
+    if (to != NULL && trust.token == NULL && trust.token_file == NULL &&
+        trust.certificate_file == NULL) {
+        login = osr_login_find(to);
+        trust.token_file = login;
+    }
+    bool is_empty = trust.authorities_file == NULL && trust.certificate_file == NULL &&
+                    trust.key_file == NULL && trust.shared_key_file == NULL &&
+                    trust.token_file == NULL && trust.token == NULL;
+    int code = is_empty ? OSR_OK : set_trust(context, &trust, err);
+    free(login);
+    return code;
+}
+
+int osr_context_turn_to(struct osr_context *context, const char *where,
+                        const struct osiris_trust *trust, struct osr_err *err)
+{
+    struct osiris_error error;
+    struct osiris_client *client;
+    if (osiris_open(where, &client, &error) != OSIRIS_OK) {
+        return osr_context_fail(err, &error);
+    }
+    osr_interrupt_attach(NULL);
+    osiris_close(context->client);
+    context->client = client;
+    return trust == NULL ? OSR_OK : set_trust(context, trust, err);
 }
 
 int osr_context_init(struct osr_context *context, const struct osr_arguments *arguments,
@@ -53,6 +115,9 @@ int osr_context_init(struct osr_context *context, const struct osr_arguments *ar
     }
     if (osiris_open(where, &context->client, &error) != OSIRIS_OK) {
         return osr_context_fail(err, &error);
+    }
+    if (show_trust(context, arguments, err) != OSR_OK) {
+        return err->code;
     }
     context->json = output == 1;
     if (osr_arguments_has(arguments, OSR_FLAG_TIMEOUT)) {

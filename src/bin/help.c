@@ -105,9 +105,10 @@ void osr_help_write_command(struct osr_buffer *buffer, const struct osr_command 
 void osr_help_write(struct osr_buffer *buffer, const char *group)
 {
     if (group == NULL) {
-        osr_buffer_add_text(buffer, "usage: osiris [OPTIONS] COMMAND\n\n"
-                                    "Talks to an Osiris instance: reads and writes the knowledge "
-                                    "base it shares with others.\n");
+        osr_buffer_add_text(
+            buffer, "usage: osiris [OPTIONS] COMMAND\n\n"
+                    "Talks to an Osiris instance: reads and writes the knowledge base that it\n"
+                    "shares with others. The first one is made with `osiris init`.\n");
     } else {
         osr_buffer_add_format(buffer, "usage: osiris [OPTIONS] %s COMMAND\n", group);
     }

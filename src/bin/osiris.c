@@ -193,5 +193,5 @@ int main(int argc, char **argv)
         report(&err);
     }
     osr_context_done(&context);
-    return osr_code_info((enum osr_code)code)->exit_status;
+    return code == OSR_OK ? context.exit_status : osr_code_info((enum osr_code)code)->exit_status;
 }

@@ -13,8 +13,10 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bin/notify.h"
 #include "node/config.h"
 #include "node/instance.h"
+#include "node/setup_command.h"
 
 /* -- logging -- */
 
@@ -97,7 +99,8 @@ static void make_large_pieces_go_back(void)
  * 50,000 calls or 4,000 connections was nearly all of it. */
 static void trim(uv_timer_t *timer)
 {
-    enum { FREE_BYTES = 32 << 20 }; /* resident and not in use: the program's own 10 MiB, and more */
+    /* Resident and not in use: the program itself, and what is worth the walk. */
+    enum { FREE_BYTES = 32 << 20 };
     size_t resident;
     (void)timer;
 
@@ -131,11 +134,12 @@ static void make_process_safe(void)
     signal(SIGPIPE, SIG_IGN);      /* a connection that went away is an error of its write */
 }
 
-/* -- signals that end the run -- */
+/* -- signals -- */
 
 struct signals {
     uv_signal_t terminate;
     uv_signal_t interrupt;
+    uv_signal_t hang_up;
     struct osr_instance *instance; /* NULL: not running, yet or any more */
     bool stop_asked;
     const struct osr_trace *trace;
@@ -149,23 +153,35 @@ static void on_signal(uv_signal_t *handle, int number)
               number == SIGTERM ? "SIGTERM" : "SIGINT");
     /* One asks; a second one of the same kind ends the process at once, as without us. */
     uv_signal_stop(handle);
+    osr_notify(OSR_NOTIFY_STOPPING);
     signals->stop_asked = true;
     if (signals->instance != NULL) {
         osr_instance_stop(signals->instance);
     }
 }
 
-static void watch_signal(struct signals *signals, uv_loop_t *loop, uv_signal_t *handle, int number)
+static void on_hang_up(uv_signal_t *handle, int number)
+{
+    struct signals *signals = handle->data;
+    (void)number;
+
+    if (signals->instance != NULL) {
+        osr_instance_reload(signals->instance);
+    }
+}
+
+static void watch_signal(struct signals *signals, uv_loop_t *loop, uv_signal_t *handle,
+                         uv_signal_cb on_this, int number)
 {
     uv_signal_init(loop, handle);
     handle->data = signals;
-    uv_signal_start(handle, on_signal, number);
+    uv_signal_start(handle, on_this, number);
     uv_unref((uv_handle_t *)handle); /* does not keep the loop from coming to its end */
 }
 
 /* -- the run -- */
 
-static int serve(uv_loop_t *loop, const struct osr_config *config, const struct osr_trace *trace,
+static int serve(uv_loop_t *loop, struct osr_config *config, const struct osr_trace *trace,
                  struct signals *signals, struct osr_err *err)
 {
     struct osr_instance *instance;
@@ -175,6 +191,7 @@ static int serve(uv_loop_t *loop, const struct osr_config *config, const struct 
     }
     signals->instance = instance;
     if (!signals->stop_asked) {
+        osr_notify(OSR_NOTIFY_READY);
         code = osr_instance_run(instance, err);
     }
     signals->instance = NULL; /* closing it runs the loop: what comes now comes too late */
@@ -182,7 +199,7 @@ static int serve(uv_loop_t *loop, const struct osr_config *config, const struct 
     return code;
 }
 
-static int run(const struct osr_config *config, struct osr_err *err)
+static int run(struct osr_config *config, struct osr_err *err)
 {
     struct log log = {.to_journal = stderr_is_journal()};
     const struct osr_trace trace = {
@@ -197,12 +214,14 @@ static int run(const struct osr_config *config, struct osr_err *err)
                                 uv_strerror(result));
     }
     start_trimming(&trimming, &loop);
-    watch_signal(&signals, &loop, &signals.terminate, SIGTERM);
-    watch_signal(&signals, &loop, &signals.interrupt, SIGINT);
+    watch_signal(&signals, &loop, &signals.terminate, on_signal, SIGTERM);
+    watch_signal(&signals, &loop, &signals.interrupt, on_signal, SIGINT);
+    watch_signal(&signals, &loop, &signals.hang_up, on_hang_up, SIGHUP);
     int code = serve(&loop, config, &trace, &signals, err);
     uv_close((uv_handle_t *)&trimming, NULL);
     uv_close((uv_handle_t *)&signals.terminate, NULL);
     uv_close((uv_handle_t *)&signals.interrupt, NULL);
+    uv_close((uv_handle_t *)&signals.hang_up, NULL);
     uv_run(&loop, UV_RUN_DEFAULT); /* what is closing still needs its turn */
     uv_loop_close(&loop);
     return code;
@@ -214,6 +233,10 @@ int main(int argc, char **argv)
     enum osr_config_action action;
     struct osr_err err;
 
+    if (argc > 1 && strcmp(argv[1], "setup") == 0) {
+        make_process_safe();
+        return osr_setup_main(argc - 1, argv + 1);
+    }
     if (osr_config_read(argc, argv, &config, &action, &err) != 0) {
         return report(&err);
     }

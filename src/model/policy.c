@@ -250,3 +250,33 @@ bool osr_policy_allows_some(const struct osr_policy_subject *subject, enum osr_a
     assert((unsigned)action < OSR_ACTION_COUNT && (unsigned)kind < OSR_PART_KIND_COUNT);
     return subject != NULL && (subject->allows_some[kind] >> action & 1) != 0;
 }
+
+/* Some rule is about every name. */
+static bool is_every_name_covered(const struct osr_policy *policy, enum osr_part_kind kind)
+{
+    for (size_t i = 0; i < policy->rule_count; i++) {
+        const struct osr_policy_rule *rule = &policy->rules[i];
+        if ((rule->kinds >> kind & 1) != 0 && rule->pattern.is_prefix &&
+            rule->pattern.text.size == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool osr_policy_allows_all(const struct osr_policy_subject *subject, enum osr_action action,
+                           enum osr_part_kind kind)
+{
+    assert((unsigned)action < OSR_ACTION_COUNT && (unsigned)kind < OSR_PART_KIND_COUNT);
+    if (!osr_policy_allows_some(subject, action, kind)) {
+        return false;
+    }
+    const struct osr_policy *policy = subject->policy;
+    const uint16_t *allowed = &subject->allowed[policy->first[kind]];
+    for (size_t i = 1; i <= osr_patterns_count(policy->names[kind]); i++) {
+        if ((allowed[i] >> action & 1) == 0) {
+            return false;
+        }
+    }
+    return is_every_name_covered(policy, kind);
+}

@@ -172,6 +172,10 @@ bool osr_policy_allows(const struct osr_policy_subject *subject, enum osr_action
  * one by one. */
 bool osr_policy_allows_some(const struct osr_policy_subject *subject, enum osr_action action,
                             enum osr_part_kind kind);
+/* Whether it may do so on every part of this kind, whatever its name: then rows need not be asked
+ * for one by one. Cost: all rules. */
+bool osr_policy_allows_all(const struct osr_policy_subject *subject, enum osr_action action,
+                           enum osr_part_kind kind);
 
 /* The same answer for people: appends a line for each role that `who` has, by which member and
  * where it was given, then what osr_policy_explain_subject does. True: allowed. */

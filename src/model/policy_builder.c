@@ -37,7 +37,8 @@ static const struct {
     const char *role;
 } default_grants[] = {
     {OSR_WHO_ADMIN, "administrator"}, {OSR_WHO_LOCAL, "editor"},       {OSR_WHO_LOCAL, "newcomer"},
-    {OSR_WHO_SEED, "seed"},           {OSR_WHO_ANONYMOUS, "newcomer"}, {"instance:*", "peer"},
+    {OSR_WHO_SEED, "seed"},           {OSR_WHO_ANONYMOUS, "newcomer"}, {"key:*", "newcomer"},
+    {"subject:*", "newcomer"},        {"instance:*", "peer"},
 };
 
 static const char by_default[] = "by default";

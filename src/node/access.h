@@ -1,36 +1,126 @@
-/* access.h -- who may do what: one check for every operation and every message received.
+/* access.h -- who is at the other end of a connection, and the one check of what they may do.
  *
- * A connection has one role at a time. It begins with what its listener and its credentials
- * show, and can only narrow: a first HELLO makes it a peer's, a bare UPDATE_KB a seed
- * program's. What a role is not given here, it may not do. */
+ * An identity is a name (model/policy.h) and what the policy in force gives to it: its grant. It
+ * begins with what listener, socket and handshake show, and changes only by proof: a token,
+ * HELLO_PROOF. What it rests on may change under it: a reload brings another policy, a token or a
+ * certificate is revoked, a token expires. So each check looks first whether it still stands as it
+ * was looked up (two numbers compared), and looks it up anew where it does not.
+ *
+ * Deny by default. Every refusal goes to the audit log, and what was allowed where it changes who
+ * may do what; where the log cannot take it, the answer is BUSY instead.
+ *
+ * Policies: one that was replaced stays as long as some grant of it is held.
+ *
+ * Threads: the loop's. A grant may be asked by any while the loop's holds it. */
 #ifndef OSR_NODE_ACCESS_H
 #define OSR_NODE_ACCESS_H
 
-#include "base/error.h"
+#include "adapter/transport.h"
+#include "model/policy.h"
+#include "node/audit.h"
+#include "node/credentials.h"
 
-enum osr_role {
-    OSR_ROLE_STRANGER, /* another user on the Unix socket */
-    OSR_ROLE_ADMIN,    /* the daemon's user, or root, on the Unix socket */
-    OSR_ROLE_LOCAL,    /* plaintext from this machine */
-    OSR_ROLE_REMOTE,   /* plaintext from elsewhere (`insecure: true`) */
-    OSR_ROLE_SEED,     /* a program that knows UPDATE_KB alone, on a listener with ?peer=seed */
-    OSR_ROLE_PEER,     /* a link between instances; who it is, HELLO_PROOF shows to the core */
-    OSR_ROLE_COUNT,
+struct osr_access; /* the policy in force, and on what identities rest */
+
+struct osr_access_options {
+    const char *cluster;
+    struct osr_policy *policy;                 /* becomes the access's */
+    const struct osr_credentials *credentials; /* NULL: no token is known, nothing revoked */
+    struct osr_audit *audit;                   /* NULL: nothing is noted (tests) */
+    uint64_t (*time_ms)(void *context);        /* since 1970 */
+    /* Whether a link that shows no certificate that is believed may be of this instance: for
+     * osr_security_is_approved. NULL: none. */
+    bool (*is_approved)(void *context, const char *instance);
+    void *context;
 };
 
-enum osr_permission {
-    OSR_MAY_LINK,    /* greet, and exchange replication messages */
-    OSR_MAY_APPEND,  /* hand in an UPDATE_KB that is not answered */
-    OSR_MAY_READ,    /* the knowledge base */
-    OSR_MAY_WRITE,   /* the knowledge base */
-    OSR_MAY_OBSERVE, /* status, feeds */
-    OSR_MAY_OPERATE, /* what costs the instance or a peer much work: rebuild, resend */
-    OSR_MAY_COUNT,
+struct osr_access *osr_access_create(const struct osr_access_options *options);
+/* When no identity is left. NULL is a no-op. */
+void osr_access_destroy(struct osr_access *access);
+/* A reload. Then let sessions and core look again: osr_sessions_review, OSR_FEED_ACCESS_CHANGED. */
+void osr_access_replace_policy(struct osr_access *access, struct osr_policy *policy);
+const struct osr_policy *osr_access_policy(const struct osr_access *access);
+
+/* ---- what somebody may do ---- */
+
+/* As it was when it was looked up: a policy's answers to one identity. Counted. */
+struct osr_grant;
+
+struct osr_grant *osr_grant_hold(struct osr_grant *grant); /* NULL: NULL */
+void osr_grant_release(struct osr_grant *grant);           /* NULL is a no-op */
+/* For one of many rows. NULL may do everything: it is the instance that asks, for itself. */
+bool osr_grant_allows(const struct osr_grant *grant, enum osr_action action, struct osr_part part);
+/* Every collection, whatever it is called: rows need not be looked at one by one. */
+bool osr_grant_reads_all(const struct osr_grant *grant);
+bool osr_grant_writes_all(const struct osr_grant *grant);
+
+/* ---- who somebody is ---- */
+
+struct osr_identity {
+    struct osr_access *access;               /* NULL: empty */
+    char who[OSR_POLICY_NAME_BYTES_MAX + 1]; /* "": nobody, who may do nothing */
+    char from[64];                           /* address without a port, for the audit log */
+    /* On what it rests: a token (its id), a certificate (serial number and CA); "": none. */
+    char credential_id[OSR_SECRET_ID_CHARS + 1];
+    char serial[2 * 20 + 1];
+    struct osr_hash authority;
+    uint64_t expires_ms; /* 0: never */
+    bool needs_approval; /* TLS without a certificate that is believed, and without a key */
+    struct osr_grant *grant;
+    uint64_t policy_revision;
+    uint64_t credentials_revision;
 };
 
-/* 0, or PERMISSION_DENIED with what `what` (a message's type) would have needed. */
-int osr_access_check(enum osr_role role, enum osr_permission permission, const char *what,
+/* Of a new connection, by what it shows: the daemon's user or root on the Unix socket is "admin",
+ * another user there nobody; a certificate of this cluster is who it says, of an outside CA
+ * "subject:<name>"; a shared key is "key:<name>"; plaintext from this machine is "local"; all else
+ * is "anonymous". With TLS only once the handshake is done. WRONG_CLUSTER; UNAUTHENTICATED: the
+ * certificate says nobody's name, or was revoked. On failure *ret_identity is nobody's. */
+int osr_access_identify(struct osr_access *access, const struct osr_connection *connection,
+                        struct osr_identity *ret_identity, struct osr_err *err);
+/* The identity of this name, which somebody else has made sure of; `from` stays. */
+void osr_access_become(struct osr_identity *identity, const char *who);
+/* Becomes whose token it is, or fails as osr_credentials_check, which is noted, and stays. */
+int osr_access_take_token(struct osr_access *access, struct osr_identity *identity,
+                          struct osr_slice token, struct osr_err *err);
+/* A link whose other side has shown its instance by HELLO_PROOF becomes "instance:<id>".
+ * UNAUTHENTICATED: what its connection shows is not this one, or is nobody's and this one is not
+ * approved, or it was revoked. PERMISSION_DENIED: it may not link. */
+int osr_access_take_instance(struct osr_access *access, struct osr_identity *identity,
+                             const char *instance, struct osr_err *err);
+/* Both are to be done with. *ret_identity held nothing before. */
+void osr_identity_copy(struct osr_identity *ret_identity, const struct osr_identity *identity);
+void osr_identity_done(struct osr_identity *identity); /* nobody after; a zeroed one is fine */
+/* Whether it is who a certificate says, and not a token's. */
+bool osr_identity_has_certificate(const struct osr_identity *identity);
+
+/* ---- what they may do ---- */
+
+/* 0, UNAUTHENTICATED (its token has expired, or that or its certificate was revoked),
+ * PERMISSION_DENIED, or BUSY; `what` is a message's type. */
+int osr_access_check(struct osr_access *access, struct osr_identity *identity,
+                     enum osr_action action, struct osr_part part, const char *what,
                      struct osr_err *err);
-const char *osr_role_name(enum osr_role role); /* for people */
+/* The same for whether there is any such part at all; which ones, is asked one by one. */
+int osr_access_check_some(struct osr_access *access, struct osr_identity *identity,
+                          enum osr_action action, enum osr_part_kind kind, const char *what,
+                          struct osr_err *err);
+/* The same answer for one of many rows, which is not noted. */
+bool osr_access_allows(struct osr_access *access, struct osr_identity *identity,
+                       enum osr_action action, struct osr_part part);
+/* Its grant as of now, not held. NULL identity: NULL. Fails as osr_access_check with
+ * UNAUTHENTICATED. */
+int osr_identity_grant(struct osr_identity *identity, struct osr_grant **ret_grant,
+                       struct osr_err *err);
+/* Notes a refusal that was decided elsewhere, which `err` says; BUSY instead where the audit log
+ * cannot take it. Returns err->code. */
+int osr_access_note_refusal(struct osr_access *access, const struct osr_identity *identity,
+                            enum osr_action action, struct osr_part part, const char *what,
+                            struct osr_err *err);
+
+/* For struct osr_feed_access: whether others store what this instance writes to the stream, and
+ * whether it is sent what they do. An instance whose certificate was revoked is neither. */
+bool osr_access_instance_may(struct osr_access *access, const char *instance,
+                             enum osr_action action, const char *stream);
 
 #endif

@@ -141,7 +141,7 @@ static void write_document(struct arrival *arrival)
         source.occurrence = arrival->occurrence;
         document.source = &source;
     }
-    osr_knowledge_write(arrival->arrivals->knowledge, OSR_WRITE_IMPORT, documents, 1, 0, 0,
+    osr_knowledge_write(arrival->arrivals->knowledge, NULL, OSR_WRITE_IMPORT, documents, 1, 0, 0,
                         on_written, arrival);
 }
 

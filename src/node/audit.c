@@ -260,6 +260,11 @@ int osr_audit_note(struct osr_audit *audit, enum osr_audit_kind kind,
     return 0;
 }
 
+bool osr_audit_is_of_all(const struct osr_audit *audit)
+{
+    return audit->all;
+}
+
 void osr_audit_get_status(const struct osr_audit *audit, struct osr_audit_status *ret_status)
 {
     *ret_status = (struct osr_audit_status){

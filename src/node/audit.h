@@ -64,6 +64,8 @@ void osr_audit_destroy(struct osr_audit *audit);
  * or BUSY. */
 int osr_audit_note(struct osr_audit *audit, enum osr_audit_kind kind,
                    const struct osr_audit_record *record, struct osr_err *err);
+/* Whether allowed reads and writes of documents are noted. */
+bool osr_audit_is_of_all(const struct osr_audit *audit);
 void osr_audit_get_status(const struct osr_audit *audit, struct osr_audit_status *ret_status);
 
 #endif

@@ -5,11 +5,13 @@
 
 #include "model/limits.h"
 
-struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
-                                 Osr__Frame__BodyCase reply, size_t bytes)
+struct osr_call *osr_call_create(struct osr_session *session, const struct osr_identity *identity,
+                                 const Osr__Frame *request, Osr__Frame__BodyCase reply,
+                                 size_t bytes)
 {
     struct osr_call *call = osr_alloc(sizeof(*call));
     call->session = session;
+    osr_identity_copy(&call->identity, identity);
     call->request_id = request->request_id;
     call->reply = reply;
     call->bytes = bytes;
@@ -78,6 +80,7 @@ static void destroy(struct osr_call *call)
     osr_arena_destroy(call->arena);
     free(call->items);
     free(call->operation);
+    osr_identity_done(&call->identity);
     free(call);
 }
 

@@ -28,20 +28,22 @@ struct osr_call {
     struct osr_session *session;         /* NULL: the caller has gone */
     const struct osr_services *services; /* node/operations.h; set for its handler */
     uint64_t request_id;
-    Osr__Frame__BodyCase reply; /* what answers it */
-    size_t bytes;               /* of the request on the wire */
-    struct osr_query *query;    /* NULL: none, or it has come to its end */
-    bool is_endless;            /* answers until the caller goes */
-    bool is_counted;            /* osr_call_await was called */
-    void *operation;            /* the handler's own memory; freed with the call */
+    struct osr_identity identity; /* whose it is */
+    Osr__Frame__BodyCase reply;   /* what answers it */
+    size_t bytes;                 /* of the request on the wire */
+    struct osr_query *query;      /* NULL: none, or it has come to its end */
+    bool is_endless;              /* answers until the caller goes */
+    bool is_counted;              /* osr_call_await was called */
+    void *operation;              /* the handler's own memory; freed with the call */
     /* Items collected for the next frame; each lives in `arena`. NULL: there are none. */
     struct osr_arena *arena;
     ProtobufCMessage **items;
     size_t item_count;
 };
 
-struct osr_call *osr_call_create(struct osr_session *session, const Osr__Frame *request,
-                                 Osr__Frame__BodyCase reply, size_t bytes);
+struct osr_call *osr_call_create(struct osr_session *session, const struct osr_identity *identity,
+                                 const Osr__Frame *request, Osr__Frame__BodyCase reply,
+                                 size_t bytes);
 /* What answers it, and ends by itself: it counts against OSR_SESSION_QUERIES_MAX. NULL: something
  * that cannot be cancelled, and answers a caller that has gone, too. */
 void osr_call_await(struct osr_call *call, struct osr_query *query);

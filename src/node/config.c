@@ -216,9 +216,24 @@ bool osr_config_is_seed(const struct osr_url *url)
     return peer != NULL && strcmp(peer, "seed") == 0;
 }
 
+/* Whoever comes in plaintext shows a token or a password at most. */
+static int check_auth(const char *key, const struct osr_url *url, struct osr_err *err)
+{
+    if (osr_url_parameter(url, "auth") == NULL || osr_url_is_secure(url)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_CONFIG, "%s: %s: auth goes with tls:// and grpcs://", key, url->text);
+    osr_err_hint(err, "take auth out, or listen with TLS");
+    return OSR_CONFIG;
+}
+
 static int check_listener(const struct osr_config *config, const struct osr_url *url,
                           struct osr_err *err)
 {
+    int code = check_auth("listen", url, err);
+    if (code != 0) {
+        return code;
+    }
     if (osr_url_is_loopback(url)) {
         return 0;
     }
@@ -230,7 +245,7 @@ static int check_listener(const struct osr_config *config, const struct osr_url 
         osr_err_hint(err, "listen at tcp://127.0.0.1:%u?peer=seed", url->port);
         return OSR_CONFIG;
     }
-    if (config->insecure) {
+    if (config->insecure || osr_url_is_secure(url)) {
         return 0;
     }
     osr_err_set(err, OSR_CONFIG,
@@ -246,6 +261,10 @@ static int check_listener(const struct osr_config *config, const struct osr_url 
 
 static int check_peer(const struct osr_url *url, struct osr_err *err)
 {
+    int code = check_auth("peer", url, err);
+    if (code != 0) {
+        return code;
+    }
     if (osr_config_is_seed(url) && strcmp(url->scheme, "tcp") != 0) {
         return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: seed programs are reached by tcp://",
                                 url->text);
@@ -373,6 +392,8 @@ int osr_config_read(int argc, char *const *argv, struct osr_config *ret_config,
                     enum osr_config_action *ret_action, struct osr_err *err)
 {
     struct osr_config config = {
+        .argc = argc,
+        .argv = argv,
         .log_segment_mb = 64,
         .heartbeat_ms = 2000,
         .retry_ms = 2000,
@@ -396,6 +417,14 @@ int osr_config_read(int argc, char *const *argv, struct osr_config *ret_config,
         *ret_action = line.action;
     }
     return code;
+}
+
+int osr_config_read_again(const struct osr_config *config, struct osr_config *ret_config,
+                          struct osr_err *err)
+{
+    enum osr_config_action action;
+
+    return osr_config_read(config->argc, config->argv, ret_config, &action, err);
 }
 
 void osr_config_done(struct osr_config *config)

@@ -9,6 +9,7 @@
 #ifndef OSR_NODE_CONFIG_H
 #define OSR_NODE_CONFIG_H
 
+#include "base/sha256.h"
 #include "base/trace.h"
 #include "base/url.h"
 #include "model/policy.h"
@@ -18,6 +19,7 @@ enum {
     OSR_CONFIG_PATH_BYTES_MAX = 1000,    /* paths are part of keys, which have a limit */
     OSR_CONFIG_LISTENERS_MAX = 16,
     OSR_CONFIG_FOLLOW_FILES_MAX = 16,
+    OSR_CONFIG_APPROVED_MAX = 256, /* each is compared with who links */
 };
 
 struct osr_config {
@@ -32,6 +34,11 @@ struct osr_config {
     size_t follow_file_count;
     char *mirror;  /* NULL: none */
     bool insecure; /* plaintext listeners may be reached from other machines */
+    /* Instances that are let in by their id, without a certificate that is believed. Whole ids:
+     * what is shorter could be made by somebody else, with patience. */
+    char **approved;
+    size_t approved_count;
+    bool audit_all; /* allowed reads and writes of documents are noted, too */
 
     uint32_t log_segment_mb;   /* of the largest segment */
     uint32_t heartbeat_ms;     /* of silence on a link before a PING */
@@ -40,6 +47,12 @@ struct osr_config {
     uint32_t mirror_ms;        /* between two versions of the mirror, at least */
     enum osr_level log_level;  /* of what is written to stderr */
     struct osr_policy *access; /* who may do what: the section `access`, and the defaults */
+
+    /* From what it was read: the process's own arguments, which a reload reads again, and the
+     * hash of the file (zeroes: none). */
+    int argc;
+    char *const *argv;
+    struct osr_hash file;
 };
 
 enum osr_config_action { OSR_CONFIG_RUN, OSR_CONFIG_SHOW_HELP, OSR_CONFIG_SHOW_VERSION };
@@ -51,6 +64,9 @@ enum osr_config_action { OSR_CONFIG_RUN, OSR_CONFIG_SHOW_HELP, OSR_CONFIG_SHOW_V
  * is untouched. */
 int osr_config_read(int argc, char *const *argv, struct osr_config *ret_config,
                     enum osr_config_action *ret_action, struct osr_err *err);
+/* The same once more, for a reload: argv must still be there. */
+int osr_config_read_again(const struct osr_config *config, struct osr_config *ret_config,
+                          struct osr_err *err);
 void osr_config_done(struct osr_config *config); /* frees what it holds; zeroed after */
 
 /* The text of --help; to be freed. */

@@ -261,6 +261,7 @@ int osr_config_file_parse(const char *path, struct osr_slice text, struct osr_co
         code = read_document(&reader);
         osr_config_yaml_close(&reader.yaml);
     }
+    config->file = osr_sha256(&text, 1);
     return code;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "model/identity.h"
 #include "model/limits.h"
 
 #define AT(field)   .offset = offsetof(struct osr_config, field)
@@ -31,6 +32,13 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
      .help = "keep a JSON array of the data of all documents in FILE"},
     {"insecure", OSR_OPTION_BOOLEAN, AT(insecure),
      .help = "allow unencrypted listeners that other machines can reach"},
+    {"approved", OSR_OPTION_INSTANCES, LIST(approved), .max = OSR_CONFIG_APPROVED_MAX,
+     .argument = "ID",
+     .help = "let in this instance by its id where a listener or peer says\n"
+             "?auth=pin; both sides approve each other once"},
+    {"audit", OSR_OPTION_AUDIT, AT(audit_all), .argument = "WHAT",
+     .help = "changes, or all: allowed reads and writes of documents are\n"
+             "noted too [changes]"},
     {"log-level", OSR_OPTION_LEVEL, AT(log_level), .argument = "LEVEL",
      .help = "error, warning, info or trace [info]"},
     {"connections-max", OSR_OPTION_NUMBER, AT(connections_max), .min = 8,
@@ -69,7 +77,8 @@ const char *osr_option_nearest(const char *name)
 
 bool osr_option_is_list(const struct osr_option *option)
 {
-    return option->kind == OSR_OPTION_URLS || option->kind == OSR_OPTION_PATHS;
+    return option->kind == OSR_OPTION_URLS || option->kind == OSR_OPTION_PATHS ||
+           option->kind == OSR_OPTION_INSTANCES;
 }
 
 /* -- setting one -- */
@@ -174,6 +183,15 @@ static int set_level(enum osr_level *field, const char *text, struct osr_err *er
                             "expected error, warning, info or trace, found '%.40s'", text);
 }
 
+static int set_audit(bool *field, const char *text, struct osr_err *err)
+{
+    if (strcmp(text, "all") != 0 && strcmp(text, "changes") != 0) {
+        return refuse(err, "expected all or changes");
+    }
+    *field = text[0] == 'a';
+    return 0;
+}
+
 static int refuse_twice(struct osr_err *err, const char *text)
 {
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "'%.200s' is given twice", text);
@@ -196,12 +214,8 @@ static int add_url(struct osr_url **list, size_t *count, const char *text, struc
     return 0;
 }
 
-static int add_path(char ***list, size_t *count, const char *text, struct osr_err *err)
+static int add_text(char ***list, size_t *count, const char *text, struct osr_err *err)
 {
-    int code = check_path(text, err);
-    if (code != 0) {
-        return code;
-    }
     for (size_t i = 0; i < *count; i++) {
         if (strcmp((*list)[i], text) == 0) {
             return refuse_twice(err, text);
@@ -210,6 +224,22 @@ static int add_path(char ***list, size_t *count, const char *text, struct osr_er
     *list = osr_realloc(*list, (*count + 1) * sizeof **list);
     (*list)[(*count)++] = osr_strdup(text);
     return 0;
+}
+
+static int add_path(char ***list, size_t *count, const char *text, struct osr_err *err)
+{
+    int code = check_path(text, err);
+    return code != 0 ? code : add_text(list, count, text, err);
+}
+
+static int add_instance(char ***list, size_t *count, const char *text, struct osr_err *err)
+{
+    if (!osr_instance_id_is_valid(text)) {
+        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
+                                "'%.40s' is no instance's id, which has %d characters", text,
+                                OSR_INSTANCE_CHARS);
+    }
+    return add_text(list, count, text, err);
 }
 
 int osr_option_set(const struct osr_option *option, struct osr_config *config, const char *text,
@@ -236,15 +266,19 @@ int osr_option_set(const struct osr_option *option, struct osr_config *config, c
         return set_number(option, field, text, err);
     case OSR_OPTION_LEVEL:
         return set_level(field, text, err);
+    case OSR_OPTION_AUDIT:
+        return set_audit(field, text, err);
     case OSR_OPTION_URLS:
         return add_url(field, count_of(option, config), text, err);
     case OSR_OPTION_PATHS:
         return add_path(field, count_of(option, config), text, err);
+    case OSR_OPTION_INSTANCES:
+        return add_instance(field, count_of(option, config), text, err);
     }
     abort(); /* a row of the table without a kind */
 }
 
-static void clear_paths(char ***list, size_t *count)
+static void clear_texts(char ***list, size_t *count)
 {
     for (size_t i = 0; i < *count; i++) {
         free((*list)[i]);
@@ -265,8 +299,8 @@ void osr_option_clear(const struct osr_option *option, struct osr_config *config
 {
     void *field = field_of(option, config);
 
-    if (option->kind == OSR_OPTION_PATHS) {
-        clear_paths(field, count_of(option, config));
+    if (option->kind == OSR_OPTION_PATHS || option->kind == OSR_OPTION_INSTANCES) {
+        clear_texts(field, count_of(option, config));
     } else if (option->kind == OSR_OPTION_URLS) {
         clear_urls(field, count_of(option, config));
     } else if (option->kind == OSR_OPTION_PATH || option->kind == OSR_OPTION_NAME) {
@@ -274,4 +308,72 @@ void osr_option_clear(const struct osr_option *option, struct osr_config *config
         free(*text);
         *text = NULL;
     }
+}
+
+/* -- comparing -- */
+
+static bool texts_are_equal(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool text_lists_are_equal(char *const *a, char *const *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(a[i], b[i]) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool url_lists_are_equal(const struct osr_url *a, const struct osr_url *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(a[i].text, b[i].text) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static const void *value_of(const struct osr_option *option, const struct osr_config *config)
+{
+    return (const char *)config + option->offset;
+}
+
+static size_t length_of(const struct osr_option *option, const struct osr_config *config)
+{
+    return *(const size_t *)(const void *)((const char *)config + option->count_offset);
+}
+
+bool osr_option_is_equal(const struct osr_option *option, const struct osr_config *a,
+                         const struct osr_config *b)
+{
+    const void *left = value_of(option, a);
+    const void *right = value_of(option, b);
+
+    if (osr_option_is_list(option) && length_of(option, a) != length_of(option, b)) {
+        return false;
+    }
+    switch (option->kind) {
+    case OSR_OPTION_PATH:
+    case OSR_OPTION_NAME:
+        return texts_are_equal(*(char *const *)left, *(char *const *)right);
+    case OSR_OPTION_BOOLEAN:
+    case OSR_OPTION_AUDIT:
+        return *(const bool *)left == *(const bool *)right;
+    case OSR_OPTION_NUMBER:
+        return *(const uint32_t *)left == *(const uint32_t *)right;
+    case OSR_OPTION_LEVEL:
+        return *(const enum osr_level *)left == *(const enum osr_level *)right;
+    case OSR_OPTION_URLS:
+        return url_lists_are_equal(*(struct osr_url *const *)left, *(struct osr_url *const *)right,
+                                   length_of(option, a));
+    case OSR_OPTION_PATHS:
+    case OSR_OPTION_INSTANCES:
+        return text_lists_are_equal(*(char *const *const *)left, *(char *const *const *)right,
+                                    length_of(option, a));
+    }
+    abort(); /* a row of the table without a kind */
 }

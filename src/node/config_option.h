@@ -11,8 +11,10 @@ enum osr_option_kind {
     OSR_OPTION_BOOLEAN,
     OSR_OPTION_NUMBER,
     OSR_OPTION_LEVEL,
-    OSR_OPTION_URLS,  /* a list */
-    OSR_OPTION_PATHS, /* a list */
+    OSR_OPTION_AUDIT,     /* a boolean: "all" or "changes" */
+    OSR_OPTION_URLS,      /* a list */
+    OSR_OPTION_PATHS,     /* a list */
+    OSR_OPTION_INSTANCES, /* a list of their ids */
 };
 
 struct osr_option {
@@ -26,7 +28,7 @@ struct osr_option {
     const char *help;     /* lines separated by newlines */
 };
 
-enum { OSR_OPTION_COUNT = 14 };
+enum { OSR_OPTION_COUNT = 16 };
 extern const struct osr_option osr_options[OSR_OPTION_COUNT];
 
 const struct osr_option *osr_option_find(const char *name); /* NULL: there is none */
@@ -39,5 +41,8 @@ bool osr_option_is_list(const struct osr_option *option);
 int osr_option_set(const struct osr_option *option, struct osr_config *config, const char *text,
                    struct osr_err *err);
 void osr_option_clear(const struct osr_option *option, struct osr_config *config);
+/* Whether both say the same under this name. */
+bool osr_option_is_equal(const struct osr_option *option, const struct osr_config *a,
+                         const struct osr_config *b);
 
 #endif

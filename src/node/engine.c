@@ -28,6 +28,7 @@ struct osr_engine {
     struct osr_folder_lock *lock;
     struct osr_keys *keys;
     struct osr_journal *journal;
+    struct osr_access *access; /* NULL: not set yet */
     struct osr_feed *feed;
     struct osr_knowledge *knowledge;
 
@@ -218,6 +219,32 @@ static void on_state(void *context, const struct osr_err *err)
     engine->storage = *err;
 }
 
+/* Access to feeds */
+
+static bool instance_may(const struct osr_engine *engine, const char *instance,
+                         enum osr_action action, const char *stream)
+{
+    return engine->access != NULL &&
+           osr_access_instance_may(engine->access, instance, action, stream);
+}
+
+static bool may_lead(void *context, const char *origin, const char *stream)
+{
+    return instance_may(context, origin, OSR_ACTION_LEAD, stream);
+}
+
+static bool may_follow(void *context, const char *instance, const char *stream)
+{
+    return instance_may(context, instance, OSR_ACTION_FOLLOW, stream);
+}
+
+void osr_engine_set_access(struct osr_engine *engine, struct osr_access *access)
+{
+    struct osr_feed_event event = {.type = OSR_FEED_ACCESS_CHANGED};
+    engine->access = access;
+    osr_engine_post(engine, &event);
+}
+
 static uint64_t on_time(void *context)
 {
     (void)context;
@@ -299,6 +326,7 @@ static int create_core(struct osr_engine *engine, struct osr_err *err)
     options.heartbeat_ms = engine->config->heartbeat_ms;
     options.retry_ms = engine->config->retry_ms;
     options.trace = *engine->core_trace;
+    options.access = (struct osr_feed_access){may_lead, may_follow, engine};
     return osr_feed_create(&options, &engine->feed, err);
 }
 

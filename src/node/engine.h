@@ -13,6 +13,7 @@
 #ifndef OSR_NODE_ENGINE_H
 #define OSR_NODE_ENGINE_H
 
+#include "node/access.h"
 #include "node/config.h"
 #include "node/journal.h"
 #include "node/knowledge.h"
@@ -41,6 +42,9 @@ int osr_engine_open(uv_loop_t *loop, const struct osr_config *config,
 void osr_engine_close(struct osr_engine *engine);
 void osr_engine_free(struct osr_engine *engine);
 
+/* Whose feeds are taken and who is given them; until it is set, nobody's and nobody. Again whenever
+ * it answers otherwise than before. */
+void osr_engine_set_access(struct osr_engine *engine, struct osr_access *access);
 /* The event's times are set here. */
 void osr_engine_post(struct osr_engine *engine, struct osr_feed_event *event);
 /* Flushes what was written in this turn of the loop, and sets the core's timer. */

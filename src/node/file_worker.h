@@ -19,9 +19,4 @@ void osr_file_worker_submit(struct osr_file_worker *worker, struct osr_file_job 
 /* As osr_worker_destroy: finishes what was submitted. NULL is a no-op. */
 void osr_file_worker_destroy(struct osr_file_worker *worker);
 
-/* For `work`. Appends a regular file's bytes; NOT_FOUND where there is none, TOO_LARGE past
- * size_max, FOREIGN_FILE for what is no file. */
-int osr_file_read_whole(const char *path, size_t size_max, struct osr_buffer *buffer,
-                        struct osr_err *err);
-
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "adapter/whole_file.h"
 #include "node/follow_scan.h"
 
 enum {
@@ -276,8 +277,8 @@ static void import_batch(struct osr_follow_file *follow)
         documents[i] = &parts[i].document;
     }
     follow->holds++;
-    osr_knowledge_write(follow->options.knowledge, OSR_WRITE_IMPORT, documents, follow->batch, 0, 0,
-                        on_written, follow);
+    osr_knowledge_write(follow->options.knowledge, NULL, OSR_WRITE_IMPORT, documents, follow->batch,
+                        0, 0, on_written, follow);
     free(parts);
 }
 

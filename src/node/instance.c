@@ -1,8 +1,10 @@
 #include "node/instance.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "adapter/clock.h"
 #include "adapter/descriptors.h"
 #include "adapter/folder.h"
 #include "adapter/keys.h"
@@ -17,12 +19,16 @@ enum {
 
 struct osr_instance {
     uv_loop_t *loop;
-    const struct osr_config *config;
+    struct osr_config *config;
     const struct osr_trace *trace;
     struct osr_log_limit *log_limit;
     const struct osr_trace *link_trace; /* for what connections cause */
 
     struct osr_engine *engine;
+    struct osr_credentials *credentials;
+    struct osr_audit *audit;
+    struct osr_security *security;
+    struct osr_access *access;
     struct osr_sessions *sessions;
     struct osr_peers *peers;
     struct osr_neighbours *neighbours;
@@ -56,11 +62,16 @@ static void on_identified(void *context, uint32_t peer, const char *id, const ch
     if (session == NULL) {
         return;
     }
-    osr_session_identify(session, id, name);
     struct osr_err err;
-    if (osr_session_user(session) != NULL &&
-        osr_peers_identified(instance->peers, session, id, &err) != 0) {
-        osr_peers_note_error(instance->peers, session, &err);
+    bool is_dialled = osr_session_user(session) != NULL;
+    int code = osr_session_identify(session, id, name, &err);
+    if (code == 0 && is_dialled) {
+        code = osr_peers_identified(instance->peers, session, id, &err);
+    }
+    if (code != 0) {
+        if (is_dialled) {
+            osr_peers_note_error(instance->peers, session, &err);
+        }
         osr_session_refuse(session, 0, &err);
         return;
     }
@@ -107,7 +118,8 @@ static void on_link(void *context, struct osr_session *session)
 {
     struct osr_feed_event event = {.type = OSR_FEED_PEER_UP,
                                    .peer_up = {.peer = osr_session_number(session),
-                                               .dialled = osr_session_user(session) != NULL}};
+                                               .dialled = osr_session_user(session) != NULL,
+                                               .binding = osr_session_binding(session)}};
     osr_secret_random(event.peer_up.nonce, sizeof(event.peer_up.nonce));
     osr_engine_post(((struct osr_instance *)context)->engine, &event);
 }
@@ -125,10 +137,11 @@ static void on_link_frame(void *context, struct osr_session *session, const Osr_
     osr_engine_post(instance->engine, &event);
 }
 
-static void on_request(void *context, struct osr_session *session, Osr__Frame *frame, size_t size)
+static void on_request(void *context, struct osr_session *session, struct osr_identity *identity,
+                       Osr__Frame *frame, size_t size)
 {
     struct osr_instance *instance = context;
-    osr_operations_request(instance->operations, session, frame, size);
+    osr_operations_request(instance->operations, session, identity, frame, size);
 }
 
 static void on_arrival_written(void *context, const struct osr_write_result *result)
@@ -259,6 +272,143 @@ static int start_neighbours(struct osr_instance *instance, struct osr_err *err)
     return osr_neighbours_open(&options, &instance->neighbours, err);
 }
 
+static uint64_t on_time(void *context)
+{
+    (void)context;
+    return osr_wall_ms();
+}
+
+/* Who may come in */
+
+static void write_fact(void *context, const char *key, struct osr_slice value,
+                       void (*written)(void *context, enum osr_code code), void *written_context)
+{
+    osr_journal_fact(context, key, value, written, written_context);
+}
+
+struct credential_loading {
+    struct osr_credentials *credentials;
+    int code;
+    struct osr_err *err;
+};
+
+static void load_credential(void *context, const char *key, struct osr_slice value)
+{
+    struct credential_loading *loading = context;
+    if (loading->code == 0) {
+        loading->code = osr_credentials_load(loading->credentials, key, value, loading->err);
+    }
+}
+
+static int load_credentials(struct osr_instance *instance, struct osr_err *err)
+{
+    struct osr_journal *journal = osr_engine_journal(instance->engine);
+    struct osr_credentials_options options = {
+        .cluster = instance->config->cluster,
+        .random = osr_secret_random,
+        .port = {write_fact, journal},
+    };
+    osr_secret_random(&options.hash_seed, sizeof(options.hash_seed));
+    instance->credentials = osr_credentials_create(&options);
+    struct credential_loading loading = {.credentials = instance->credentials, .err = err};
+    osr_journal_facts(journal, OSR_CREDENTIAL_PREFIX, load_credential, &loading);
+    return loading.code;
+}
+
+static int open_audit(struct osr_instance *instance, struct osr_err *err)
+{
+    char self[sizeof("instance:") + OSR_INSTANCE_CHARS];
+    snprintf(self, sizeof(self), "instance:%s",
+             osr_feed_instance(osr_engine_feed(instance->engine)));
+    const struct osr_audit_options options = {
+        .loop = instance->loop,
+        .disk = osr_disk_system(),
+        .folder = instance->config->data,
+        .self = self,
+        .all = instance->config->audit_all,
+        .trace = instance->trace,
+    };
+    return osr_audit_create(&options, &instance->audit, err);
+}
+
+/* Links and connections look again at what they may do. */
+static void review(void *context)
+{
+    struct osr_instance *instance = context;
+    osr_engine_set_access(instance->engine, instance->access);
+    osr_sessions_review(instance->sessions);
+}
+
+static void on_security_changed(void *context, struct osr_policy *policy)
+{
+    struct osr_instance *instance = context;
+    if (policy != NULL) {
+        osr_access_replace_policy(instance->access, policy);
+    }
+    /* The first one is the data folder's socket. */
+    for (size_t i = 1; i < instance->services.listener_count; i++) {
+        struct osr_tls_context *context_now =
+            osr_security_listener(instance->security, &instance->config->listen[i - 1]);
+        if (context_now != NULL) {
+            osr_listener_secure(instance->listeners[i], context_now);
+        }
+    }
+    review(instance);
+}
+
+static int open_security(struct osr_instance *instance, struct osr_err *err)
+{
+    const struct osr_security_options options = {
+        .loop = instance->loop,
+        .config = instance->config,
+        .disk = osr_disk_system(),
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
+        .credentials = instance->credentials,
+        .time_ms = on_time,
+        .trace = instance->trace,
+        .on_changed = on_security_changed,
+        .context = instance,
+    };
+    return osr_security_open(&options, &instance->security, err);
+}
+
+static struct osr_tls_context *security_of_peer(void *context, const struct osr_url *url)
+{
+    const struct osr_instance *instance = context;
+    return osr_security_dialler(instance->security, url);
+}
+
+static bool is_approved(void *context, const char *id)
+{
+    const struct osr_instance *instance = context;
+    return osr_security_is_approved(instance->security, id);
+}
+
+static int open_trust(struct osr_instance *instance, struct osr_err *err)
+{
+    int code = load_credentials(instance, err);
+    if (code == 0) {
+        code = open_audit(instance, err);
+    }
+    return code != 0 ? code : open_security(instance, err);
+}
+
+static void create_access(struct osr_instance *instance)
+{
+    const struct osr_access_options options = {
+        .cluster = instance->config->cluster,
+        .policy = instance->config->access,
+        .credentials = instance->credentials,
+        .audit = instance->audit,
+        .time_ms = on_time,
+        .is_approved = is_approved,
+        .context = instance,
+    };
+    instance->config->access = NULL; /* is the access's now */
+    instance->access = osr_access_create(&options);
+    osr_engine_set_access(instance->engine, instance->access);
+}
+
 static int create_control(struct osr_instance *instance, struct osr_err *err)
 {
     const struct osr_session_handler handler = {
@@ -273,15 +423,24 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .on_closed = on_closed,
         .context = instance,
     };
-    int code = osr_sessions_create(instance->loop, &handler, connections_allowed(instance),
-                                   instance->link_trace, &instance->sessions, err);
+    create_access(instance);
+    int code = osr_sessions_create(instance->loop, &handler, instance->access,
+                                   connections_allowed(instance), instance->link_trace,
+                                   &instance->sessions, err);
     if (code != 0) {
         return code;
     }
     osr_knowledge_limit_replies(osr_engine_knowledge(instance->engine),
                                 osr_sessions_replies(instance->sessions));
-    instance->peers = osr_peers_create(instance->loop, instance->sessions,
-                                       osr_engine_journal(instance->engine), instance->link_trace);
+    const struct osr_peers_options peers = {
+        .loop = instance->loop,
+        .sessions = instance->sessions,
+        .journal = osr_engine_journal(instance->engine),
+        .security_of = security_of_peer,
+        .context = instance,
+        .trace = instance->link_trace,
+    };
+    instance->peers = osr_peers_create(&peers);
     code = start_neighbours(instance, err);
     if (code != 0) {
         return code;
@@ -293,6 +452,10 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .knowledge = osr_engine_knowledge(instance->engine),
         .journal = osr_engine_journal(instance->engine),
         .feed = osr_engine_feed(instance->engine),
+        .access = instance->access,
+        .credentials = instance->credentials,
+        .audit = instance->audit,
+        .security = instance->security,
         .sessions = instance->sessions,
         .peers = instance->peers,
         .neighbours = instance->neighbours,
@@ -300,6 +463,7 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .start_ms = uv_now(instance->loop),
         .storage = osr_engine_storage(instance->engine),
         .resend = on_resend,
+        .on_revoked = review,
         .context = instance,
     };
     return osr_operations_create(&instance->services, &instance->operations, err);
@@ -320,9 +484,9 @@ static void on_accept_seed(void *context, struct osr_connection *connection)
 static int listen_at(struct osr_instance *instance, const struct osr_url *url, struct osr_err *err)
 {
     struct osr_listener **listener = &instance->listeners[instance->listener_count];
-    int code = osr_transport_listen(instance->loop, url, NULL,
-                                    osr_config_is_seed(url) ? on_accept_seed : on_accept, instance,
-                                    listener, err);
+    int code = osr_transport_listen(
+        instance->loop, url, osr_security_listener(instance->security, url),
+        osr_config_is_seed(url) ? on_accept_seed : on_accept, instance, listener, err);
     if (code != 0) {
         return code;
     }
@@ -368,9 +532,8 @@ static void start_turns(struct osr_instance *instance)
     uv_check_start(&instance->after_wait, on_after_wait);
 }
 
-int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
-                      const struct osr_trace *trace, struct osr_instance **ret_instance,
-                      struct osr_err *err)
+int osr_instance_open(uv_loop_t *loop, struct osr_config *config, const struct osr_trace *trace,
+                      struct osr_instance **ret_instance, struct osr_err *err)
 {
     struct osr_instance *instance = osr_alloc(sizeof(*instance));
     instance->loop = loop;
@@ -379,6 +542,9 @@ int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
     instance->log_limit = osr_log_limit_create(loop, trace);
     instance->link_trace = osr_log_limit_trace(instance->log_limit);
     int code = open_engine(instance, err);
+    if (code == 0) {
+        code = open_trust(instance, err);
+    }
     if (code == 0) {
         code = create_control(instance, err);
     }
@@ -417,6 +583,46 @@ void osr_instance_stop(struct osr_instance *instance)
     uv_stop(instance->loop);
 }
 
+/* A reload */
+
+static void trace_reload(void *context, const struct osr_security_changes *changes,
+                         const struct osr_err *err)
+{
+    const struct osr_instance *instance = context;
+    if (changes == NULL) {
+        osr_trace(instance->trace, OSR_LEVEL_ERROR, "reload: all is as it was: %s%s%s",
+                  err->message, err->hint[0] != '\0' ? "; " : "", err->hint);
+        return;
+    }
+    for (size_t i = 0; i < changes->changed_count; i++) {
+        osr_trace(instance->trace, OSR_LEVEL_INFO, "reload: new: %s", changes->changed[i]);
+    }
+    for (size_t i = 0; i < changes->restart_count; i++) {
+        osr_trace(instance->trace, OSR_LEVEL_WARNING, "reload: %s has changed: wants a restart",
+                  changes->restart[i]);
+    }
+    osr_trace(instance->trace, OSR_LEVEL_INFO, "reload: done");
+}
+
+void osr_instance_reload(struct osr_instance *instance)
+{
+    const struct osr_audit_record record = {.allowed = true,
+                                            .who = OSR_WHO_ADMIN,
+                                            .from = "signal",
+                                            .action = osr_action_info(OSR_ACTION_OPERATE)->name,
+                                            .part = "instance:",
+                                            .what = "RELOAD",
+                                            .why = ""};
+    struct osr_err err;
+    int code = osr_audit_note(instance->audit, OSR_AUDIT_TRUST, &record, &err);
+    if (code == 0) {
+        code = osr_security_reload(instance->security, trace_reload, instance, &err);
+    }
+    if (code != 0) {
+        trace_reload(instance, NULL, &err);
+    }
+}
+
 /* Links and clients go before what they stand on: their last words still reach the core. */
 static void close_doors(struct osr_instance *instance)
 {
@@ -452,14 +658,18 @@ void osr_instance_close(struct osr_instance *instance)
     }
     uv_loop_t *loop = instance->loop;
     close_doors(instance);
+    osr_security_close(instance->security); /* what it is asked for is answered by operations */
     osr_operations_destroy(instance->operations);
     osr_neighbours_close(instance->neighbours);
     stop_turns(instance);
     osr_engine_close(instance->engine);
     osr_peers_destroy(instance->peers);
     osr_sessions_destroy(instance->sessions);
+    osr_audit_destroy(instance->audit);
     osr_log_limit_destroy(instance->log_limit);
     uv_run(loop, UV_RUN_DEFAULT);
     osr_engine_free(instance->engine);
+    osr_access_destroy(instance->access);
+    osr_credentials_destroy(instance->credentials);
     free(instance);
 }

@@ -22,13 +22,15 @@
 
 struct osr_instance;
 
-/* Ready to serve on return, that is, listening. Config and trace must outlive the instance. A
- * failure runs the loop until it is empty: open other handles on it later. */
-int osr_instance_open(uv_loop_t *loop, const struct osr_config *config,
-                      const struct osr_trace *trace, struct osr_instance **ret_instance,
-                      struct osr_err *err);
+/* Ready to serve on return, that is, listening. Config and trace must outlive the instance, which
+ * takes the config's policy. A failure runs the loop until it is empty: open other handles on it
+ * later. */
+int osr_instance_open(uv_loop_t *loop, struct osr_config *config, const struct osr_trace *trace,
+                      struct osr_instance **ret_instance, struct osr_err *err);
 /* Runs the loop until osr_instance_stop (returns 0) or a failure that ends the process. */
 int osr_instance_run(struct osr_instance *instance, struct osr_err *err);
+/* Reads config, keys and certificates again, all or nothing; the trace says how it went. */
+void osr_instance_reload(struct osr_instance *instance);
 /* Makes osr_instance_run return; from a callback of the loop. Repeating it does nothing. */
 void osr_instance_stop(struct osr_instance *instance);
 /* Says goodbye to peers and clients, finishes what was submitted to the disk, closes all and

@@ -22,12 +22,17 @@
  * resolved; more get BUSY. Queries read documents only while replies have room for them
  * (reply_memory.h).
  *
+ * Permission. Who asks sees of an answer what he may read, as his identity stands when a part of it
+ * is read; who writes needs leave for the collection of what he replaces, too. Whether he may read
+ * or write at all, and what he writes, was checked before. Nobody (NULL) is the instance itself.
+ *
  * Threads: "project" applies, "lookup" finds single documents, "scan" does what takes
  * longer. Calls and callbacks are on the loop's. */
 #ifndef OSR_NODE_KNOWLEDGE_H
 #define OSR_NODE_KNOWLEDGE_H
 
 #include "adapter/store.h"
+#include "node/access.h"
 #include "node/journal.h"
 
 #define OSR_KNOWLEDGE_LAG_MAX 262144u
@@ -84,9 +89,10 @@ enum osr_write_mode {
 };
 
 struct osr_write_result {
-    enum osr_code
-        code;       /* OK; TIMEOUT: written, but not held by `acks` followers; else not written */
-    const char *id; /* of the (only, or last) document */
+    /* OK; TIMEOUT: written, but not held by `acks` followers; else not written. PERMISSION_DENIED:
+     * not what it would have replaced; NOT_FOUND: nor may he know that it is there. */
+    enum osr_code code;
+    const char *id;             /* of the (only, or last) document */
     struct osr_version version; /* where one was written */
     uint64_t sequence;          /* of the last one written */
     uint64_t written;
@@ -96,9 +102,9 @@ struct osr_write_result {
 /* The documents (1..OSR_IMPORT_DOCUMENTS_MAX, checked by the caller) are copied as needed.
  * `done` is called exactly once, perhaps from within; its result lives until its return. When
  * it says OK the documents can be got. */
-void osr_knowledge_write(struct osr_knowledge *knowledge, enum osr_write_mode mode,
-                         Osr__Document *const *documents, size_t count, uint32_t acks,
-                         uint32_t timeout_ms,
+void osr_knowledge_write(struct osr_knowledge *knowledge, struct osr_identity *writer,
+                         enum osr_write_mode mode, Osr__Document *const *documents, size_t count,
+                         uint32_t acks, uint32_t timeout_ms,
                          void (*done)(void *context, const struct osr_write_result *result),
                          void *context);
 
@@ -131,24 +137,28 @@ typedef void osr_query_reply_fn(void *context, const struct osr_query_reply *rep
 
 /* What a get would answer, where it is known at once; the reply lives until the next call of any
  * function here, `err` holds its failure. False: ask with osr_knowledge_get. */
-bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, const char *id,
-                              struct osr_query_reply *ret_reply, struct osr_err *err);
+bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                              const char *id, struct osr_query_reply *ret_reply,
+                              struct osr_err *err);
 
-/* Each returns the query, valid until the reply with `last`. NOT_FOUND where there is none. No
- * reply comes before they return. */
-struct osr_query *osr_knowledge_get(struct osr_knowledge *knowledge, const char *id,
-                                    osr_query_reply_fn *on_reply, void *context);
-struct osr_query *osr_knowledge_history(struct osr_knowledge *knowledge, const char *id,
-                                        osr_query_reply_fn *on_reply, void *context);
-struct osr_query *osr_knowledge_list(struct osr_knowledge *knowledge, const char *after_id,
-                                     const char *collection, uint64_t limit,
+/* Each returns the query, valid until the reply with `last`. NOT_FOUND where there is none, or none
+ * that the asker may read. No reply comes before they return; the asker lives as long as the
+ * query, or until it is cancelled. */
+struct osr_query *osr_knowledge_get(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                    const char *id, osr_query_reply_fn *on_reply, void *context);
+struct osr_query *osr_knowledge_history(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                        const char *id, osr_query_reply_fn *on_reply,
+                                        void *context);
+struct osr_query *osr_knowledge_list(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                     const char *after_id, const char *collection, uint64_t limit,
                                      osr_query_reply_fn *on_reply, void *context);
-struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, const char *query,
-                                       uint32_t limit, osr_query_reply_fn *on_reply, void *context);
+struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                       const char *query, uint32_t limit,
+                                       osr_query_reply_fn *on_reply, void *context);
 /* From a position on, then live, until cancelled. */
-struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, uint64_t from_position,
-                                      const char *collection, osr_query_reply_fn *on_reply,
-                                      void *context);
+struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                      uint64_t from_position, const char *collection,
+                                      osr_query_reply_fn *on_reply, void *context);
 struct osr_query *osr_knowledge_count(struct osr_knowledge *knowledge, osr_query_reply_fn *on_reply,
                                       void *context);
 /* `feeds` as osr_feed_info gave them at the time of the call. While entries keep coming the

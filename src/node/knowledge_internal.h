@@ -34,7 +34,7 @@ struct osr_knowledge {
     struct osr_arrivals *arrivals;
     struct osr_queries *queries;
     struct osr_reply_memory *replies; /* NULL: without limit */
-    struct osr_rebuild *rebuild; /* NULL: none under way */
+    struct osr_rebuild *rebuild;      /* NULL: none under way */
     bool is_closing;
 };
 

@@ -261,9 +261,11 @@ static void begin(struct osr_mirror *mirror)
     mirror->listed = 0;
     mirror->list_ended = false;
     if (mirror->watch == NULL) {
-        mirror->watch = osr_knowledge_watch(mirror->options.knowledge, 0, "", on_watched, mirror);
+        mirror->watch =
+            osr_knowledge_watch(mirror->options.knowledge, NULL, 0, "", on_watched, mirror);
     }
-    mirror->list = osr_knowledge_list(mirror->options.knowledge, "", "", 0, on_listed, mirror);
+    mirror->list =
+        osr_knowledge_list(mirror->options.knowledge, NULL, "", "", 0, on_listed, mirror);
 }
 
 /* -- life -- */

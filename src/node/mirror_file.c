@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "node/file_worker.h"
+#include "adapter/whole_file.h"
 #include "node/json_array.h"
 
 /* Of an existing file that is looked at: far above any mirror. */

@@ -3,6 +3,7 @@
 #ifndef OSR_NODE_OPERATION_HANDLERS_H
 #define OSR_NODE_OPERATION_HANDLERS_H
 
+#include "core/attempts.h"
 #include "node/log_finder.h"
 #include "node/operations.h"
 
@@ -20,6 +21,8 @@ struct osr_operations {
     struct osr_feeds_waiter *feeds_waiters;
     struct osr_feeds_waiter *last_feeds_waiter; /* where there are any */
     bool is_reporting_feeds;
+    struct osr_attempts *attempts; /* at passwords */
+    uint32_t logins_waiting;       /* for the thread */
 };
 
 /* write_operations.c */
@@ -35,6 +38,28 @@ osr_operation_handler osr_operation_status;
 osr_operation_handler osr_operation_feeds, osr_operation_feeds_followers;
 /* resend_operation.c */
 osr_operation_handler osr_operation_feeds_resend;
+
+/* login_operations.c */
+osr_operation_handler osr_operation_login, osr_operation_authenticate, osr_operation_user_put;
+/* certificate_operations.c */
+osr_operation_handler osr_operation_join, osr_operation_renew, osr_operation_invite,
+    osr_operation_issue;
+/* trust_operations.c */
+osr_operation_handler osr_operation_token_create, osr_operation_revoke, osr_operation_credentials,
+    osr_operation_access_check, osr_operation_reload;
+/* audit_operation.c */
+osr_operation_handler osr_operation_audit;
+
+/* What a call is about to change of who may do what, for the audit log: which credential (`part`),
+ * and what is worth knowing of it (`why`). BUSY: it must not be done. */
+int osr_operation_note(const struct osr_call *call, const char *what, const char *part,
+                       const char *why, struct osr_err *err);
+/* INVALID_ARGUMENT or NOT_FOUND where the policy in force has not all of these roles. */
+int osr_operation_roles(const struct osr_services *services, char *const *roles, size_t count,
+                        struct osr_role_names *ret_roles, struct osr_err *err);
+/* When something ends that lasts so long from now; INVALID_ARGUMENT past `max_ms`. */
+int osr_operation_expiry(uint64_t lasts_ms, uint64_t max_ms, uint64_t *ret_expires_ms,
+                         struct osr_err *err);
 
 /* How long to wait where a request says so; INVALID_ARGUMENT past OSR_WAIT_MAX_MS. */
 int osr_operation_timeout(uint32_t asked_ms, uint32_t *ret_timeout_ms, struct osr_err *err);

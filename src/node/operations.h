@@ -12,6 +12,7 @@
 #include "node/config.h"
 #include "node/neighbours.h"
 #include "node/peers.h"
+#include "node/security.h"
 
 enum {
     OSR_WAIT_DEFAULT_MS = 10 * 1000, /* for acks, and of status --wait, where none is given */
@@ -26,6 +27,10 @@ struct osr_services {
     struct osr_knowledge *knowledge;
     struct osr_journal *journal;
     const struct osr_feed *feed; /* asked, never stepped */
+    struct osr_access *access;
+    struct osr_credentials *credentials;
+    struct osr_audit *audit;
+    struct osr_security *security;
     struct osr_sessions *sessions;
     struct osr_peers *peers;
     struct osr_neighbours *neighbours;
@@ -35,6 +40,8 @@ struct osr_services {
     const struct osr_err *storage; /* what is wrong with the projection; code OK: nothing */
     /* Sends the own feed to a connected peer again. */
     void (*resend)(void *context, uint32_t peer, uint64_t from_sequence);
+    /* Somebody may be in who is not let in any more. */
+    void (*on_revoked)(void *context);
     void *context;
 };
 
@@ -47,8 +54,8 @@ int osr_operations_create(const struct osr_services *services,
  * is a no-op. */
 void osr_operations_destroy(struct osr_operations *operations);
 
-/* For a session's on_request. */
+/* For a session's on_request: who asks, is `identity`. */
 void osr_operations_request(struct osr_operations *operations, struct osr_session *session,
-                            const Osr__Frame *frame, size_t size);
+                            struct osr_identity *identity, const Osr__Frame *frame, size_t size);
 
 #endif

@@ -24,10 +24,7 @@ struct peer {
 };
 
 struct osr_peers {
-    uv_loop_t *loop;
-    struct osr_sessions *sessions;
-    struct osr_journal *journal;
-    const struct osr_trace *trace;
+    struct osr_peers_options options;
     struct osr_random random;          /* jitter */
     struct peer *items[OSR_PEERS_MAX]; /* in the order of the config */
     size_t count;
@@ -51,8 +48,10 @@ static void pin(struct peer *peer, const char *instance)
     }
     snprintf(peer->pin, sizeof(peer->pin), "%s", instance);
     /* A full disk loses the pin, not the link: it is written at the next sight. */
-    osr_journal_fact(peer->peers->journal, peer->pin_key, osr_slice_text(instance), NULL, NULL);
-    osr_trace(peer->peers->trace, OSR_LEVEL_INFO, "%s: is pinned to %s", peer->url.text, instance);
+    osr_journal_fact(peer->peers->options.journal, peer->pin_key, osr_slice_text(instance), NULL,
+                     NULL);
+    osr_trace(peer->peers->options.trace, OSR_LEVEL_INFO, "%s: is pinned to %s", peer->url.text,
+              instance);
 }
 
 static int check_pin(const struct peer *peer, const char *instance, struct osr_err *err)
@@ -89,9 +88,11 @@ static void dial_later(struct peer *peer)
 
 static void dial(struct peer *peer)
 {
+    const struct osr_peers_options *options = &peer->peers->options;
+    struct osr_tls_context *security = options->security_of(options->context, &peer->url);
     struct osr_err err;
-    if (osr_sessions_dial(peer->peers->sessions, &peer->url, peer->codec, peer, &peer->session,
-                          &err) == 0) {
+    if (osr_sessions_dial(options->sessions, &peer->url, security, peer->codec, peer,
+                          &peer->session, &err) == 0) {
         return;
     }
     snprintf(peer->last_error, sizeof(peer->last_error), "%s", err.message);
@@ -102,7 +103,7 @@ static void dial(struct peer *peer)
 /* The instance that was seen there has come to us. */
 static bool is_linked_otherwise(const struct peer *peer)
 {
-    const struct osr_sessions *sessions = peer->peers->sessions;
+    const struct osr_sessions *sessions = peer->peers->options.sessions;
     for (size_t i = 0; peer->pin[0] != '\0' && i < osr_sessions_link_count(sessions); i++) {
         const struct osr_session *session = osr_sessions_link(sessions, i);
         if (session != peer->session && osr_session_is_open(session) &&
@@ -135,7 +136,7 @@ int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, c
     }
     pin(peer, instance);
     peer->is_up = true;
-    peer->up_ms = uv_now(peers->loop);
+    peer->up_ms = uv_now(peers->options.loop);
     peer->last_error[0] = '\0';
     return 0;
 }
@@ -152,7 +153,7 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
                       const struct osr_err *err)
 {
     struct peer *peer = osr_session_user(session);
-    if (peer->is_up && uv_now(peers->loop) - peer->up_ms >= OSR_LINK_STEADY_MS) {
+    if (peer->is_up && uv_now(peers->options.loop) - peer->up_ms >= OSR_LINK_STEADY_MS) {
         peer->failures = 0;
     }
     if (peer->last_error[0] == '\0') {
@@ -160,7 +161,7 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
                  err->code == OSR_OK ? "it closed the connection" : err->message);
     }
     /* The first failure in a row is news, the others are not. */
-    osr_trace(peers->trace, peer->failures == 0 ? OSR_LEVEL_WARNING : OSR_LEVEL_TRACE,
+    osr_trace(peers->options.trace, peer->failures == 0 ? OSR_LEVEL_WARNING : OSR_LEVEL_TRACE,
               "%s: no link: %s", peer->url.text, peer->last_error);
     peer->session = NULL;
     peer->is_up = false;
@@ -170,14 +171,10 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
 
 /* All of them */
 
-struct osr_peers *osr_peers_create(uv_loop_t *loop, struct osr_sessions *sessions,
-                                   struct osr_journal *journal, const struct osr_trace *trace)
+struct osr_peers *osr_peers_create(const struct osr_peers_options *options)
 {
     struct osr_peers *peers = osr_alloc(sizeof(*peers));
-    peers->loop = loop;
-    peers->sessions = sessions;
-    peers->journal = journal;
-    peers->trace = trace;
+    peers->options = *options;
     uint64_t seed;
     osr_secret_random(&seed, sizeof(seed));
     osr_random_init(&peers->random, seed);
@@ -191,7 +188,7 @@ int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr
                                 OSR_PEERS_MAX);
     }
     struct peer *peer = osr_alloc(sizeof(*peer));
-    int status = uv_timer_init(peers->loop, &peer->timer);
+    int status = uv_timer_init(peers->options.loop, &peer->timer);
     if (status != 0) {
         free(peer);
         return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot make a timer");
@@ -203,7 +200,7 @@ int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr
     peer->codec = codec != NULL && strcmp(codec, "json") == 0 ? OSR_CODEC_JSON : OSR_CODEC_PROTOBUF;
     peer->pin_key = osr_format("pin:%s://%s:%u", url->scheme, url->host, url->port);
     peers->items[peers->count++] = peer;
-    osr_journal_facts(peers->journal, peer->pin_key, load_pin, peer);
+    osr_journal_facts(peers->options.journal, peer->pin_key, load_pin, peer);
     dial(peer);
     return 0;
 }

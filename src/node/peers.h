@@ -30,8 +30,17 @@ enum {
 
 struct osr_peers;
 
-struct osr_peers *osr_peers_create(uv_loop_t *loop, struct osr_sessions *sessions,
-                                   struct osr_journal *journal, const struct osr_trace *trace);
+struct osr_peers_options {
+    uv_loop_t *loop;
+    struct osr_sessions *sessions;
+    struct osr_journal *journal;
+    /* What to dial a URL with now, as for osr_transport_dial. */
+    struct osr_tls_context *(*security_of)(void *context, const struct osr_url *url);
+    void *context;
+    const struct osr_trace *trace;
+};
+
+struct osr_peers *osr_peers_create(const struct osr_peers_options *options);
 /* Lets nobody be dialled any more. When the sessions are gone: osr_peers_destroy. */
 void osr_peers_stop(struct osr_peers *peers);
 /* Run the loop once more. NULL is a no-op. */

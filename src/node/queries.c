@@ -25,13 +25,16 @@ static int fill_get(struct osr_query *query, struct osr_reading *reading, struct
     if (code == 0 && (winner == NULL || !osr_store_version_is_visible(winner, query->now_ms))) {
         code = not_found(id, err);
     }
+    Osr__Entry *entry;
     if (code == 0) {
-        Osr__Entry *entry;
         struct osr_position position = {winner->log_id, winner->index};
         code = osr_lookup_entry(journal, position, query->arena, &entry, err);
-        if (code == 0) {
-            osr_query_set_document(query, osr_query_add_row(query), entry, &winner->state.version);
-        }
+    }
+    if (code == 0 && !osr_query_may_show(query, osr_slice_text(entry->document->collection))) {
+        code = not_found(id, err);
+    }
+    if (code == 0) {
+        osr_query_set_document(query, osr_query_add_row(query), entry, &winner->state.version);
     }
     osr_version_set_done(&set);
     query->is_at_end = true;
@@ -49,8 +52,15 @@ static void keep_get(struct osr_query *query)
     }
 }
 
-bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, const char *id,
-                              struct osr_query_reply *ret_reply, struct osr_err *err)
+static bool may_read(struct osr_identity *asker, const Osr__Document *document)
+{
+    return asker == NULL || osr_access_allows(asker->access, asker, OSR_ACTION_READ,
+                                              osr_part(OSR_PART_COLLECTION, document->collection));
+}
+
+bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                              const char *id, struct osr_query_reply *ret_reply,
+                              struct osr_err *err)
 {
     struct osr_slice key = osr_slice_text(id);
     uint64_t now_ms = knowledge->options.time_ms(knowledge->options.context);
@@ -62,21 +72,24 @@ bool osr_knowledge_get_cached(struct osr_knowledge *knowledge, const char *id,
     case OSR_CACHED_NOTHING:
         return false;
     case OSR_CACHED_DOCUMENT:
-        return true;
+        if (may_read(asker, ret_reply->document)) {
+            return true;
+        }
+        break;
     case OSR_CACHED_ABSENCE:
-        not_found(key, err);
-        ret_reply->err = err;
-        return true;
+        break;
     }
-    abort();
+    not_found(key, err);
+    ret_reply->err = err;
+    return true;
 }
 
-struct osr_query *osr_knowledge_get(struct osr_knowledge *knowledge, const char *id,
-                                    osr_query_reply_fn *on_reply, void *context)
+struct osr_query *osr_knowledge_get(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                    const char *id, osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {
         .name = "get", .is_lookup = true, .fill = fill_get, .filled = keep_get};
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
     osr_buffer_add_text(&query->text, id);
     query->ticket = osr_document_cache_expect(knowledge->cache, osr_buffer_slice(&query->text));
     return osr_query_ask(query);
@@ -111,8 +124,7 @@ static int find_versions(struct osr_query *query, struct osr_reading *reading, s
     }
     const struct osr_store_version *winner = osr_version_set_winner(&set);
     if (code == 0 && winner == NULL) {
-        code = osr_err_set(err, OSR_NOT_FOUND, "no document has the id %.*s", (int)id.size,
-                           (const char *)id.data);
+        code = not_found(id, err);
     }
     for (size_t i = 0; i < set.count && code == 0; i++) {
         const struct osr_store_version *version = &set.items[i];
@@ -142,29 +154,36 @@ static int fill_history(struct osr_query *query, struct osr_reading *reading, st
         code = osr_query_fill_from_places(query, err);
     }
     query->is_at_end = query->place_next == query->place_count;
+    query->has_shown |= query->row_count > 0;
+    if (code == 0 && query->is_at_end && query->has_hidden && !query->has_shown) {
+        code = not_found(osr_buffer_slice(&query->text), err);
+    }
     return code;
 }
 
-struct osr_query *osr_knowledge_history(struct osr_knowledge *knowledge, const char *id,
-                                        osr_query_reply_fn *on_reply, void *context)
+struct osr_query *osr_knowledge_history(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                        const char *id, osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {
         .name = "history", .is_stream = true, .may_lag = true, .fill = fill_history};
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
     osr_buffer_add_text(&query->text, id);
     return osr_query_ask(query);
 }
 
 /* ---- list ---- */
 
-static int note_row(void *context, const struct osr_store_row *row)
+static enum osr_store_next note_row(void *context, const struct osr_store_row *row)
 {
     struct osr_query *query = context;
+    if (!osr_query_may_show(query, row->collection)) {
+        return OSR_STORE_PASS_OVER;
+    }
     struct osr_place *place = osr_query_add_place(query);
     place->position = (struct osr_position){row->log_id, row->index};
     place->version = row->version;
     place->id = osr_arena_text(query->place_arena, row->id);
-    return 0;
+    return OSR_STORE_GO_ON;
 }
 
 /* Reads a few rows more than may fit into a chunk of bytes; those that did not fit are read again
@@ -201,13 +220,13 @@ static int fill_list(struct osr_query *query, struct osr_reading *reading, struc
     return 0;
 }
 
-struct osr_query *osr_knowledge_list(struct osr_knowledge *knowledge, const char *after_id,
-                                     const char *collection, uint64_t limit,
+struct osr_query *osr_knowledge_list(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                     const char *after_id, const char *collection, uint64_t limit,
                                      osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {
         .name = "list", .is_stream = true, .may_lag = true, .fill = fill_list};
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
     osr_buffer_add_text(&query->text, after_id);
     query->collection = osr_strdup(collection);
     query->limit = limit > 0 ? limit : UINT64_MAX;
@@ -216,16 +235,19 @@ struct osr_query *osr_knowledge_list(struct osr_knowledge *knowledge, const char
 
 /* ---- search ---- */
 
-static int note_hit(void *context, const struct osr_store_row *row, double rank,
-                    struct osr_slice snippet)
+static enum osr_store_next note_hit(void *context, const struct osr_store_row *row, double rank,
+                                    struct osr_slice snippet)
 {
     struct osr_query *query = context;
+    if (!osr_query_may_show(query, row->collection)) {
+        return OSR_STORE_PASS_OVER;
+    }
     struct osr_place *place = osr_query_add_place(query);
     place->position = (struct osr_position){row->log_id, row->index};
     place->version = row->version;
     place->rank = rank;
     place->snippet = osr_arena_text(query->place_arena, snippet);
-    return 0;
+    return OSR_STORE_GO_ON;
 }
 
 static int find_hits(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
@@ -251,15 +273,16 @@ static int fill_search(struct osr_query *query, struct osr_reading *reading, str
     return code;
 }
 
-struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, const char *text,
-                                       uint32_t limit, osr_query_reply_fn *on_reply, void *context)
+struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                       const char *text, uint32_t limit,
+                                       osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {.name = "search",
                                                .is_stream = true,
                                                .is_search = true,
                                                .may_lag = true,
                                                .fill = fill_search};
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
     osr_buffer_add_text(&query->text, text);
     query->limit = limit < OSR_SEARCH_HITS_MAX ? limit : OSR_SEARCH_HITS_MAX;
     return osr_query_ask(query);
@@ -295,8 +318,9 @@ static int watch_entry(struct osr_query *query, const struct osr_wal_record *rec
     if (code != 0) {
         return code;
     }
-    if (query->collection[0] != '\0' &&
-        strcmp(query->collection, entry->document->collection) != 0) {
+    const char *collection = entry->document->collection;
+    bool is_wanted = query->collection[0] == '\0' || strcmp(query->collection, collection) == 0;
+    if (!is_wanted || !osr_query_may_show(query, osr_slice_text(collection))) {
         return 0;
     }
     struct osr_query_reply *row = osr_query_add_row(query);
@@ -334,13 +358,13 @@ static int fill_watch(struct osr_query *query, struct osr_reading *reading, stru
     return code == ENOUGH ? 0 : code;
 }
 
-struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, uint64_t from_position,
-                                      const char *collection, osr_query_reply_fn *on_reply,
-                                      void *context)
+struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, struct osr_identity *asker,
+                                      uint64_t from_position, const char *collection,
+                                      osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {
         .name = "watch", .is_stream = true, .is_of_log = true, .fill = fill_watch};
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
     query->from = from_position > 0 ? from_position : query->asked_at + 1;
     query->collection = osr_strdup(collection);
     return osr_query_ask(query);
@@ -369,7 +393,7 @@ struct osr_query *osr_knowledge_count(struct osr_knowledge *knowledge, osr_query
 {
     static const struct osr_query_kind kind = {
         .name = "count", .may_lag = true, .fill = count_documents};
-    return osr_query_ask(osr_query_create(knowledge, &kind, on_reply, context));
+    return osr_query_ask(osr_query_create(knowledge, NULL, &kind, on_reply, context));
 }
 
 static int fill_digest(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
@@ -397,7 +421,7 @@ struct osr_query *osr_knowledge_digest(struct osr_knowledge *knowledge,
                                        osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {.name = "digest", .fill = fill_digest};
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, NULL, &kind, on_reply, context);
     if (count > 0) {
         query->feeds = osr_alloc(count * sizeof(feeds[0]));
         memcpy(query->feeds, feeds, count * sizeof(feeds[0]));

@@ -96,6 +96,7 @@ static void destroy(struct osr_query *query)
     osr_arena_destroy(query->place_arena);
     free(query->rows);
     free(query->places);
+    osr_grant_release(query->grant);
     free(query->feeds);
     free(query->collection);
     free(query);
@@ -254,9 +255,29 @@ static void on_ready(struct osr_projection_wait *wait, const struct osr_err *err
     submit_in_turn(query);
 }
 
+/* What the asker may read by now. False: he is nobody any more. */
+static bool renew_grant(struct osr_query *query)
+{
+    struct osr_grant *grant;
+    if (query->asker == NULL) {
+        return true;
+    }
+    if (osr_identity_grant(query->asker, &grant, &query->err) != 0) {
+        return false;
+    }
+    osr_grant_hold(grant);
+    osr_grant_release(query->grant);
+    query->grant = grant;
+    return true;
+}
+
 static void fetch(struct osr_query *query)
 {
     const struct osr_knowledge *knowledge = query->knowledge;
+    if (!renew_grant(query)) {
+        submit(query); /* only to say so: nothing is answered from within */
+        return;
+    }
     if (query->kind->is_of_log) {
         query->released = knowledge->released;
         if (query->from > query->released) {
@@ -293,7 +314,7 @@ static void go_on(struct osr_query *query)
     }
 }
 
-struct osr_query *osr_query_create(struct osr_knowledge *knowledge,
+struct osr_query *osr_query_create(struct osr_knowledge *knowledge, struct osr_identity *asker,
                                    const struct osr_query_kind *kind, osr_query_reply_fn *on_reply,
                                    void *context)
 {
@@ -306,6 +327,7 @@ struct osr_query *osr_query_create(struct osr_knowledge *knowledge,
     query->knowledge = knowledge;
     query->on_reply = on_reply;
     query->context = context;
+    query->asker = asker;
     query->asked_at = osr_knowledge_now(knowledge);
     query->now_ms = knowledge->options.time_ms(knowledge->options.context);
     query->limit = UINT64_MAX;
@@ -433,6 +455,13 @@ struct osr_place *osr_query_add_place(struct osr_query *query)
     return place;
 }
 
+bool osr_query_may_show(const struct osr_query *query, struct osr_slice collection)
+{
+    return query->asker == NULL || osr_grant_reads_all(query->grant) ||
+           osr_grant_allows(query->grant, OSR_ACTION_READ,
+                            (struct osr_part){OSR_PART_COLLECTION, collection});
+}
+
 void osr_query_set_document(struct osr_query *query, struct osr_query_reply *row, Osr__Entry *entry,
                             const struct osr_version *version)
 {
@@ -458,6 +487,10 @@ static int fill_from_place(struct osr_query *query, const struct osr_place *plac
                                 &entry, err);
     if (code != 0) {
         return code == OSR_NOT_FOUND ? 0 : code;
+    }
+    if (!osr_query_may_show(query, osr_slice_text(entry->document->collection))) {
+        query->has_hidden = true;
+        return 0;
     }
     struct osr_query_reply *row = osr_query_add_row(query);
     osr_query_set_document(query, row, entry, &place->version);

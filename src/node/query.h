@@ -52,6 +52,8 @@ struct osr_query {
     struct osr_query *previous;
     osr_query_reply_fn *on_reply;
     void *context;
+    struct osr_identity *asker; /* the loop's; NULL: the instance itself */
+    struct osr_grant *grant;    /* of the asker, when the chunk was asked for; held */
 
     /* The loop's. */
     bool is_on_thread; /* then all from `text` on is the thread's */
@@ -84,6 +86,8 @@ struct osr_query {
     size_t row_capacity;
     size_t row_next;
     bool is_at_end;             /* no chunk after this one */
+    bool has_shown;             /* history: some version was shown */
+    bool has_hidden;            /* a place whose document the asker may not read */
     struct osr_reply_part part; /* of the replies' memory; the loop's */
     struct osr_err err;
 
@@ -98,7 +102,7 @@ struct osr_query {
 };
 
 /* A new query, or where there are too many one that will end with BUSY. Asking starts it. */
-struct osr_query *osr_query_create(struct osr_knowledge *knowledge,
+struct osr_query *osr_query_create(struct osr_knowledge *knowledge, struct osr_identity *asker,
                                    const struct osr_query_kind *kind, osr_query_reply_fn *on_reply,
                                    void *context);
 struct osr_query *osr_query_ask(struct osr_query *query);
@@ -112,6 +116,8 @@ void osr_query_tell_failure(struct osr_query *query, const struct osr_err *err);
 struct osr_place *osr_query_add_place(struct osr_query *query);
 struct osr_query_reply *osr_query_add_row(struct osr_query *query); /* asserts that there is room */
 bool osr_query_has_room(const struct osr_query *query);
+/* Whether the asker may read what is in this collection. */
+bool osr_query_may_show(const struct osr_query *query, struct osr_slice collection);
 /* Sets the row's document, with its version, out of an entry in the query's arena. */
 void osr_query_set_document(struct osr_query *query, struct osr_query_reply *row, Osr__Entry *entry,
                             const struct osr_version *version);

@@ -52,10 +52,10 @@ void osr_operation_kb_get(struct osr_operations *operations, struct osr_call *ca
     struct osr_err err;
     if (check_id(id, &err) != 0) {
         osr_call_fail(call, &err);
-    } else if (osr_knowledge_get_cached(knowledge, id, &reply, &err)) {
+    } else if (osr_knowledge_get_cached(knowledge, &call->identity, id, &reply, &err)) {
         on_get(call, &reply);
     } else {
-        osr_call_await(call, osr_knowledge_get(knowledge, id, on_get, call));
+        osr_call_await(call, osr_knowledge_get(knowledge, &call->identity, id, on_get, call));
     }
 }
 
@@ -112,9 +112,9 @@ void osr_operation_kb_list(struct osr_operations *operations, struct osr_call *c
         check_length("collection", request->collection, 0, OSR_COLLECTION_BYTES_MAX, &err) != 0) {
         osr_call_fail(call, &err);
     } else {
-        osr_call_await(call,
-                       osr_knowledge_list(operations->services->knowledge, request->after_id,
-                                          request->collection, request->limit, on_list, call));
+        osr_call_await(call, osr_knowledge_list(operations->services->knowledge, &call->identity,
+                                                request->after_id, request->collection,
+                                                request->limit, on_list, call));
     }
 }
 
@@ -157,9 +157,9 @@ void osr_operation_kb_search(struct osr_operations *operations, struct osr_call 
         osr_call_fail(call, &err);
     } else {
         osr_call_await(call,
-                       osr_knowledge_search(operations->services->knowledge, request->query,
-                                            request->limit != 0 ? request->limit : HITS_DEFAULT,
-                                            on_search, call));
+                       osr_knowledge_search(
+                           operations->services->knowledge, &call->identity, request->query,
+                           request->limit != 0 ? request->limit : HITS_DEFAULT, on_search, call));
     }
 }
 
@@ -192,7 +192,7 @@ void osr_operation_kb_history(struct osr_operations *operations, struct osr_call
     if (check_id(frame->kb_history->id, &err) != 0) {
         osr_call_fail(call, &err);
     } else {
-        osr_call_await(call, osr_knowledge_history(operations->services->knowledge,
+        osr_call_await(call, osr_knowledge_history(operations->services->knowledge, &call->identity,
                                                    frame->kb_history->id, on_history, call));
     }
 }
@@ -229,8 +229,8 @@ void osr_operation_kb_watch(struct osr_operations *operations, struct osr_call *
         return;
     }
     osr_call_await_for_ever(call, osr_knowledge_watch(operations->services->knowledge,
-                                                      request->from_position, request->collection,
-                                                      on_watch, call));
+                                                      &call->identity, request->from_position,
+                                                      request->collection, on_watch, call));
 }
 
 /* The feeds that a digest was asked over; kept until its reply names them. */

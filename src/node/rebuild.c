@@ -88,7 +88,7 @@ static void on_paused(void *context)
 struct osr_query *osr_knowledge_rebuild(struct osr_knowledge *knowledge,
                                         osr_query_reply_fn *on_reply, void *context)
 {
-    struct osr_query *query = osr_query_create(knowledge, &kind, on_reply, context);
+    struct osr_query *query = osr_query_create(knowledge, NULL, &kind, on_reply, context);
     if (knowledge->rebuild != NULL) {
         osr_err_set(&query->err, OSR_IN_USE, "a rebuild is under way");
     }

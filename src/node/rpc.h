@@ -23,9 +23,10 @@ struct osr_rpc {
     struct osr_grpc_call *call; /* NULL: it has ended */
 };
 
-/* Each takes the calls to its paths and returns true; of other calls it knows nothing. */
+/* Each takes the calls to its paths, or refuses them, and returns true; of other calls it knows
+ * nothing. */
 bool osr_rpc_operation_take(struct osr_session *session, struct osr_grpc_call *call,
-                            struct osr_slice path);
+                            const struct osr_grpc_head *head);
 bool osr_rpc_service_take(struct osr_session *session, struct osr_grpc_call *call,
                           struct osr_slice path);
 bool osr_rpc_link_take(struct osr_session *session, struct osr_grpc_call *call,

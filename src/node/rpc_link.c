@@ -33,6 +33,11 @@ void osr_rpc_link_send(struct osr_session *session, const Osr__Frame *frame)
     osr_rpc_message_end(rpc);
 }
 
+struct osr_slice osr_rpc_link_binding(const struct osr_session *session)
+{
+    return osr_connection_binding(session->carrier->session->connection);
+}
+
 size_t osr_rpc_link_queued(const struct osr_session *session)
 {
     const struct osr_rpc *rpc = session->carrier;
@@ -158,8 +163,9 @@ bool osr_rpc_link_take(struct osr_session *connection, struct osr_grpc_call *cal
     if (!osr_slice_equal(path, osr_slice_text(LINK_PATH))) {
         return false;
     }
-    struct osr_session *session = osr_session_create(connection->sessions, SESSION_FRESH,
-                                                     connection->role, OSR_CODEC_PROTOBUF);
+    struct osr_session *session =
+        osr_session_create(connection->sessions, SESSION_FRESH, OSR_CODEC_PROTOBUF);
+    osr_identity_copy(&session->identity, &connection->identity);
     snprintf(session->url, sizeof(session->url), "%s", connection->url);
     session->patience_ms = OSR_FIRST_FRAME_MS;
     session->is_reading = true;
@@ -170,16 +176,17 @@ bool osr_rpc_link_take(struct osr_session *connection, struct osr_grpc_call *cal
 /* ---- dialled ---- */
 
 int osr_rpc_link_dial(struct osr_session *session, const struct osr_url *url,
+                      struct osr_tls_context *security,
                       int (*dial)(struct osr_session *connection, const struct osr_url *url,
-                                  struct osr_err *err),
+                                  struct osr_tls_context *security, struct osr_err *err),
                       struct osr_err *err)
 {
     struct osr_session *connection =
-        osr_session_create(session->sessions, SESSION_DIALLING, OSR_ROLE_PEER, OSR_CODEC_PROTOBUF);
+        osr_session_create(session->sessions, SESSION_DIALLING, OSR_CODEC_PROTOBUF);
     snprintf(connection->url, sizeof(connection->url), "%s", url->text);
     connection->child = session;
     session->parent = connection;
-    int code = dial(connection, url, err);
+    int code = dial(connection, url, security, err);
     if (code != 0) {
         osr_session_destroy(connection);
     }
@@ -202,6 +209,7 @@ void osr_rpc_link_open(struct osr_session *connection)
         return;
     }
     carry(session, connection, call);
+    osr_identity_copy(&session->identity, &connection->identity);
     session->is_reading = true;
     osr_session_become_link(session);
     osr_session_mark_dirty(connection);

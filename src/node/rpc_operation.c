@@ -7,7 +7,9 @@
  * is read on, because what the other end has taken is said there too: requests beyond the
  * limits wait in line, and count as the session's input and against OSR_RPC_BYTES_MAX. */
 #include <stdlib.h>
+#include <strings.h>
 
+#include "adapter/authority.h"
 #include "node/rpc.h"
 #include "wire/method.h"
 
@@ -21,7 +23,8 @@ struct osr_rpc_operation {
     struct osr_rpc_operation *next, *previous;
     struct osr_rpc_operation *next_in_line;
     const struct osr_method *method;
-    struct osr_buffer waiting; /* the request, while it is in line */
+    struct osr_identity identity; /* of the connection, or of the token that came with the call */
+    struct osr_buffer waiting;    /* the request, while it is in line */
     bool is_in_line;
     bool is_under_way; /* the operation has not given its last reply */
     bool has_request;  /* at least one has come */
@@ -49,6 +52,7 @@ static void destroy(struct osr_rpc_operation *operation)
         operation->next->previous = operation->previous;
     }
     osr_buffer_done(&operation->waiting);
+    osr_identity_done(&operation->identity);
     free(operation);
 }
 
@@ -77,7 +81,8 @@ static void handle(struct osr_rpc_operation *operation, struct osr_slice bytes)
     frame.request_id = id_of(operation);
     osr_frame_set_body(&frame, operation->method->request, message);
     operation->is_under_way = true;
-    sessions->handler.on_request(sessions->handler.context, session, &frame, bytes.size);
+    sessions->handler.on_request(sessions->handler.context, session, &operation->identity, &frame,
+                                 bytes.size);
 }
 
 static bool has_room_in_line(const struct osr_session *session, size_t bytes)
@@ -265,20 +270,92 @@ static void on_end(struct osr_rpc *rpc, const struct osr_grpc_end *end)
     destroy_if_done(operation);
 }
 
+/* ---- whose call it is ---- */
+
+/* The value of "authorization", or an empty slice; *ret_count: how often it is there. */
+static struct osr_slice find_authorization(const struct osr_grpc_head *head, size_t *ret_count)
+{
+    struct osr_slice value = {0};
+    *ret_count = 0;
+    for (size_t i = 0; i < head->metadata_count; i++) {
+        if (osr_slice_equal(head->metadata[i].name, osr_slice_text("authorization"))) {
+            value = head->metadata[i].value;
+            ++*ret_count;
+        }
+    }
+    return value;
+}
+
+/* The token's identity becomes the session's bearer, unless it is that already. */
+static int take_bearer(struct osr_session *session, struct osr_slice token, struct osr_err *err)
+{
+    struct osr_grant *grant;
+    if (session->bearer.access != NULL &&
+        osr_slice_equal(token, osr_buffer_slice(&session->bearer_token)) &&
+        osr_identity_grant(&session->bearer, &grant, err) == 0) {
+        return 0;
+    }
+    struct osr_identity bearer;
+    osr_identity_copy(&bearer, &session->identity);
+    int code = osr_access_take_token(session->sessions->access, &bearer, token, err);
+    if (code != 0) {
+        osr_identity_done(&bearer);
+        return code;
+    }
+    osr_identity_done(&session->bearer);
+    session->bearer = bearer;
+    osr_secret_buffer_done(&session->bearer_token);
+    osr_buffer_add(&session->bearer_token, token.data, token.size);
+    return 0;
+}
+
+/* A call that shows a token is the token's or nobody's, never the connection's. */
+static int identify(struct osr_session *session, const struct osr_grpc_head *head,
+                    struct osr_identity *ret_identity, struct osr_err *err)
+{
+    static const char scheme[] = "Bearer ";
+    const size_t scheme_size = sizeof(scheme) - 1;
+    size_t count;
+    struct osr_slice value = find_authorization(head, &count);
+    if (count == 0) {
+        osr_identity_copy(ret_identity, &session->identity);
+        return 0;
+    }
+    if (count > 1 || value.size < scheme_size ||
+        strncasecmp((const char *)value.data, scheme, scheme_size) != 0) {
+        osr_err_set(err, OSR_UNAUTHENTICATED, "the metadata 'authorization' are no token");
+        osr_err_hint(err, "authorization: Bearer osrt_...");
+        return OSR_UNAUTHENTICATED;
+    }
+    struct osr_slice token = osr_slice(value.data + scheme_size, value.size - scheme_size);
+    int code = take_bearer(session, token, err);
+    if (code == 0) {
+        osr_identity_copy(ret_identity, &session->bearer);
+    }
+    return code;
+}
+
 bool osr_rpc_operation_take(struct osr_session *session, struct osr_grpc_call *call,
-                            struct osr_slice path)
+                            const struct osr_grpc_head *head)
 {
     static const struct osr_rpc_kind kind = {.on_message = on_message,
                                              .on_half_close = on_half_close,
                                              .on_room = on_room,
                                              .on_end = on_end};
-    const struct osr_method *method = osr_method_by_path(path);
+    const struct osr_method *method = osr_method_by_path(head->path);
+    struct osr_identity identity;
+    struct osr_err err;
     if (method == NULL) {
         return false;
+    }
+    if (identify(session, head, &identity, &err) != 0) {
+        osr_rpc_finish(&(struct osr_rpc){.session = session, .call = call}, &err);
+        return true;
     }
     struct osr_rpc_operation *operation = osr_alloc(sizeof(*operation));
     osr_rpc_init(&operation->rpc, &kind, session, call);
     operation->method = method;
+    operation->identity = identity;
     osr__import_response__init(&operation->sum);
     operation->next = session->operations;
     if (operation->next != NULL) {

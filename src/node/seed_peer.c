@@ -230,8 +230,8 @@ static void dial(struct osr_seed_peer *peer)
 
     peer->state = DIALLING;
     peer->reset_why = NULL;
-    if (osr_transport_dial(peer->options.loop, peer->options.url, NULL, OSR_SEED_DIAL_MS, &handler, peer,
-                           &peer->connection, &err) == 0) {
+    if (osr_transport_dial(peer->options.loop, peer->options.url, NULL, OSR_SEED_DIAL_MS, &handler,
+                           peer, &peer->connection, &err) == 0) {
         peer->holds++;
     } else {
         retry(peer, &err);
@@ -351,8 +351,8 @@ static void on_reply(void *context, const struct osr_query_reply *reply)
 static void start_reading(struct osr_seed_peer *peer)
 {
     peer->state = READING;
-    peer->query =
-        osr_knowledge_watch(peer->options.knowledge, peer->cursor.position + 1, "", on_reply, peer);
+    peer->query = osr_knowledge_watch(peer->options.knowledge, NULL, peer->cursor.position + 1, "",
+                                      on_reply, peer);
 }
 
 /* -- sending again -- */

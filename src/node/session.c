@@ -150,7 +150,6 @@ void osr_session_become_link(struct osr_session *session)
         return;
     }
     session->state = SESSION_LINK;
-    session->role = OSR_ROLE_PEER;
     sessions->links[sessions->link_count++] = session;
     osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: is a link", session->url);
     sessions->handler.on_link(sessions->handler.context, session);
@@ -166,12 +165,23 @@ static bool is_append(const Osr__Frame *frame)
     return frame->body_case == OSR__FRAME__BODY_UPDATE_KB && frame->request_id == 0;
 }
 
+int osr_session_check_link(struct osr_session *session, struct osr_err *err)
+{
+    bool is_dialled = session->user != NULL;
+    if (is_dialled && session->instance[0] == '\0') {
+        return 0; /* we wanted it, and have not heard yet who it is */
+    }
+    return osr_access_check(session->sessions->access, &session->identity, OSR_ACTION_LINK,
+                            osr_part(OSR_PART_INSTANCE, ""),
+                            session->instance[0] == '\0' ? "HELLO" : "a link", err);
+}
+
 /* The first frame decides what an accepted connection is. False where it is refused. */
 static bool settle_state(struct osr_session *session, const Osr__Frame *frame)
 {
     struct osr_err err;
     if (frame->body_case == OSR__FRAME__BODY_HELLO) {
-        if (osr_access_check(session->role, OSR_MAY_LINK, "HELLO", &err) != 0) {
+        if (osr_session_check_link(session, &err) != 0) {
             osr_session_refuse(session, frame->request_id, &err);
             return false;
         }
@@ -186,17 +196,31 @@ static bool settle_state(struct osr_session *session, const Osr__Frame *frame)
     session->state = SESSION_CLIENT;
     if (is_append(frame) && session->seeds_allowed) {
         session->state = SESSION_SEED;
-        session->role = OSR_ROLE_SEED;
+        osr_access_become(&session->identity, OSR_WHO_SEED);
     }
     return true;
+}
+
+/* What only those are let in for who have said nothing else, whatever else they may do. */
+static int check_append(struct osr_session *session, const Osr__UpdateKb *update,
+                        struct osr_err *err)
+{
+    static const char what[] = "UPDATE_KB without request_id";
+    struct osr_access *access = session->sessions->access;
+    struct osr_part part = osr_part(OSR_PART_COLLECTION, update->collection);
+    if (session->state == SESSION_SEED) {
+        return osr_access_check(access, &session->identity, OSR_ACTION_APPEND, part, what, err);
+    }
+    osr_err_set(err, OSR_PERMISSION_DENIED, "%s is for seed programs", what);
+    osr_err_hint(err, "give the message a request_id, or listen with ?peer=seed");
+    return osr_access_note_refusal(access, &session->identity, OSR_ACTION_APPEND, part, what, err);
 }
 
 static void handle_append(struct osr_session *session, const Osr__Frame *frame)
 {
     struct osr_sessions *sessions = session->sessions;
     struct osr_err err;
-    if (osr_access_check(session->role, OSR_MAY_APPEND, "UPDATE_KB without request_id", &err) !=
-        0) {
+    if (check_append(session, frame->update_kb, &err) != 0) {
         osr_session_error(session, 0, &err);
     } else {
         sessions->handler.on_append(sessions->handler.context, session, frame->update_kb);
@@ -206,20 +230,38 @@ static void handle_append(struct osr_session *session, const Osr__Frame *frame)
 static void handle_replication(struct osr_session *session, const Osr__Frame *frame)
 {
     struct osr_sessions *sessions = session->sessions;
-    if (session->state == SESSION_LINK) {
+    struct osr_err err;
+    if (session->state != SESSION_LINK) {
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s outside a link between instances",
+                    osr_frame_type(frame));
+        osr_err_hint(&err, "a link begins with HELLO as the first frame of the connection");
+        osr_session_refuse(session, frame->request_id, &err);
+    } else if (osr_session_check_link(session, &err) != 0) {
+        osr_session_refuse(session, frame->request_id, &err);
+    } else {
         sessions->handler.on_link_frame(sessions->handler.context, session, frame);
+    }
+}
+
+static void handle_request(struct osr_session *session, Osr__Frame *frame, size_t size)
+{
+    struct osr_sessions *sessions = session->sessions;
+    if (session->state != SESSION_LINK) {
+        sessions->handler.on_request(sessions->handler.context, session, &session->identity, frame,
+                                     size);
         return;
     }
     struct osr_err err;
-    osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s outside a link between instances",
+    osr_err_set(&err, OSR_PERMISSION_DENIED, "%s on a link between instances",
                 osr_frame_type(frame));
-    osr_err_hint(&err, "a link begins with HELLO as the first frame of the connection");
-    osr_session_refuse(session, frame->request_id, &err);
+    osr_err_hint(&err, "ask over a connection of its own");
+    osr_access_note_refusal(sessions->access, &session->identity, OSR_ACTION_LINK,
+                            osr_part(OSR_PART_INSTANCE, ""), osr_frame_type(frame), &err);
+    osr_session_error(session, frame->request_id, &err);
 }
 
 static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t size)
 {
-    struct osr_sessions *sessions = session->sessions;
     if (session->state == SESSION_FRESH && !settle_state(session, frame)) {
         return;
     }
@@ -228,7 +270,7 @@ static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t 
     } else if (is_append(frame)) {
         handle_append(session, frame);
     } else {
-        sessions->handler.on_request(sessions->handler.context, session, frame, size);
+        handle_request(session, frame, size);
     }
 }
 
@@ -431,11 +473,31 @@ struct osr_reply_reader *osr_session_reader(struct osr_session *session)
 
 /* The connection's events */
 
+/* Who is at the other end, once that has shown it. False where it is refused. */
+static bool identify(struct osr_session *session)
+{
+    struct osr_err err;
+    if (session->identity.access != NULL) {
+        return true;
+    }
+    if (osr_access_identify(session->sessions->access, session->connection, &session->identity,
+                            &err) != 0) {
+        osr_session_refuse(session, 0, &err);
+        return false;
+    }
+    osr_trace(session->sessions->trace, OSR_LEVEL_TRACE, "%s: is %s", session->url,
+              session->identity.who[0] != '\0' ? session->identity.who : "nobody");
+    return true;
+}
+
 static void on_open(void *context, struct osr_connection *connection)
 {
     struct osr_session *session = context;
     (void)connection;
     session->is_reading = true;
+    if (!identify(session)) {
+        return;
+    }
     if (session->child != NULL) {
         osr_rpc_link_open(session);
     } else {
@@ -488,6 +550,8 @@ static void on_read(void *context, struct osr_connection *connection, size_t siz
     }
     if (is_untouched(session) && osr_http_is_request(bytes)) {
         refuse_http(session);
+    } else if (!identify(session)) {
+        return;
     } else if (session->state == SESSION_RPC) {
         osr_session_rpc_read(session, bytes);
         count_input(session);
@@ -540,10 +604,22 @@ void osr_session_gone(struct osr_session *session, const struct osr_err *err)
     osr_session_destroy(session);
 }
 
+/* Somebody who came to a TLS listener and got no further: the owner wants to know who, and why. */
+static bool is_failed_handshake(const struct osr_session *session, const struct osr_err *err)
+{
+    return session->state == SESSION_FRESH && strncmp(session->url, "tls:", 4) == 0 &&
+           osr_connection_peer(session->connection) == NULL && err->code != OSR_OK &&
+           err->code != OSR_CANCELLED;
+}
+
 static void on_close(void *context, struct osr_connection *connection, const struct osr_err *err)
 {
     struct osr_session *session = context;
     (void)connection;
+    if (is_failed_handshake(session, err)) {
+        osr_trace(session->sessions->trace, OSR_LEVEL_WARNING, "refused: %s (%s)", err->message,
+                  osr_code_info(err->code)->name);
+    }
     session->state = SESSION_CLOSED;
     if (session->child != NULL) {
         osr_rpc_link_gone(session, err);
@@ -573,9 +649,20 @@ bool osr_session_is_open(const struct osr_session *session)
     return session->state != SESSION_DIALLING && session->state != SESSION_CLOSED;
 }
 
-enum osr_role osr_session_role(const struct osr_session *session)
+bool osr_session_is_rpc(const struct osr_session *session)
 {
-    return session->role;
+    return session->state == SESSION_RPC;
+}
+
+struct osr_identity *osr_session_identity(struct osr_session *session)
+{
+    return &session->identity;
+}
+
+struct osr_slice osr_session_binding(const struct osr_session *session)
+{
+    return session->connection != NULL ? osr_connection_binding(session->connection)
+                                       : osr_rpc_link_binding(session);
 }
 
 const char *osr_session_url(const struct osr_session *session)
@@ -588,10 +675,12 @@ void *osr_session_user(const struct osr_session *session)
     return session->user;
 }
 
-void osr_session_identify(struct osr_session *session, const char *instance, const char *name)
+int osr_session_identify(struct osr_session *session, const char *instance, const char *name,
+                         struct osr_err *err)
 {
     snprintf(session->instance, sizeof(session->instance), "%s", instance);
     snprintf(session->name, sizeof(session->name), "%s", name);
+    return osr_access_take_instance(session->sessions->access, &session->identity, instance, err);
 }
 
 const char *osr_session_instance(const struct osr_session *session)

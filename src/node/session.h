@@ -1,10 +1,14 @@
-/* session.h -- connections as the rest of the node sees them: frames in, frames out, a role,
- * and limits on everything the other end can drive.
+/* session.h -- connections as the rest of the node sees them: frames in, frames out, who is at the
+ * other end, and limits on everything that end can drive.
  *
  * Happy path: accepted (or dialled and open) -> bytes -> wire/stream.h -> frame. The first frame
  * of an accepted connection decides what it is: HELLO a link between instances, a bare
  * UPDATE_KB on a listener with ?peer=seed a seed program, anything else a client. What is
  * sent is collected and written once a turn of the loop.
+ *
+ * Who it is (node/access.h) is looked up when the first bytes come: a TLS handshake is done then. A
+ * link has to be let in by its connection's identity, and again as the instance that it turns out
+ * to be; a call of gRPC with a token of its own is whose the token says.
  *
  * Back-pressure: a client with many requests under way, with much unread, or while the
  * instance is behind, is not read any further. A link is held back only while the
@@ -68,8 +72,10 @@ struct osr_session_handler {
     void (*on_link)(void *context, struct osr_session *session);
     /* Replication messages of a link, HELLO to ERROR. Frames live until the return. */
     void (*on_link_frame)(void *context, struct osr_session *session, const Osr__Frame *frame);
-    /* Everything else; `size` is what it took on the wire. Access is not yet checked. */
-    void (*on_request)(void *context, struct osr_session *session, Osr__Frame *frame, size_t size);
+    /* Everything else; `size` is what it took on the wire. Access is not yet checked; the identity
+     * lives until the return. */
+    void (*on_request)(void *context, struct osr_session *session, struct osr_identity *identity,
+                       Osr__Frame *frame, size_t size);
     /* An UPDATE_KB of a seed program. */
     void (*on_append)(void *context, struct osr_session *session, const Osr__UpdateKb *update);
     /* The other end will ask nothing more; it may still read. */
@@ -84,9 +90,11 @@ struct osr_session_handler {
     void *context;
 };
 
+/* The access outlives them. */
 int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handler,
-                        uint32_t connections_max, const struct osr_trace *trace,
-                        struct osr_sessions **ret_sessions, struct osr_err *err);
+                        struct osr_access *access, uint32_t connections_max,
+                        const struct osr_trace *trace, struct osr_sessions **ret_sessions,
+                        struct osr_err *err);
 /* Lets everybody go; run the loop until osr_sessions_count is 0. */
 void osr_sessions_shut(struct osr_sessions *sessions);
 size_t osr_sessions_count(const struct osr_sessions *sessions);
@@ -98,10 +106,13 @@ void osr_sessions_destroy(struct osr_sessions *sessions);
 /* For a listener's on_accept. */
 void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
                          bool seeds_allowed);
-/* A link to another instance; `user` is given back by osr_session_user. */
+/* A link to another instance; `security` as for osr_transport_dial, `user` is given back by
+ * osr_session_user. */
 int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
-                      enum osr_codec codec, void *user, struct osr_session **ret_session,
-                      struct osr_err *err);
+                      struct osr_tls_context *security, enum osr_codec codec, void *user,
+                      struct osr_session **ret_session, struct osr_err *err);
+/* After a change of policy, or a revocation: links that may not be any more are refused. */
+void osr_sessions_review(struct osr_sessions *sessions);
 /* Writes what was collected. At the end of each turn of the loop. */
 void osr_sessions_flush(struct osr_sessions *sessions);
 /* Goes on with whatever waited and need not any more; clients, or links, are not read while
@@ -118,11 +129,17 @@ struct osr_session *osr_sessions_find_link(const struct osr_sessions *sessions, 
 uint32_t osr_session_number(const struct osr_session *session); /* never given twice; the core's
                                                                    number of the peer */
 bool osr_session_is_open(const struct osr_session *session);    /* false while it is dialled */
-enum osr_role osr_session_role(const struct osr_session *session);
+bool osr_session_is_rpc(const struct osr_session *session);     /* a client that speaks gRPC */
+/* Of the connection; nobody before its first bytes. For AUTHENTICATE to change, too. */
+struct osr_identity *osr_session_identity(struct osr_session *session);
+/* Of the connection, or of the one that carries the link (osr_connection_binding). */
+struct osr_slice osr_session_binding(const struct osr_session *session);
 const char *osr_session_url(const struct osr_session *session); /* of the other end */
 void *osr_session_user(const struct osr_session *session);      /* NULL where accepted */
-/* Who HELLO_PROOF has shown it to be; empty texts before. */
-void osr_session_identify(struct osr_session *session, const char *instance, const char *name);
+/* Who HELLO_PROOF has shown the link to be; empty texts before. Fails as osr_access_take_instance:
+ * then it is to be refused. */
+int osr_session_identify(struct osr_session *session, const char *instance, const char *name,
+                         struct osr_err *err);
 const char *osr_session_instance(const struct osr_session *session);
 const char *osr_session_peer_name(const struct osr_session *session);
 

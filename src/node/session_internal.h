@@ -26,7 +26,7 @@ struct osr_session {
     struct osr_sessions *sessions;
     struct osr_connection *connection;
     enum osr_session_state state;
-    enum osr_role role;
+    struct osr_identity identity;
     uint32_t number;
     void *user;
     char url[OSR_URL_TEXT_MAX];
@@ -52,6 +52,9 @@ struct osr_session {
     /* Of a connection that speaks gRPC: its layer, calls of operations, and the line of those whose
      * requests wait. */
     struct osr_grpc *grpc;
+    /* Whose token the last call with one showed, so that the next one costs no hash. */
+    struct osr_buffer bearer_token;
+    struct osr_identity bearer;
     struct osr_rpc_operation *operations;
     struct osr_rpc_operation *line, *line_last;
     size_t line_bytes;
@@ -66,6 +69,7 @@ struct osr_sessions {
     uv_loop_t *loop;
     uv_timer_t sweep;
     struct osr_session_handler handler;
+    struct osr_access *access;
     const struct osr_trace *trace;
     struct osr_arena *arena; /* for the frame at hand, whichever connection it came by */
     struct osr_buffer room;  /* what is read lies in here first, whichever connection it came by */
@@ -93,6 +97,8 @@ struct osr_sessions {
 extern const struct osr_connection_handler osr_session_connection_handler;
 /* Handles the whole frames at hand, as far as back-pressure allows. */
 void osr_session_process(struct osr_session *session);
+/* Whether what comes over a link may. */
+int osr_session_check_link(struct osr_session *session, struct osr_err *err);
 /* Hands what was collected to the connection. */
 void osr_session_flush(struct osr_session *session);
 /* A dialled session is open, or an accepted one has said HELLO. */
@@ -134,6 +140,7 @@ void osr_rpc_services_done(struct osr_sessions *sessions);
 
 /* rpc_link.c */
 void osr_rpc_link_send(struct osr_session *session, const Osr__Frame *frame);
+struct osr_slice osr_rpc_link_binding(const struct osr_session *session); /* of what carries it */
 size_t osr_rpc_link_queued(const struct osr_session *session);
 size_t osr_rpc_links_memory(const struct osr_session *connection); /* of those that stand on it */
 void osr_rpc_link_read(struct osr_session *session, bool on);
@@ -142,15 +149,16 @@ void osr_rpc_link_close(struct osr_session *session, bool reset);
 void osr_rpc_link_pass_time(struct osr_session *session, uint32_t passed_ms);
 /* Makes the connection for a link that is dialled; `dial` begins to dial it. */
 int osr_rpc_link_dial(struct osr_session *session, const struct osr_url *url,
+                      struct osr_tls_context *security,
                       int (*dial)(struct osr_session *connection, const struct osr_url *url,
-                                  struct osr_err *err),
+                                  struct osr_tls_context *security, struct osr_err *err),
                       struct osr_err *err);
 void osr_rpc_link_open(struct osr_session *connection);
 void osr_rpc_link_gone(struct osr_session *connection, const struct osr_err *err);
 
 /* sessions.c */
 struct osr_session *osr_session_create(struct osr_sessions *sessions, enum osr_session_state state,
-                                       enum osr_role role, enum osr_codec codec);
+                                       enum osr_codec codec);
 void osr_session_destroy(struct osr_session *session); /* its connection is gone */
 void osr_session_mark_dirty(struct osr_session *session);
 /* Where the incomplete frames of all take too much memory, the largest goes. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "adapter/authority.h"
 #include "node/session_internal.h"
 
 enum {
@@ -16,12 +17,11 @@ enum {
 /* Registry */
 
 struct osr_session *osr_session_create(struct osr_sessions *sessions, enum osr_session_state state,
-                                       enum osr_role role, enum osr_codec codec)
+                                       enum osr_codec codec)
 {
     struct osr_session *session = osr_alloc(sizeof(*session));
     session->sessions = sessions;
     session->state = state;
-    session->role = role;
     session->number = ++sessions->last_number;
     session->unread.reader = &session->reader;
     osr_stream_init(&session->stream, codec, state == SESSION_DIALLING, 0);
@@ -97,6 +97,9 @@ void osr_session_destroy(struct osr_session *session)
     sessions->request_bytes -= session->request_bytes;
     osr_stream_done(&session->stream);
     osr_buffer_done(&session->output);
+    osr_secret_buffer_done(&session->bearer_token);
+    osr_identity_done(&session->bearer);
+    osr_identity_done(&session->identity);
     free(session);
 }
 
@@ -280,16 +283,6 @@ static void turn_away(struct osr_sessions *sessions, struct osr_connection *conn
     sessions->turned_away++;
 }
 
-static enum osr_role role_of(const struct osr_connection *connection)
-{
-    struct osr_credentials credentials = osr_connection_credentials(connection);
-    if (credentials.known) {
-        return credentials.uid == 0 || credentials.uid == geteuid() ? OSR_ROLE_ADMIN
-                                                                    : OSR_ROLE_STRANGER;
-    }
-    return osr_connection_is_local(connection) ? OSR_ROLE_LOCAL : OSR_ROLE_REMOTE;
-}
-
 void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
                          bool seeds_allowed)
 {
@@ -297,42 +290,56 @@ void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *c
         turn_away(sessions, connection);
         return;
     }
-    struct osr_session *session =
-        osr_session_create(sessions, SESSION_FRESH, role_of(connection), OSR_CODEC_JSON);
+    struct osr_session *session = osr_session_create(sessions, SESSION_FRESH, OSR_CODEC_JSON);
     session->connection = connection;
     session->seeds_allowed = seeds_allowed;
     session->patience_ms = OSR_FIRST_FRAME_MS;
     session->is_reading = true;
     snprintf(session->url, sizeof(session->url), "%s", osr_connection_url(connection));
     osr_connection_accept(connection, &osr_session_connection_handler, session);
-    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: connected, as %s", session->url,
-              osr_role_name(session->role));
+    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: connected", session->url);
 }
 
 static int dial_connection(struct osr_session *session, const struct osr_url *url,
-                           struct osr_err *err)
+                           struct osr_tls_context *security, struct osr_err *err)
 {
-    return osr_transport_dial(session->sessions->loop, url, NULL, DIAL_TIMEOUT_MS,
+    return osr_transport_dial(session->sessions->loop, url, security, DIAL_TIMEOUT_MS,
                               &osr_session_connection_handler, session, &session->connection, err);
 }
 
 int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
-                      enum osr_codec codec, void *user, struct osr_session **ret_session,
-                      struct osr_err *err)
+                      struct osr_tls_context *security, enum osr_codec codec, void *user,
+                      struct osr_session **ret_session, struct osr_err *err)
 {
-    bool is_rpc = strcmp(url->scheme, "grpc") == 0;
-    struct osr_session *session = osr_session_create(sessions, SESSION_DIALLING, OSR_ROLE_PEER,
-                                                     is_rpc ? OSR_CODEC_PROTOBUF : codec);
+    bool is_rpc = osr_url_is_rpc(url);
+    struct osr_session *session =
+        osr_session_create(sessions, SESSION_DIALLING, is_rpc ? OSR_CODEC_PROTOBUF : codec);
     session->user = user;
     snprintf(session->url, sizeof(session->url), "%s", url->text);
-    int code = is_rpc ? osr_rpc_link_dial(session, url, dial_connection, err)
-                      : dial_connection(session, url, err);
+    int code = is_rpc ? osr_rpc_link_dial(session, url, security, dial_connection, err)
+                      : dial_connection(session, url, security, err);
     if (code != 0) {
         osr_session_destroy(session);
         return code;
     }
     *ret_session = session;
     return 0;
+}
+
+/* Also makes that those who are quiet hold no policy that has been replaced. */
+void osr_sessions_review(struct osr_sessions *sessions)
+{
+    struct osr_session *next;
+    for (struct osr_session *session = sessions->first; session != NULL; session = next) {
+        struct osr_err err;
+        next = session->next;
+        bool may_link = osr_access_allows(sessions->access, &session->identity, OSR_ACTION_LINK,
+                                          osr_part(OSR_PART_INSTANCE, ""));
+        if (session->state == SESSION_LINK && !may_link &&
+            osr_session_check_link(session, &err) != 0) {
+            osr_session_refuse(session, 0, &err);
+        }
+    }
 }
 
 /* Time */
@@ -418,12 +425,14 @@ static void on_sweep(uv_timer_t *timer)
 /* All of them */
 
 int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handler,
-                        uint32_t connections_max, const struct osr_trace *trace,
-                        struct osr_sessions **ret_sessions, struct osr_err *err)
+                        struct osr_access *access, uint32_t connections_max,
+                        const struct osr_trace *trace, struct osr_sessions **ret_sessions,
+                        struct osr_err *err)
 {
     struct osr_sessions *sessions = osr_alloc(sizeof(*sessions));
     sessions->loop = loop;
     sessions->handler = *handler;
+    sessions->access = access;
     sessions->trace = trace;
     sessions->connections_max = connections_max;
     sessions->rpc_budget.bytes_max = OSR_RPC_BYTES_MAX;

@@ -4,7 +4,7 @@
 
 #include "adapter/authority.h"
 #include "adapter/private_file.h"
-#include "node/shared_keys.h"
+#include "adapter/shared_keys.h"
 
 /* X(NAME, name in the folder, forbidden bits of its mode (adapter/private_file.h)) */
 #define OSR_TRUST_FILES(X)                                                                         \

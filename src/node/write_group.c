@@ -29,7 +29,7 @@ struct osr_write_item {
     bool is_visible;
     size_t head_count;
     struct osr_version *heads;
-    char *collection; /* of the winner, for a DELETE */
+    char *collection; /* of the winner, where it matters; NULL: it does not */
 };
 
 enum phase { PHASE_NONE, PHASE_WAITING, PHASE_LOOKING, PHASE_WRITING };
@@ -119,6 +119,23 @@ static void pass_over(struct osr_write_group *group, struct osr_write_item *item
     osr_write_settle(group->writes, write);
 }
 
+/* Whether the writer may replace what is there. Who may not even read it is not told of it. */
+static enum osr_code check_writer(const struct osr_write_item *item)
+{
+    const struct osr_write *write = item->write;
+    if (write->grant == NULL || item->collection == NULL) {
+        return OSR_OK;
+    }
+    struct osr_part part = osr_part(OSR_PART_COLLECTION, item->collection);
+    if (osr_grant_allows(write->grant, OSR_ACTION_WRITE, part)) {
+        return OSR_OK;
+    }
+    bool is_by_id = write->mode == OSR_WRITE_UPDATE || write->mode == OSR_WRITE_DELETE;
+    return is_by_id && !osr_grant_allows(write->grant, OSR_ACTION_READ, part)
+               ? OSR_NOT_FOUND
+               : OSR_PERMISSION_DENIED;
+}
+
 /* True if the item is to be written; else it is gone. */
 static bool decide(struct osr_write_group *group, struct osr_write_item *item)
 {
@@ -134,6 +151,11 @@ static bool decide(struct osr_write_group *group, struct osr_write_item *item)
     }
     if (!is_there && (mode == OSR_WRITE_UPDATE || mode == OSR_WRITE_DELETE)) {
         pass_over(group, item, OSR_NOT_FOUND);
+        return false;
+    }
+    enum osr_code code = check_writer(item);
+    if (code != OSR_OK) {
+        pass_over(group, item, code);
         return false;
     }
     return true;
@@ -157,7 +179,7 @@ static const Osr__Document *complete(struct osr_write_group *group,
     assert(code == 0); /* it was encoded here */
     (void)code;
     Osr__Document *document = entry->document;
-    if (item->collection != NULL) {
+    if (item->collection != NULL && item->write->mode == OSR_WRITE_DELETE) {
         document->collection = item->collection;
     }
     if (item->head_count > 0) {
@@ -230,7 +252,15 @@ static void write_all(struct osr_write_group *group)
 
 /* ---- looking up ---- */
 
-/* What goes from a collection is told to those who watch it: the deletion carries its name. */
+/* What goes from a collection is told to those who watch it: the deletion carries its name. And
+ * what is replaced may be in a collection that its writer may not write. */
+static bool needs_collection(const struct osr_write_item *item)
+{
+    const struct osr_write *write = item->write;
+    return item->is_put && (write->mode == OSR_WRITE_DELETE ||
+                            (write->grant != NULL && !osr_grant_writes_all(write->grant)));
+}
+
 static void find_collection(struct osr_write_item *item, const struct osr_store_version *winner,
                             struct osr_journal *journal)
 {
@@ -265,7 +295,7 @@ static void look_up(struct osr_write_group *group, struct osr_write_item *item,
     if (osr_lookup_versions(&item->lookup, id_of(item), reading, journal, &set, &item->err) == 0) {
         const struct osr_store_version *winner = osr_version_set_winner(&set);
         note_versions(item, &set, winner, group->now_ms);
-        if (item->is_put && item->write->mode == OSR_WRITE_DELETE) {
+        if (needs_collection(item)) {
             find_collection(item, winner, journal);
         }
     }

@@ -52,6 +52,12 @@ static void describe_failure(const struct osr_write_result *result, const char *
     case OSR_NOT_FOUND:
         osr_err_set(err, OSR_NOT_FOUND, "no document has this id");
         break;
+    case OSR_PERMISSION_DENIED:
+        osr_err_set(err, OSR_PERMISSION_DENIED,
+                    "%s was written: a document with this id is in a collection that you may not "
+                    "write",
+                    extent);
+        break;
     case OSR_DISK_FULL:
         osr_err_set(err, OSR_DISK_FULL, "%s was written: the disk is full", extent);
         osr_err_hint(err, "make room where the data folder is; no restart is needed");
@@ -66,13 +72,23 @@ static void describe_failure(const struct osr_write_result *result, const char *
     }
 }
 
+/* Which document it would have replaced is known only now; so is who may not. */
+static void fail(struct osr_call *call, struct osr_err *err)
+{
+    if (err->code == OSR_PERMISSION_DENIED) {
+        osr_access_note_refusal(call->services->access, &call->identity, OSR_ACTION_WRITE,
+                                osr_part(OSR_PART_COLLECTION, "*"), "a document by its id", err);
+    }
+    osr_call_fail(call, err);
+}
+
 static void on_written(void *context, const struct osr_write_result *result)
 {
     struct osr_call *call = context;
     if (result->code != OSR_OK) {
         struct osr_err err;
         describe_failure(result, "nothing", &err);
-        osr_call_fail(call, &err);
+        fail(call, &err);
         return;
     }
     Osr__Version version = OSR__VERSION__INIT;
@@ -101,8 +117,8 @@ static void write_one(struct osr_operations *operations, struct osr_call *call,
         return;
     }
     pass_on(call, &wait);
-    osr_knowledge_write(operations->services->knowledge, mode, &document, 1, wait.acks,
-                        wait.timeout_ms, on_written, call);
+    osr_knowledge_write(operations->services->knowledge, &call->identity, mode, &document, 1,
+                        wait.acks, wait.timeout_ms, on_written, call);
 }
 
 void osr_operation_kb_put(struct osr_operations *operations, struct osr_call *call,
@@ -149,7 +165,7 @@ static void on_imported(void *context, const struct osr_write_result *result)
     if (result->code != OSR_OK) {
         struct osr_err err;
         describe_failure(result, "not all of it", &err);
-        osr_call_fail(call, &err);
+        fail(call, &err);
         return;
     }
     Osr__ImportResponse response = OSR__IMPORT_RESPONSE__INIT;
@@ -185,6 +201,7 @@ void osr_operation_kb_import(struct osr_operations *operations, struct osr_call 
         return;
     }
     pass_on(call, &wait);
-    osr_knowledge_write(operations->services->knowledge, OSR_WRITE_IMPORT, request->documents,
-                        request->n_documents, wait.acks, wait.timeout_ms, on_imported, call);
+    osr_knowledge_write(operations->services->knowledge, &call->identity, OSR_WRITE_IMPORT,
+                        request->documents, request->n_documents, wait.acks, wait.timeout_ms,
+                        on_imported, call);
 }

@@ -48,6 +48,7 @@ static void finish(struct osr_writes *writes, struct osr_write *write)
     }
     write->result.id = write->id;
     write->done(write->context, &write->result);
+    osr_grant_release(write->grant);
     free(write);
 }
 
@@ -240,9 +241,21 @@ static bool needs_lookup(enum osr_write_mode mode, Osr__Document *const *documen
     return needs;
 }
 
-void osr_knowledge_write(struct osr_knowledge *knowledge, enum osr_write_mode mode,
-                         Osr__Document *const *documents, size_t count, uint32_t acks,
-                         uint32_t timeout_ms,
+/* False where the writer is nobody any more. */
+static bool take_grant(struct osr_write *write, struct osr_identity *writer)
+{
+    struct osr_err err;
+    if (writer != NULL && osr_identity_grant(writer, &write->grant, &err) != 0) {
+        osr_write_note_failure(write, err.code);
+        return false;
+    }
+    osr_grant_hold(write->grant);
+    return true;
+}
+
+void osr_knowledge_write(struct osr_knowledge *knowledge, struct osr_identity *writer,
+                         enum osr_write_mode mode, Osr__Document *const *documents, size_t count,
+                         uint32_t acks, uint32_t timeout_ms,
                          void (*done)(void *context, const struct osr_write_result *result),
                          void *context)
 {
@@ -261,6 +274,10 @@ void osr_knowledge_write(struct osr_knowledge *knowledge, enum osr_write_mode mo
     }
     writes->first = write;
 
+    if (!take_grant(write, writer)) {
+        osr_write_settle(writes, write);
+        return;
+    }
     if (!needs_lookup(mode, documents, count)) {
         write_at_once(writes, write, documents, count);
     } else if (osr_write_group_waiting_bytes(writes->group) < WAITING_BYTES_MAX) {

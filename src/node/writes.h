@@ -24,6 +24,7 @@ struct osr_write {
     struct osr_write *previous;
     struct osr_write *next_unreleased;
     enum osr_write_mode mode;
+    struct osr_grant *grant; /* of who writes; NULL: the instance itself */
     uint32_t acks;
     uint32_t timeout_ms;
     void (*done)(void *context, const struct osr_write_result *result);

@@ -2,8 +2,8 @@
  *
  * As text: a line "NAME BASE64" each, the newest first: that is the one to dial with; all are taken
  * from others, so that a rotation needs no moment at which everybody changes. */
-#ifndef OSR_NODE_SHARED_KEYS_H
-#define OSR_NODE_SHARED_KEYS_H
+#ifndef OSR_ADAPTER_SHARED_KEYS_H
+#define OSR_ADAPTER_SHARED_KEYS_H
 
 #include "adapter/tls.h"
 

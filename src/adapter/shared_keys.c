@@ -1,4 +1,4 @@
-#include "node/shared_keys.h"
+#include "adapter/shared_keys.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
