@@ -301,7 +301,7 @@ def test_every_option_is_documented(path):
         assert name.split()[-1] in text, name
         for word in run(*name.split(), "--help").split():
             if word.startswith("--") and word.strip("-"):
-                assert word.strip(".,;'\"`)")[2:].split("=")[0] in text, (name, word)
+                assert word.strip(".,:;'\"`)")[2:].split("=")[0] in text, (name, word)
 
 
 # ---- terminals ----

@@ -138,3 +138,74 @@ def test_requests_for_grpcurl(daemon):
 def test_json_over_tcp(daemon, workplace):
     program, = blocks_of("Any language", "python")
     assert run(program, daemon, workplace, sys.executable, "-S") == [FOUND.format(True), MISSED]
+
+
+# ---- from another machine ----
+
+SECURE_PORT = "7400"
+INSTANCE = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@pytest.fixture
+def secure(make_daemon, workplace):
+    """An instance of a cluster of its own, with TLS, and the two files that a program needs."""
+    daemon = make_daemon("secure")
+    subprocess.run([osiris.program("osirisd"), "setup", "init", "--data", daemon.data],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    daemon.port = osiris.free_port()
+    daemon.listen = [f"grpcs://127.0.0.1:{daemon.port}"]
+    daemon.start()
+    token = daemon.call("TOKEN_CREATE", name="tea", roles=["editor"])["token"]
+    shutil.copy(daemon.data / "trust/authorities.pem", workplace / "ca.pem")
+    (workplace / "tea.token").write_text(token + "\n")
+    (workplace / "tea.token").chmod(0o600)
+    return daemon
+
+
+def far_blocks(language):
+    return blocks_of("From another machine", language)
+
+
+def run_far(block, secure, workplace, *interpreter):
+    program = workplace / "program"
+    program.write_text(block.replace(SECURE_PORT, str(secure.port))
+                       .replace(INSTANCE, secure.instance()))
+    done = start([*interpreter, program], workplace)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+# C, with a token, to an instance that its certificate's identity shows.
+def test_c_from_another_machine(secure, workplace, monkeypatch):
+    program, = far_blocks("c")
+    build, = blocks_of("C", "sh")
+    library = pathlib.Path(osiris.program("src/client/libosiris.so"))
+    tools = compiler_for(library, workplace)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("PKG_CONFIG_PATH", osiris.program("meson-uninstalled"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(library.parent))
+    (workplace / "tea.c").write_text(program.replace(SECURE_PORT, str(secure.port)))
+    run_far(build, secure, workplace, "bash", "-e")
+    done = start(["./tea"], workplace)
+    assert (done.returncode, done.stdout) == (0, '"Ana likes tea"\n'), done.stderr
+
+    secure.call("REVOKE", token=secure.call("CREDENTIALS", kind="token")["credentials"][0]["id"])
+    done = start(["./tea"], workplace)
+    assert done.stdout.startswith("UNAUTHENTICATED"), done.stdout + done.stderr
+
+
+# Python's gRPC, which looks for the instance's name in its certificate.
+def test_python_from_another_machine(secure, workplace):
+    generate, = blocks_of("Python", "sh")
+    rpc, frames = far_blocks("python")
+    run_far(generate, secure, workplace, "bash", "-e")
+    assert run_far(rpc, secure, workplace, sys.executable) == ['"Ana likes tea"']
+    assert run_far(frames, secure, workplace, sys.executable, "-S") == ["token:tea",
+                                                                        "Ana likes tea"]
+
+
+def test_node_from_another_machine(secure, workplace):
+    install, = blocks_of("Node", "sh")
+    program, = far_blocks("js")
+    npm_install(install, workplace)
+    assert run_far(program, secure, workplace, "node") == ['"Ana likes tea"']

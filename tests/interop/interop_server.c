@@ -447,7 +447,8 @@ static int listen_as_told(struct server *server, char **arguments, struct osr_er
     if (osr_url_parse(text, &url, err) != 0) {
         return err->code;
     }
-    return osr_transport_listen(&server->loop, &url, NULL, on_accept, server, &server->listener, err);
+    return osr_transport_listen(&server->loop, &url, NULL, on_accept, server, &server->listener,
+                                err);
 }
 
 int main(int count, char **arguments)

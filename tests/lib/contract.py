@@ -47,6 +47,16 @@ def method(channel, name):
         response_deserializer=_class(descriptor.output_type.full_name).FromString)
 
 
+def request(name, **fields):
+    """What a method takes: request("osiris.v1.Knowledge.Get", id="x")."""
+    return message(_pool().FindMethodByName(name).input_type.full_name, **fields)
+
+
+def code_name(code):
+    """Of an ERROR frame."""
+    return _pool().FindEnumTypeByName("osiris.v1.Code").values_by_number[code].name
+
+
 def status_details(error):
     """The google.rpc.Status of a failed call, and its ErrorInfo."""
     values = dict(error.trailing_metadata())

@@ -54,7 +54,7 @@ void puppet_prove(struct rig *rig, const struct puppet *puppet)
     memset(their_nonce, (int)(200 + puppet->link), sizeof(their_nonce));
     struct osr_buffer message = {0};
     osr_proof_message(&message, puppet->id, own_nonce, osr_feed_instance(rig->core), their_nonce,
-                      osr_slice(NULL, 0));
+                      puppet->binding);
     struct osr_signature signature = keyed_hash_sign(&puppet->key, osr_buffer_slice(&message));
     osr_buffer_done(&message);
     Osr__HelloProof proof;

@@ -12,6 +12,7 @@ struct puppet {
     uint8_t nonce;
     char id[OSR_INSTANCE_CHARS + 1];
     const char *cluster;
+    struct osr_slice binding; /* that it signs */
     /* Its own feed, as it was sent so far. */
     struct osr_hash chain;
     uint64_t sequence;

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
@@ -199,6 +200,20 @@ void rig_release_verify(struct rig *rig, size_t nth)
 
 /* ---- create and destroy ---- */
 
+static bool may_lead(void *context, const char *origin, const char *stream)
+{
+    const struct rig *rig = context;
+    assert_string_equal(stream, "kb");
+    return strcmp(origin, rig->no_leader) != 0;
+}
+
+static bool may_follow(void *context, const char *instance, const char *stream)
+{
+    const struct rig *rig = context;
+    assert_string_equal(stream, "kb");
+    return strcmp(instance, rig->no_follower) != 0;
+}
+
 struct rig *rig_create_stopped(uint32_t peers_max)
 {
     struct rig *rig = osr_alloc(sizeof(*rig));
@@ -219,6 +234,7 @@ struct rig *rig_create_stopped(uint32_t peers_max)
     options.retry_ms = RETRY_MS;
     options.heartbeat_ms = HEARTBEAT_MS;
     options.silence_ms = SILENCE_MS;
+    options.access = (struct osr_feed_access){may_lead, may_follow, rig};
     options.trace = (struct osr_trace){.write = say, .context = rig, .level = OSR_LEVEL_TRACE};
     struct osr_err err;
     assert_int_equal(osr_feed_create(&options, &rig->core, &err), 0);
@@ -324,8 +340,9 @@ void rig_write_one(struct rig *rig, uint64_t token)
 
 void rig_link_up(struct rig *rig, uint32_t link, bool dialled)
 {
-    struct osr_feed_event event = {.type = OSR_FEED_PEER_UP,
-                                   .peer_up = {.peer = link, .dialled = dialled}};
+    struct osr_feed_event event = {
+        .type = OSR_FEED_PEER_UP,
+        .peer_up = {.peer = link, .dialled = dialled, .binding = rig->binding}};
     memset(event.peer_up.nonce, (int)(200 + link), OSR_NONCE_SIZE);
     rig_step(rig, &event);
 }
@@ -334,6 +351,22 @@ void rig_link_down(struct rig *rig, uint32_t link)
 {
     rig_step(rig,
              &(struct osr_feed_event){.type = OSR_FEED_PEER_DOWN, .peer_down = {.peer = link}});
+}
+
+static void bar(struct rig *rig, char *barred, const char *instance)
+{
+    snprintf(barred, OSR_INSTANCE_CHARS + 1, "%s", instance != NULL ? instance : "");
+    rig_step(rig, &(struct osr_feed_event){.type = OSR_FEED_ACCESS_CHANGED});
+}
+
+void rig_bar_leader(struct rig *rig, const char *instance)
+{
+    bar(rig, rig->no_leader, instance);
+}
+
+void rig_bar_follower(struct rig *rig, const char *instance)
+{
+    bar(rig, rig->no_follower, instance);
 }
 
 Osr__Frame frame_of(Osr__Frame__BodyCase body)

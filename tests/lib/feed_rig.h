@@ -41,6 +41,10 @@ struct rig {
     size_t record_count;
     struct osr_arena *arena;
     struct osr_buffer said; /* trace */
+    /* Who may not lead, and who may not follow: instances; "": all may. */
+    char no_leader[OSR_INSTANCE_CHARS + 1];
+    char no_follower[OSR_INSTANCE_CHARS + 1];
+    struct osr_slice binding; /* of links that come up from now on */
     /* What the world answers. */
     bool hold_stores; /* nothing, until the test releases an answer */
     bool hold_signs;
@@ -76,6 +80,9 @@ void rig_flush(struct rig *rig);
 void rig_write_one(struct rig *rig, uint64_t token);
 void rig_link_up(struct rig *rig, uint32_t link, bool dialled);
 void rig_link_down(struct rig *rig, uint32_t link);
+/* From now on that instance may not lead, or not follow; NULL: all may. */
+void rig_bar_leader(struct rig *rig, const char *instance);
+void rig_bar_follower(struct rig *rig, const char *instance);
 Osr__Frame frame_of(Osr__Frame__BodyCase body);
 void rig_deliver(struct rig *rig, uint32_t link, const Osr__Frame *frame);
 

@@ -29,11 +29,11 @@ static const Osr__Frame *receive(struct frames_instance *instance)
             return code == OSR_OK ? frame : NULL;
         }
         char piece[4096];
-        ssize_t got = recv(instance->fd, piece, sizeof(piece), 0);
-        if (got <= 0) {
+        size_t got = tls_socket_receive(&instance->socket, piece, sizeof(piece));
+        if (got == 0) {
             return NULL;
         }
-        osr_stream_add(&instance->stream, piece, (size_t)got);
+        osr_stream_add(&instance->stream, piece, got);
     }
 }
 
@@ -46,7 +46,7 @@ static void serve_connection(struct frames_instance *instance)
         request = receive(instance);
         instance->requests += request != NULL;
     } while (request != NULL && instance->serve(instance, request));
-    close(instance->fd);
+    tls_socket_close(&instance->socket);
     osr_arena_destroy(instance->arena);
     osr_stream_done(&instance->stream);
 }
@@ -54,7 +54,7 @@ static void serve_connection(struct frames_instance *instance)
 static void *run(void *context)
 {
     struct frames_instance *instance = context;
-    while ((instance->fd = accept(instance->listener, NULL, NULL)) >= 0) {
+    while (tls_socket_accept(&instance->socket, instance->listener, instance->security)) {
         instance->connections++;
         serve_connection(instance);
         instance->closed++;
@@ -79,19 +79,37 @@ void frames_instance_start(struct frames_instance *instance, enum osr_codec code
     assert_int_equal(pthread_create(&instance->thread, NULL, run, instance), 0);
 }
 
+void frames_instance_start_secure(struct frames_instance *instance,
+                                  const struct osr_tls_options *options, frames_serve *serve)
+{
+    uint16_t port;
+    *instance = (struct frames_instance){.serve = serve, .codec = OSR_CODEC_PROTOBUF};
+    assert_int_equal(osr_tls_context_create(options, &instance->security, NULL), 0);
+    instance->listener = tls_socket_listen(&port);
+    snprintf(instance->url, sizeof(instance->url), "tls://127.0.0.1:%u", port);
+    assert_int_equal(pthread_create(&instance->thread, NULL, run, instance), 0);
+}
+
 void frames_instance_stop(struct frames_instance *instance)
 {
     shutdown(instance->listener, SHUT_RDWR);
     assert_int_equal(pthread_join(instance->thread, NULL), 0);
     close(instance->listener);
-    unlink(instance->path);
-    rmdir(instance->folder);
+    osr_tls_context_release(instance->security);
+    if (instance->path[0] != '\0') {
+        unlink(instance->path);
+        rmdir(instance->folder);
+    }
+}
+
+void frames_instance_cut(struct frames_instance *instance)
+{
+    tls_socket_cut(&instance->socket);
 }
 
 void frames_instance_send_bytes(struct frames_instance *instance, const void *data, size_t size)
 {
-    ssize_t sent = send(instance->fd, data, size, MSG_NOSIGNAL);
-    (void)sent;
+    tls_socket_send(&instance->socket, osr_slice(data, size));
 }
 
 void frames_instance_reply(struct frames_instance *instance, uint64_t request_id,

@@ -1,11 +1,13 @@
 /* frames_instance.h -- an instance that answers as a test wants it: a thread of the test, on a Unix
- * socket, that speaks frames with one client after the other. */
+ * socket, or by TLS on a port of this machine, that speaks frames with one client after the other.
+ */
 #ifndef OSR_TESTS_FRAMES_INSTANCE_H
 #define OSR_TESTS_FRAMES_INSTANCE_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "lib/tls_socket.h"
 #include "wire/stream.h"
 
 struct frames_instance;
@@ -26,16 +28,22 @@ struct frames_instance {
     char folder[32];
     char path[64];
     int listener;
+    struct osr_tls_context *security; /* NULL: plaintext */
     pthread_t thread;
-    int fd; /* of the connection that stands */
+    struct tls_socket socket; /* of the connection that stands */
     struct osr_stream stream;
     struct osr_arena *arena;
 };
 
 void frames_instance_start(struct frames_instance *instance, enum osr_codec codec,
                            frames_serve *serve);
+/* By TLS, with protobuf; the options are needed no longer. */
+void frames_instance_start_secure(struct frames_instance *instance,
+                                  const struct osr_tls_options *options, frames_serve *serve);
 void frames_instance_stop(struct frames_instance *instance); /* after the client is closed */
 
+/* From within serve, which then returns false: hangs up without saying so. */
+void frames_instance_cut(struct frames_instance *instance);
 /* From within serve. That the client may have gone is what some tests are about. */
 void frames_instance_send_bytes(struct frames_instance *instance, const void *data, size_t size);
 void frames_instance_reply(struct frames_instance *instance, uint64_t request_id,

@@ -239,7 +239,7 @@ void kb_begin_write(struct kb_fixture *fixture, enum osr_write_mode mode, Osr__D
                     struct outcome *outcome)
 {
     *outcome = (struct outcome){0};
-    osr_knowledge_write(fixture->knowledge, mode, &document, 1, 0, 0, outcome_note, outcome);
+    osr_knowledge_write(fixture->knowledge, NULL, mode, &document, 1, 0, 0, outcome_note, outcome);
 }
 
 struct outcome kb_write(struct kb_fixture *fixture, enum osr_write_mode mode,
@@ -344,7 +344,7 @@ void kb_wait_for_replies(struct kb_fixture *fixture, const struct answer *answer
 struct answer kb_get(struct kb_fixture *fixture, const char *id)
 {
     struct answer answer = ANSWER_INIT;
-    osr_knowledge_get(fixture->knowledge, id, answer_note, &answer);
+    osr_knowledge_get(fixture->knowledge, NULL, id, answer_note, &answer);
     kb_finish(fixture, &answer);
     return answer;
 }
@@ -352,7 +352,7 @@ struct answer kb_get(struct kb_fixture *fixture, const char *id)
 struct answer kb_history(struct kb_fixture *fixture, const char *id)
 {
     struct answer answer = ANSWER_INIT;
-    osr_knowledge_history(fixture->knowledge, id, answer_note, &answer);
+    osr_knowledge_history(fixture->knowledge, NULL, id, answer_note, &answer);
     kb_finish(fixture, &answer);
     return answer;
 }
@@ -361,7 +361,7 @@ struct answer kb_list(struct kb_fixture *fixture, const char *after_id, const ch
                       uint64_t limit)
 {
     struct answer answer = ANSWER_INIT;
-    osr_knowledge_list(fixture->knowledge, after_id, collection, limit, answer_note, &answer);
+    osr_knowledge_list(fixture->knowledge, NULL, after_id, collection, limit, answer_note, &answer);
     kb_finish(fixture, &answer);
     return answer;
 }

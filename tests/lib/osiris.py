@@ -48,11 +48,15 @@ class Failure(Exception):
 
 
 class Client:
-    """JSON frames over a Unix socket (a path) or TCP (a port of this machine)."""
+    """JSON frames over a Unix socket (a path) or TCP (a port of this machine, or an address and a
+    port), in TLS where an ssl.SSLContext is given."""
 
-    def __init__(self, where, timeout_s=WAIT_S):
-        if isinstance(where, int):
-            self.socket = socket.create_connection(("127.0.0.1", where), timeout_s)
+    def __init__(self, where, timeout_s=WAIT_S, tls=None):
+        if isinstance(where, (int, tuple)):
+            address = where if isinstance(where, tuple) else ("127.0.0.1", where)
+            self.socket = socket.create_connection(address, timeout_s)
+            if tls is not None:
+                self.socket = tls.wrap_socket(self.socket)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(timeout_s)

@@ -208,7 +208,7 @@ int fixture_tear_down(void **state)
     return 0;
 }
 
-int collect_row(void *context, const struct osr_store_row *row)
+enum osr_store_next collect_row(void *context, const struct osr_store_row *row)
 {
     struct listed *listed = context;
     if (listed->count > 0) {
@@ -216,11 +216,11 @@ int collect_row(void *context, const struct osr_store_row *row)
     }
     osr_buffer_add(&listed->ids, row->id.data, row->id.size);
     listed->count++;
-    return listed->count == listed->stop_after;
+    return listed->count == listed->stop_after ? OSR_STORE_STOP : OSR_STORE_GO_ON;
 }
 
-int collect_hit(void *context, const struct osr_store_row *row, double rank,
-                struct osr_slice snippet)
+enum osr_store_next collect_hit(void *context, const struct osr_store_row *row, double rank,
+                                struct osr_slice snippet)
 {
     struct listed *listed = context;
     assert_true(listed->count == 0 || rank <= listed->last_rank);

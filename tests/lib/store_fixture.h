@@ -75,10 +75,10 @@ struct listed {
     size_t stop_after; /* 0: never */
     double last_rank;
 };
-int collect_row(void *context, const struct osr_store_row *row);
+enum osr_store_next collect_row(void *context, const struct osr_store_row *row);
 /* Asserts that ranks go down. */
-int collect_hit(void *context, const struct osr_store_row *row, double rank,
-                struct osr_slice snippet);
+enum osr_store_next collect_hit(void *context, const struct osr_store_row *row, double rank,
+                                struct osr_slice snippet);
 void listed_done(struct listed *listed);
 
 uint64_t fixture_count_visible(struct store_fixture *fixture);

@@ -5,38 +5,47 @@
 
 /* -- who -- */
 
-struct osr_party osr_party_authority(const char *cluster)
+struct osr_party osr_party_authority_at(const char *cluster, uint64_t now_s)
 {
     struct osr_party party = {0};
 
     osr_tls_key_make(&party.key);
-    int code = osr_authority_make(osr_buffer_slice(&party.key), cluster, OSR_PARTY_NOW_S,
-                                  &party.certificate, NULL);
+    int code =
+        osr_authority_make(osr_buffer_slice(&party.key), cluster, now_s, &party.certificate, NULL);
     assert(code == 0);
+    return party;
+}
+
+struct osr_party osr_party_authority(const char *cluster)
+{
+    return osr_party_authority_at(cluster, OSR_PARTY_NOW_S);
+}
+
+struct osr_party osr_party_ordered(const struct osr_party *authority,
+                                   const struct osr_authority_order *order)
+{
+    struct osr_party party = {0};
+    struct osr_buffer request = {0};
+    struct osr_authority_order completed = *order;
+
+    osr_tls_key_make(&party.key);
+    int code = osr_certificate_request(osr_buffer_slice(&party.key), &request, NULL);
+    assert(code == 0);
+    completed.request_pem = osr_buffer_slice(&request);
+    code = osr_authority_issue(osr_buffer_slice(&authority->certificate),
+                               osr_buffer_slice(&authority->key), &completed, &party.certificate,
+                               NULL);
+    assert(code == 0);
+    osr_buffer_done(&request);
     return party;
 }
 
 struct osr_party osr_party_of(const struct osr_party *authority, const char *cluster,
                               const char *who)
 {
-    struct osr_party party = {0};
-    struct osr_buffer request = {0};
-
-    osr_tls_key_make(&party.key);
-    int code = osr_certificate_request(osr_buffer_slice(&party.key), &request, NULL);
-    assert(code == 0);
-    const struct osr_authority_order order = {
-        .request_pem = osr_buffer_slice(&request),
-        .cluster = cluster,
-        .who = who,
-        .subject = who,
-        .now_s = OSR_PARTY_NOW_S,
-    };
-    code = osr_authority_issue(osr_buffer_slice(&authority->certificate),
-                               osr_buffer_slice(&authority->key), &order, &party.certificate, NULL);
-    assert(code == 0);
-    osr_buffer_done(&request);
-    return party;
+    return osr_party_ordered(
+        authority, &(struct osr_authority_order){
+                       .cluster = cluster, .who = who, .subject = who, .now_s = OSR_PARTY_NOW_S});
 }
 
 struct osr_party osr_party_alone(const char *cluster, const char *who)

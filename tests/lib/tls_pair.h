@@ -26,6 +26,10 @@ struct osr_party {
 struct osr_party osr_party_authority(const char *cluster);
 struct osr_party osr_party_of(const struct osr_party *authority, const char *cluster,
                               const char *who);
+/* The same for those who look at their own clock; of `order` everything counts but the request. */
+struct osr_party osr_party_authority_at(const char *cluster, uint64_t now_s);
+struct osr_party osr_party_ordered(const struct osr_party *authority,
+                                   const struct osr_authority_order *order);
 struct osr_party osr_party_alone(const char *cluster, const char *who); /* signed by itself */
 void osr_party_done(struct osr_party *party);
 

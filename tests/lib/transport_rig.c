@@ -1,5 +1,6 @@
 #include "lib/transport_rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -91,6 +92,7 @@ static void on_accept(void *context, struct osr_connection *connection)
 static struct transport_rig *create(void **state)
 {
     struct transport_rig *rig = osr_alloc(sizeof(*rig));
+    signal(SIGPIPE, SIG_IGN); /* as every program with a loop does */
     uv_loop_init(&rig->loop);
     scratch_create(rig->folder);
     current = rig;
@@ -134,7 +136,8 @@ int rig_set_up_tls(void **state)
     struct transport_rig *rig = create(state);
     snprintf(rig->address, sizeof(rig->address), "tls://127.0.0.1:0");
     rig->authority = osr_party_authority("lab");
-    rig->server_party = osr_party_of(&rig->authority, "lab", "instance:server");
+    rig->server_party =
+        osr_party_of(&rig->authority, "lab", "instance:abcdefghijklmnopqrstuvwxyz234567");
     rig->client_party = osr_party_of(&rig->authority, "lab", "user:ana");
     struct osr_tls_options options = rig_tls_options(rig, true);
     rig_secure(&rig->server_security, &options);

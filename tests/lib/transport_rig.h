@@ -21,7 +21,7 @@
 #include "lib/tls_pair.h"
 
 enum {
-    RIG_WAIT_MS = 10 * 1000, /* for a condition */
+    RIG_WAIT_MS = 8 * 1000, /* for a condition */
     RIG_DIAL_MS = 2000,
     RIG_BIG_BYTES = 8 << 20,
 };

@@ -200,7 +200,9 @@ static void check_close(const struct sim_instance *instance, const struct osr_er
 static void check_error(const struct sim_instance *instance, const Osr__Error *error)
 {
     const struct osr_err err = {.code = (enum osr_code)error->code, .message = "in an ERROR frame"};
-    if (error->code != OSR__CODE__NOT_FOUND) {
+    bool is_refusal =
+        error->code == OSR__CODE__PERMISSION_DENIED && sim_instance_bars_followers(instance);
+    if (error->code != OSR__CODE__NOT_FOUND && !is_refusal) {
         check_close(instance, &err);
     }
 }
@@ -212,6 +214,8 @@ static void carry_out_send(struct sim_instance *instance, const struct osr_feed_
         check_ack(instance, frame->ack);
     } else if (frame->body_case == OSR__FRAME__BODY_ERROR) {
         check_error(instance, frame->error);
+    } else if (frame->body_case == OSR__FRAME__BODY_UPDATE) {
+        sim_instance_check_leave_to(instance, output->send.peer);
     }
     world_send(instance->world, instance->index, output->send.peer, frame);
 }
@@ -374,6 +378,7 @@ static void create_core(struct sim_instance *instance)
     options.retry_ms = instance->options.retry_ms;
     options.heartbeat_ms = instance->options.heartbeat_ms;
     options.silence_ms = instance->options.silence_ms;
+    options.access = sim_instance_access(instance);
     options.trace = *world_trace(instance->world);
     struct osr_err err;
     if (osr_feed_create(&options, &instance->core, &err) != 0) {

@@ -4,7 +4,8 @@
  * Instead of a key there is a keyed hash: SIGN and VERIFY are fast and cannot be wrong.
  * Invariants are checked where they could break: what ACK states is synced, what is stored
  * has no gap, what is shown is what its origin committed, what was promised is there after
- * every restart, and nobody who keeps the rules is accused of breaking them. */
+ * every restart, nothing new is taken from an origin that may not lead or given to one that may
+ * not follow, and nobody who keeps the rules is accused of breaking them. */
 #ifndef OSR_TESTS_INSTANCE_H
 #define OSR_TESTS_INSTANCE_H
 
@@ -47,5 +48,11 @@ struct osr_sim_disk *sim_instance_disk(struct sim_instance *instance);
 /* Up to which sequence of an origin's feed no crash can take anything. */
 uint64_t sim_instance_durable(const struct sim_instance *instance, size_t origin);
 void sim_instance_set_slow(struct sim_instance *instance, bool slow);
+
+/* From now on it does not take that origin's feed, or gives that follower nothing: only while it
+ * is up. */
+void sim_instance_bar_leader(struct sim_instance *instance, size_t origin);
+void sim_instance_bar_follower(struct sim_instance *instance, size_t follower);
+void sim_instance_bar_nobody(struct sim_instance *instance);
 
 #endif

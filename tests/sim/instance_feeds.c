@@ -58,6 +58,7 @@ void sim_instance_show(struct sim_instance *instance, const struct osr_feed_id *
                       (unsigned long long)last, origin,
                       (unsigned long long)instance->logs[origin].synced);
     }
+    sim_instance_check_leave_of(instance, origin, last);
     if (last < applied) {
         sim_violation("%s restored %llu of n%zu, but had shown %llu", instance->name,
                       (unsigned long long)last, origin, (unsigned long long)applied);

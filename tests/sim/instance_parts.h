@@ -1,6 +1,7 @@
 /* instance_parts.h -- what the parts of a simulated instance know of one another: the glue
  * (instance.c), its log thread (instance_log.c), what it makes of a log after a crash
- * (instance_restore.c), and what it reads back from it (instance_feeds.c). */
+ * (instance_restore.c), what it reads back from it (instance_feeds.c), and who has leave
+ * (instance_access.c). */
 #ifndef OSR_TESTS_INSTANCE_PARTS_H
 #define OSR_TESTS_INSTANCE_PARTS_H
 
@@ -70,6 +71,11 @@ struct sim_instance {
     size_t jobs_in_group; /* appended, wait for the sync */
     enum log_stage stage;
     uint64_t tick_at_ms; /* of the TICK that is scheduled; UINT64_MAX: none */
+
+    /* Who may not lead here, and behind which entry; who may not follow. Outlive crashes. */
+    bool barred_leaders[SIM_INSTANCES_MAX];
+    uint64_t barred_behind[SIM_INSTANCES_MAX];
+    bool barred_followers[SIM_INSTANCES_MAX];
 };
 
 /* Of the payload of a LOG record: the key, and the origin. */
@@ -111,6 +117,15 @@ void sim_log_check_promises(const struct sim_instance *instance, size_t origin);
 /* ret_older has room for OSR_FEED_UNVERIFIED_MAX. */
 struct osr_feed_restored sim_log_restored_feed(struct sim_instance *instance, size_t origin,
                                                struct osr_feed_head *ret_older);
+
+/* ---- instance_access.c ---- */
+
+struct osr_feed_access sim_instance_access(struct sim_instance *instance);
+/* Up to `last` of that feed is committed: was it taken with leave? */
+void sim_instance_check_leave_of(const struct sim_instance *instance, size_t origin, uint64_t last);
+/* Entries go out on that link: may who is there have them? */
+void sim_instance_check_leave_to(const struct sim_instance *instance, uint32_t link);
+bool sim_instance_bars_followers(const struct sim_instance *instance);
 
 /* ---- instance_feeds.c ---- */
 

@@ -268,6 +268,7 @@ static void run_quiet_phase(struct world *world)
         osr_sim_disk_crash_at(sim_instance_disk(instance), 0);
         osr_sim_disk_fail_sync(sim_instance_disk(instance), 0);
         sim_instance_set_slow(instance, false);
+        sim_instance_bar_nobody(instance);
         world_after(world, 1, 10000, (struct world_event){.type = WORLD_RESTART, .instance = i});
     }
     /* Long enough for writes that wait to be answered. */

@@ -27,6 +27,7 @@
     X(clock_jumps)                                                                                 \
     X(forgeries)                                                                                   \
     X(resends_asked)                                                                               \
+    X(leaves_withdrawn)                                                                            \
     X(disk_full_episodes)                                                                          \
     X(stores_refused)                                                                              \
     X(slow_disks)                                                                                  \
@@ -92,6 +93,7 @@ const struct osr_trace *world_trace(const struct world *world);
 void world_schedule(struct world *world, uint64_t delay_us, const struct world_event *event);
 void world_send(struct world *world, uint32_t from, uint32_t link, const Osr__Frame *frame);
 void world_close(struct world *world, uint32_t from, uint32_t link);
+uint32_t world_other_end(const struct world *world, uint32_t from, uint32_t link);
 /* The instance stops here and now, or the whole machine does. */
 void world_crash(struct world *world, uint32_t instance);
 /* Somebody on the way changes batches: being accused of that is fair. */

@@ -1,5 +1,5 @@
-/* What fails in a simulated cluster, and is mended again: processes, machines, disks, clocks and
- * the network. */
+/* What fails in a simulated cluster, and is mended again: processes, machines, disks, clocks, the
+ * network, and leave. */
 #include "sim/world_parts.h"
 
 #include <inttypes.h>
@@ -94,6 +94,7 @@ enum fault {
     FAULT_DISK_FULL,
     FAULT_SLOW_DISK,
     FAULT_RESEND,
+    FAULT_LEAVE,
     FAULT_COUNT,
 };
 
@@ -111,6 +112,9 @@ void world_mend(struct world *world, const struct world_event *event)
     case FAULT_SLOW_DISK:
         sim_instance_set_slow(target, false);
         break;
+    case FAULT_LEAVE:
+        sim_instance_bar_nobody(target);
+        break;
     default:
         break;
     }
@@ -126,6 +130,25 @@ static void ask_for_resend(struct world *world, uint32_t instance)
     sim_instance_resend(target, (uint32_t)osr_random_below(&world->random, world->link_count),
                         1 + osr_random_below(&world->random, length + 1));
     world->counters.resends_asked++;
+}
+
+/* One instance has no leave of another any more: to lead, or to follow. */
+static void withdraw_leave(struct world *world, uint32_t instance)
+{
+    struct sim_instance *target = world->participants[instance].instance;
+    uint64_t other = (instance + world_between(world, 1, world->count - 1)) % world->count;
+    bool leads = osr_random_chance(&world->random, 0.5);
+    if (!sim_instance_is_up(target)) {
+        return;
+    }
+    osr_trace(&world->trace, OSR_LEVEL_INFO, "[n%u] ---- n%llu may not %s here ----", instance,
+              (unsigned long long)other, leads ? "lead" : "follow");
+    world->counters.leaves_withdrawn++;
+    if (leads) {
+        sim_instance_bar_leader(target, other);
+    } else {
+        sim_instance_bar_follower(target, other);
+    }
 }
 
 static void begin_fault(struct world *world, enum fault fault, uint32_t instance)
@@ -165,6 +188,9 @@ static void begin_fault(struct world *world, enum fault fault, uint32_t instance
         break;
     case FAULT_RESEND:
         ask_for_resend(world, instance);
+        break;
+    case FAULT_LEAVE:
+        withdraw_leave(world, instance);
         break;
     case FAULT_COUNT:
         break;

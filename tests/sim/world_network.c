@@ -84,6 +84,12 @@ void world_close(struct world *world, uint32_t from, uint32_t number)
     tell_other_side(world, number, side);
 }
 
+uint32_t world_other_end(const struct world *world, uint32_t from, uint32_t number)
+{
+    const struct link *link = &world->links[number];
+    return link->ends[1 - side_of(link, from)];
+}
+
 void world_cut_links(struct world *world, uint32_t instance)
 {
     for (uint32_t i = 0; i < world->link_count; i++) {

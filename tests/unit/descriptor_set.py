@@ -22,6 +22,10 @@ SERVICES = {
     "osiris.v1.Instance": {
         "Status": UNARY, "Feeds": UNARY, "Followers": UNARY, "Digest": UNARY, "Resend": UNARY,
         "Rebuild": SERVER},
+    "osiris.v1.Trust": {
+        "Login": UNARY, "Authenticate": UNARY, "Join": UNARY, "Renew": UNARY, "Invite": UNARY,
+        "Issue": UNARY, "CreateToken": UNARY, "PutUser": UNARY, "Revoke": UNARY,
+        "Credentials": UNARY, "CheckAccess": UNARY, "Audit": SERVER, "Reload": UNARY},
     "osiris.v1.Replication": {"Link": BOTH},
     "grpc.health.v1.Health": {"Check": UNARY, "Watch": SERVER},
     "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo": BOTH},

@@ -252,6 +252,27 @@ static void certificate_bears_the_names_of_a_server(void **state)
     X509_free(certificate);
 }
 
+/* For clients that look for a server's name alone: the instance's id is one, a user's name none. */
+static void instance_is_a_servers_name(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_authority_order order = order_of(fixture);
+    const char *id = order.who + strlen("instance:");
+
+    assert_int_equal(issue(fixture, &order), 0);
+    X509 *certificate = parse(&fixture->made);
+    assert_int_equal(X509_check_host(certificate, id, 0, 0, NULL), 1);
+    X509_free(certificate);
+
+    order.who = "user:abcdefghijklmnopqrstuvwxyz234567";
+    assert_int_equal(issue(fixture, &order), 0);
+    certificate = parse(&fixture->made);
+    assert_int_equal(X509_check_host(certificate, order.who + strlen("user:"), 0,
+                                     X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL),
+                     0);
+    X509_free(certificate);
+}
+
 /* The CA's end is the end of all that it issues. */
 static void authority_does_not_outlive_itself(void **state)
 {
@@ -805,6 +826,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(certificate_facts_are_those_of_openssl, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_is_for_its_purpose_alone, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_bears_the_names_of_a_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(instance_is_a_servers_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(authority_does_not_outlive_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_times_go_beyond_2049, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_signs_itself, set_up, tear_down),

@@ -157,7 +157,7 @@ static void misspelt_commands_get_a_suggestion(void **state)
     assert_null(osr_command_suggest("a word that is far longer than any command's name"));
 }
 
-/* Every command says what it does, with an example that begins with it. */
+/* Every command says what it does, with an example, in lines that a terminal shows whole. */
 static void every_command_has_help(void **state)
 {
     (void)state;
@@ -169,10 +169,54 @@ static void every_command_has_help(void **state)
         assert_non_null(strstr((const char *)text.data, osr_commands[i].name));
         for (const char *line = (const char *)text.data; line != NULL; line = strchr(line, '\n')) {
             line += *line == '\n';
-            assert_true(strcspn(line, "\n") <= 90);
+            assert_true(strcspn(line, "\n") <= 80);
         }
         osr_buffer_done(&text);
     }
+}
+
+/* A span ahead is so much from now on; one in the past lies so far back; a date that is over is no
+ * span ahead. */
+static void spans_lie_on_either_side_of_now(void **state)
+{
+    (void)state;
+    uint64_t ms;
+    uint64_t now_ms = (uint64_t)time(NULL) * 1000;
+    struct osr_arguments arguments = with_value(OSR_FLAG_EXPIRES, "2h");
+    assert_int_equal(osr_arguments_span(&arguments, OSR_FLAG_EXPIRES, &ms, NULL), OSR_OK);
+    assert_in_range(ms, 7200000 - 5000, 7200000);
+    arguments = with_value(OSR_FLAG_SINCE, "2h");
+    assert_int_equal(osr_arguments_past(&arguments, OSR_FLAG_SINCE, &ms, NULL), OSR_OK);
+    assert_in_range(now_ms - ms, 7200000 - 5000, 7200000);
+    arguments = with_value(OSR_FLAG_EXPIRES, "2020-01-01");
+    assert_int_equal(osr_arguments_span(&arguments, OSR_FLAG_EXPIRES, &ms, NULL),
+                     OSR_INVALID_ARGUMENT);
+    arguments = with_value(OSR_FLAG_EXPIRES, NULL);
+    assert_int_equal(osr_arguments_span(&arguments, OSR_FLAG_EXPIRES, &ms, NULL), OSR_OK);
+    assert_int_equal(ms, 0);
+}
+
+/* What is given several times is kept in order, each under its own option; too many are refused. */
+static void repeated_options_are_all_kept(void **state)
+{
+    (void)state;
+    char *words[] = {"create", "ci",     "--role", "reader",    "--role=editor",
+                     "--role", "weaver", "--to",   "tcp://b:1", NULL};
+    const char *roles[OSR_REPEATED_MAX];
+    struct osr_arguments arguments;
+    assert_int_equal(read_words(&arguments, "token create", words, NULL), OSR_OK);
+    assert_int_equal(osr_arguments_list(&arguments, OSR_FLAG_ROLE, roles), 3);
+    assert_string_equal(roles[0], "reader");
+    assert_string_equal(roles[1], "editor");
+    assert_string_equal(roles[2], "weaver");
+    assert_int_equal(osr_arguments_list(&arguments, OSR_FLAG_ADDRESS, roles), 0);
+
+    char *many[OSR_REPEATED_MAX + 3] = {"create", "ci"};
+    for (size_t i = 2; i < OSR_REPEATED_MAX + 3; i++)
+        many[i] = "--role=reader";
+    char *ended[OSR_REPEATED_MAX + 4] = {0};
+    memcpy(ended, many, sizeof(many));
+    assert_int_equal(read_words(&arguments, "token create", ended, NULL), OSR_TOO_LARGE);
 }
 
 static char *clean(const char *text, enum osr_display display)
@@ -359,6 +403,8 @@ int main(void)
         cmocka_unit_test(times_are_understood),
         cmocka_unit_test(misspelt_commands_get_a_suggestion),
         cmocka_unit_test(every_command_has_help),
+        cmocka_unit_test(spans_lie_on_either_side_of_now),
+        cmocka_unit_test(repeated_options_are_all_kept),
         cmocka_unit_test(terminal_gets_nothing_to_obey),
         cmocka_unit_test(width_is_that_of_the_terminal),
         cmocka_unit_test(amounts_are_readable),

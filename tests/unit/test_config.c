@@ -49,6 +49,8 @@ static void config_file_sets_values(void **state)
                                "follow-file: [a.json, 'b.json']\n"
                                "mirror: m.json\n"
                                "insecure: true\n"
+                               "approved: [abcdefghijklmnopqrstuvwxyz234567]\n"
+                               "audit: all\n"
                                "log-level: trace\n"
                                "heartbeat-ms: 250\n";
     struct osr_config config = {0};
@@ -68,6 +70,9 @@ static void config_file_sets_values(void **state)
     assert_string_equal(config.follow_file[1], "b.json");
     assert_string_equal(config.mirror, "m.json");
     assert_true(config.insecure);
+    assert_int_equal(config.approved_count, 1);
+    assert_string_equal(config.approved[0], "abcdefghijklmnopqrstuvwxyz234567");
+    assert_true(config.audit_all);
     assert_int_equal(config.log_level, OSR_LEVEL_TRACE);
     assert_int_equal(config.heartbeat_ms, 250);
     osr_config_done(&config);
@@ -215,6 +220,21 @@ static const struct {
      OSR_INVALID_ARGUMENT,
      "unexpected argument '-x'",
      "values follow flags, as in --data DIR; see osirisd --help"},
+    {{"--audit", "some"}, OSR_INVALID_ARGUMENT, "--audit: expected all or changes", ""},
+    {{"--approved", "kxq4-72mn-b3ta-w"},
+     OSR_INVALID_ARGUMENT,
+     "--approved: 'kxq4-72mn-b3ta-w' is no instance's id, which has 32 characters",
+     ""},
+    {{"--listen", "tls://127.0.0.1:1?auth=token,smile"},
+     OSR_INVALID_ARGUMENT,
+     "--listen: 'tls://127.0.0.1:1?auth=token,smile': auth is a list of certificate, key, "
+     "password, "
+     "pin and token",
+     "an address looks like tcp://HOST:PORT or unix:///PATH"},
+    {{"--listen", "tcp://127.0.0.1:1?auth=token"},
+     OSR_CONFIG,
+     "listen: tcp://127.0.0.1:1?auth=token: auth goes with tls:// and grpcs://",
+     "take auth out, or listen with TLS"},
     {{"--insecure=maybe"}, OSR_INVALID_ARGUMENT, "--insecure: expected true or false", ""},
     {{"--peer", "nowhere"},
      OSR_INVALID_ARGUMENT,
@@ -399,6 +419,19 @@ static void config_flags_win_over_the_file(void **state)
     osr_config_done(&config);
 }
 
+/* With TLS a listener may be open to other machines: it asks who they are. */
+static void config_lets_tls_be_open(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"--listen", "tls://0.0.0.0:1", "--listen",
+                                        "grpcs://0.0.0.0:2?auth=certificate", NULL};
+    struct osr_config config;
+    struct osr_err err = {0};
+
+    assert_int_equal(read_words(words, &config, &err), 0);
+    osr_config_done(&config);
+}
+
 /* `insecure` opens plaintext listeners to other machines, and only then. */
 static void config_insecure_must_be_said(void **state)
 {
@@ -484,6 +517,7 @@ int main(void)
         cmocka_unit_test(config_takes_two_files),
         cmocka_unit_test(config_has_defaults),
         cmocka_unit_test(config_flags_win_over_the_file),
+        cmocka_unit_test(config_lets_tls_be_open),
         cmocka_unit_test(config_insecure_must_be_said),
         cmocka_unit_test(config_refuses_a_data_folder_with_too_long_a_path),
         cmocka_unit_test(config_refuses_a_data_folder_with_a_question_mark),

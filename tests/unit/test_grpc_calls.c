@@ -279,6 +279,26 @@ static void pieces_of_any_size(void **state)
     }
 }
 
+/* A request's scheme says whether the connection is encrypted (RFC 9113, 8.3.1). */
+static void scheme_tells_of_encryption(void **state)
+{
+    /* Of HPACK's static table: ":method: POST", then ":scheme", http or https. */
+    static const uint8_t heads[2][2] = {{0x83, 0x86}, {0x83, 0x87}};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        const struct osr_grpc_options options = {.is_secure = i == 1};
+        struct grpc_side *side = grpc_side_create(&options);
+        struct osr_buffer output = {0};
+        osr_grpc_half_close(grpc_side_call(side)->call);
+        while (osr_grpc_produce(side->grpc, &output, 1 << 20)) {
+        }
+        assert_non_null(memmem(output.data, output.size, heads[i], sizeof(heads[i])));
+        assert_null(memmem(output.data, output.size, heads[1 - i], sizeof(heads[i])));
+        osr_buffer_done(&output);
+        grpc_side_destroy(side);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, grpc_pair_set_up, grpc_pair_tear_down)
 
 int main(void)
@@ -290,6 +310,7 @@ int main(void)
         TEST(bidirectional_stream_goes_to_and_fro),
         TEST(server_may_speak_first),
         TEST(metadata_goes_all_ways),
+        cmocka_unit_test(scheme_tells_of_encryption),
         TEST(status_carries_message_and_details),
         TEST(early_end_leaves_nothing_behind),
         TEST(empty_stream_is_ok),

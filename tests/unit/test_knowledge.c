@@ -90,7 +90,7 @@ static void knowledge_gives_what_is_not_projected_yet(void **state)
         snprintf(data, sizeof(data), "v%d", i);
         struct outcome put = kb_write_text(fixture, OSR_WRITE_PUT, "", data);
         struct answer answer = ANSWER_INIT;
-        osr_knowledge_get(fixture->knowledge, put.id, answer_note, &answer);
+        osr_knowledge_get(fixture->knowledge, NULL, put.id, answer_note, &answer);
         ahead += osr_knowledge_lag(fixture->knowledge) > 0;
         kb_finish(fixture, &answer);
         assert_int_equal(answer.code, OSR_OK);

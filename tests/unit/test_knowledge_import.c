@@ -22,8 +22,8 @@ static struct outcome import(struct kb_fixture *fixture, size_t count)
         draft_add_source(&drafts[i], "file", 1);
     }
     struct outcome outcome = {0};
-    osr_knowledge_write(fixture->knowledge, OSR_WRITE_IMPORT, documents, count, 0, 0, outcome_note,
-                        &outcome);
+    osr_knowledge_write(fixture->knowledge, NULL, OSR_WRITE_IMPORT, documents, count, 0, 0,
+                        outcome_note, &outcome);
     kb_wait_for(fixture, &outcome.is_done);
     free(drafts);
     free(documents);
@@ -59,8 +59,8 @@ static void knowledge_imports_equal_sources_of_one_request_once(void **state)
         draft_add_source(&drafts[i], "file", 1);
     }
     struct outcome outcome = {0};
-    osr_knowledge_write(fixture->knowledge, OSR_WRITE_IMPORT, documents, 3, 0, 0, outcome_note,
-                        &outcome);
+    osr_knowledge_write(fixture->knowledge, NULL, OSR_WRITE_IMPORT, documents, 3, 0, 0,
+                        outcome_note, &outcome);
     kb_wait_for(fixture, &outcome.is_done);
     assert_int_equal(outcome.result.code, OSR_OK);
     assert_int_equal(outcome.result.written, 1);

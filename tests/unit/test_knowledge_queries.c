@@ -44,7 +44,7 @@ static void knowledge_pauses_and_cancels_a_list(void **state)
     kb_put_many(fixture, 400);
     struct answer answer = ANSWER_INIT;
     answer.pause_after = 5;
-    answer.query = osr_knowledge_list(fixture->knowledge, "", "", 0, answer_note, &answer);
+    answer.query = osr_knowledge_list(fixture->knowledge, NULL, "", "", 0, answer_note, &answer);
     kb_wait_for_replies(fixture, &answer, 5);
     loop_idle(&fixture->loop, 20);
     assert_int_equal(answer.replies, 5);
@@ -65,7 +65,7 @@ static void knowledge_searches(void **state)
     kb_write_text(fixture, OSR_WRITE_PUT, "", "the quick brown fox");
     kb_write_text(fixture, OSR_WRITE_PUT, "", "the lazy dog");
     struct answer answer = ANSWER_INIT;
-    osr_knowledge_search(fixture->knowledge, "quick", 20, answer_note, &answer);
+    osr_knowledge_search(fixture->knowledge, NULL, "quick", 20, answer_note, &answer);
     kb_finish(fixture, &answer);
     assert_int_equal(answer.code, OSR_OK);
     assert_string_equal(answer_text(&answer), "the quick brown fox ");
@@ -85,9 +85,9 @@ static void knowledge_is_watched(void **state)
     struct answer all = ANSWER_INIT;
     struct answer tens = ANSWER_INIT;
     struct answer live = ANSWER_INIT;
-    all.query = osr_knowledge_watch(fixture->knowledge, 1, "", answer_note, &all);
-    tens.query = osr_knowledge_watch(fixture->knowledge, 1, "tens", answer_note, &tens);
-    live.query = osr_knowledge_watch(fixture->knowledge, 0, "", answer_note, &live);
+    all.query = osr_knowledge_watch(fixture->knowledge, NULL, 1, "", answer_note, &all);
+    tens.query = osr_knowledge_watch(fixture->knowledge, NULL, 1, "tens", answer_note, &tens);
+    live.query = osr_knowledge_watch(fixture->knowledge, NULL, 0, "", answer_note, &live);
     kb_write_text(fixture, OSR_WRITE_DELETE, "a", NULL);
     kb_wait_for_replies(fixture, &all, 3);
     kb_wait_for_replies(fixture, &tens, 2);
@@ -99,7 +99,7 @@ static void knowledge_is_watched(void **state)
 
     struct answer resumed = ANSWER_INIT;
     resumed.query =
-        osr_knowledge_watch(fixture->knowledge, live.position + 1, "", answer_note, &resumed);
+        osr_knowledge_watch(fixture->knowledge, NULL, live.position + 1, "", answer_note, &resumed);
     kb_write_text(fixture, OSR_WRITE_PUT, "c", "z");
     kb_wait_for_replies(fixture, &resumed, 1);
     assert_string_equal(answer_text(&resumed), "z ");
@@ -132,11 +132,12 @@ static void knowledge_ends_what_is_under_way(void **state)
     for (size_t i = 0; i < 4; i++) {
         answers[i] = (struct answer)ANSWER_INIT;
     }
-    osr_knowledge_watch(fixture->knowledge, 0, "", answer_note, &answers[0]);
+    osr_knowledge_watch(fixture->knowledge, NULL, 0, "", answer_note, &answers[0]);
     answers[1].pause_after = 1;
-    answers[1].query = osr_knowledge_list(fixture->knowledge, "", "", 0, answer_note, &answers[1]);
+    answers[1].query =
+        osr_knowledge_list(fixture->knowledge, NULL, "", "", 0, answer_note, &answers[1]);
     kb_wait_for_replies(fixture, &answers[1], 1);
-    osr_knowledge_search(fixture->knowledge, "nothing", 20, answer_note, &answers[2]);
+    osr_knowledge_search(fixture->knowledge, NULL, "nothing", 20, answer_note, &answers[2]);
     osr_knowledge_rebuild(fixture->knowledge, answer_note, &answers[3]);
     kb_begin_write(fixture, OSR_WRITE_PUT, draft_document(&one, "a", "1"), &outcomes[0]);
     osr_knowledge_write_arrival(fixture->knowledge, osr_slice_text("1"), outcome_note,
@@ -160,7 +161,8 @@ static void knowledge_refuses_too_many_queries(void **state)
     size_t busy = 0;
     for (size_t i = 0; i < COUNT; i++) {
         answers[i] = (struct answer)ANSWER_INIT;
-        answers[i].query = osr_knowledge_watch(fixture->knowledge, 0, "", answer_note, &answers[i]);
+        answers[i].query =
+            osr_knowledge_watch(fixture->knowledge, NULL, 0, "", answer_note, &answers[i]);
     }
     kb_wait_for(fixture, &answers[COUNT - 1].is_done);
     osr_query_cancel(answers[0].query); /* leaves its place to the next one */

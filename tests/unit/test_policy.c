@@ -255,7 +255,7 @@ static const struct {
     enum osr_action action;
     const char *who; /* of those below, ended by spaces */
 } default_answers[] = {
-    {"instance:", OSR_ACTION_LINK, "admin local anonymous instance:x "},
+    {"instance:", OSR_ACTION_LINK, "admin local anonymous instance:x key:k subject:s "},
     {"stream:kb", OSR_ACTION_FOLLOW, "admin instance:x "},
     {"stream:kb", OSR_ACTION_LEAD, "admin instance:x "},
     {"collection:x", OSR_ACTION_APPEND, "admin seed "},

@@ -52,7 +52,8 @@ static bool is_empty(const struct fixture *fixture)
 
 static struct osr_query *begin_list(struct fixture *fixture, struct answer *answer)
 {
-    answer->query = osr_knowledge_list(fixture->kb->knowledge, "", "", 0, answer_note, answer);
+    answer->query =
+        osr_knowledge_list(fixture->kb->knowledge, NULL, "", "", 0, answer_note, answer);
     return answer->query;
 }
 
@@ -66,7 +67,7 @@ static void queries_wait_for_room(void **state)
     kb_write_text(fixture->kb, OSR_WRITE_PUT, "n1", "1");
     hold_others(fixture, OSR_REPLY_BYTES_MAX);
     begin_list(fixture, &list);
-    get.query = osr_knowledge_get(fixture->kb->knowledge, "n1", answer_note, &get);
+    get.query = osr_knowledge_get(fixture->kb->knowledge, NULL, "n1", answer_note, &get);
     assert_int_equal(kb_count(fixture->kb), 3); /* what brings no documents is not held up */
     assert_int_equal(list.replies + get.replies, 0);
     hold_others(fixture, OSR_REPLY_BYTES_MAX - OSR_REPLY_LOOKUP_BYTES);
@@ -91,11 +92,11 @@ static void cache_answers_while_there_is_room(void **state)
     struct osr_err err;
     kb_write_text(fixture->kb, OSR_WRITE_PUT, "n0", "0");
     assert_get(fixture->kb, "n0", "0 ");
-    assert_true(osr_knowledge_get_cached(fixture->kb->knowledge, "n0", &reply, &err));
+    assert_true(osr_knowledge_get_cached(fixture->kb->knowledge, NULL, "n0", &reply, &err));
     hold_others(fixture, OSR_REPLY_BYTES_MAX);
-    assert_false(osr_knowledge_get_cached(fixture->kb->knowledge, "n0", &reply, &err));
+    assert_false(osr_knowledge_get_cached(fixture->kb->knowledge, NULL, "n0", &reply, &err));
     hold_others(fixture, 0);
-    assert_true(osr_knowledge_get_cached(fixture->kb->knowledge, "n0", &reply, &err));
+    assert_true(osr_knowledge_get_cached(fixture->kb->knowledge, NULL, "n0", &reply, &err));
 }
 
 /* A paused list holds its chunk for its reader; one that waits or is cancelled holds nothing. */
@@ -130,7 +131,8 @@ static void cancelled_query_forgets_its_reader(void **state)
     struct answer answer = ANSWER_INIT;
     kb_write_text(fixture->kb, OSR_WRITE_PUT, "n1", "1");
     kb_count(fixture->kb);
-    struct osr_query *query = osr_knowledge_get(fixture->kb->knowledge, "n1", answer_note, &answer);
+    struct osr_query *query =
+        osr_knowledge_get(fixture->kb->knowledge, NULL, "n1", answer_note, &answer);
     osr_query_set_reader(query, reader);
     while (reader->bytes == 0) {
         uv_run(&fixture->kb->loop, UV_RUN_ONCE);
@@ -171,7 +173,7 @@ static void list_tells_the_end_of_a_chunk(void **state)
     struct fixture *fixture = *state;
     struct pauses pauses = {0};
     kb_put_many(fixture->kb, 2 * OSR_CHUNK_ROWS + 10);
-    osr_knowledge_list(fixture->kb->knowledge, "", "", 0, note_pause, &pauses);
+    osr_knowledge_list(fixture->kb->knowledge, NULL, "", "", 0, note_pause, &pauses);
     kb_wait_for(fixture->kb, &pauses.is_done);
     assert_int_equal(pauses.documents, 2 * OSR_CHUNK_ROWS + 10);
     assert_int_equal(pauses.count, 2);

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/dialling.h"
+#include "node/access_config.h"
 #include "node/log_limit.h"
 #include "node/session_internal.h" /* for what they hold in memory */
 
@@ -20,6 +21,7 @@ struct fixture {
     char folder[64];
     struct osr_url url;
     struct osr_listener *listener;
+    struct osr_access *access;
     struct osr_sessions *sessions;
     bool seeds_allowed;
     bool answers_later; /* requests stay under way */
@@ -58,9 +60,11 @@ static void answer(struct osr_session *session, uint64_t request_id)
     osr_session_send(session, &frame);
 }
 
-static void on_request(void *context, struct osr_session *session, Osr__Frame *frame, size_t size)
+static void on_request(void *context, struct osr_session *session, struct osr_identity *identity,
+                       Osr__Frame *frame, size_t size)
 {
     struct fixture *fixture = context;
+    (void)identity;
     fixture->requests++;
     fixture->last = session;
     if (fixture->are_queries)
@@ -106,6 +110,12 @@ static void on_accept(void *context, struct osr_connection *connection)
     osr_sessions_accept(fixture->sessions, connection, fixture->seeds_allowed);
 }
 
+static uint64_t on_time(void *context)
+{
+    (void)context;
+    return 1;
+}
+
 static int set_up(void **state)
 {
     struct fixture *fixture = osr_alloc(sizeof(*fixture));
@@ -126,8 +136,11 @@ static int set_up(void **state)
     snprintf(text, sizeof(text), "unix://%s/socket", fixture->folder);
     assert_int_equal(osr_url_parse(text, &fixture->url, &err), 0);
     assert_int_equal(uv_loop_init(&fixture->loop), 0);
-    assert_int_equal(osr_sessions_create(&fixture->loop, &handler, CONNECTIONS_MAX, &fixture->trace,
-                                         &fixture->sessions, &err),
+    const struct osr_access_options access_options = {
+        .cluster = "test", .policy = osr_access_config_default(), .time_ms = on_time};
+    fixture->access = osr_access_create(&access_options);
+    assert_int_equal(osr_sessions_create(&fixture->loop, &handler, fixture->access, CONNECTIONS_MAX,
+                                         &fixture->trace, &fixture->sessions, &err),
                      0);
     assert_int_equal(osr_transport_listen(&fixture->loop, &fixture->url, NULL, on_accept, fixture,
                                           &fixture->listener, &err),
@@ -146,6 +159,7 @@ static int tear_down(void **state)
     osr_sessions_destroy(fixture->sessions);
     uv_run(&fixture->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&fixture->loop), 0);
+    osr_access_destroy(fixture->access);
     assert_int_equal(rmdir(fixture->folder), 0);
     free(fixture);
     return 0;
@@ -198,13 +212,16 @@ static void session_first_frame_decides(void **state)
     say(fixture, link, "{\"type\":\"HELLO\"}");
     assert_int_equal(fixture->links, 1);
     assert_int_equal(fixture->link_frames, 1);
-    assert_int_equal(osr_session_role(fixture->last), OSR_ROLE_PEER);
     assert_int_equal(osr_sessions_link_count(fixture->sessions), 1);
+    say(fixture, link, "{\"type\":\"STATUS\",\"request_id\":6}"); /* is for clients */
+    assert_int_equal(fixture->requests, 0);
+    assert_non_null(strstr(hear(link, &ended), "PERMISSION_DENIED"));
+    assert_false(ended);
 
     int client = connect_to(fixture);
     say(fixture, client, "{\"type\":\"STATUS\",\"request_id\":7}\n");
     assert_int_equal(fixture->requests, 1);
-    assert_int_equal(osr_session_role(fixture->last), OSR_ROLE_ADMIN);
+    assert_string_equal(osr_session_identity(fixture->last)->who, OSR_WHO_ADMIN);
     assert_non_null(strstr(hear(client, &ended), "\"request_id\":7"));
     assert_false(ended);
 

@@ -106,6 +106,30 @@ static void search_covers_values_kind_and_tags(void **state)
     assert_search(fixture, "somebody", "");
 }
 
+static enum osr_store_next pass_over_b(void *context, const struct osr_store_row *row, double rank,
+                                       struct osr_slice snippet)
+{
+    return osr_slice_equal(row->id, osr_slice_text("b")) ? OSR_STORE_PASS_OVER
+                                                         : collect_hit(context, row, rank, snippet);
+}
+
+/* What the visitor passes over takes no place among the hits that are wanted. */
+static void search_passes_over_without_counting(void **state)
+{
+    struct store_fixture *fixture = *state;
+    fixture_log_text(fixture, "a", "cat and a lot of other words that are no animals at all here");
+    fixture_log_text(fixture, "b", "cat cat cat");
+    fixture_log_text(fixture, "c", "cat and dog and some");
+    fixture_apply_all(fixture);
+    fixture_index_all(fixture);
+    struct listed listed = {0};
+    assert_int_equal(osr_store_search(fixture->reader, osr_slice_text("cat"), FIXTURE_NOW_MS, 2,
+                                      pass_over_b, &listed, NULL),
+                     0);
+    assert_text(&listed.ids, "c a");
+    listed_done(&listed);
+}
+
 /* More of what was asked for ranks higher; the limit cuts from below. */
 static void search_ranks_best_first(void **state)
 {
@@ -324,6 +348,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(search_takes_hostile_queries_as_words, fixture_set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(search_covers_values_kind_and_tags, fixture_set_up,
+                                        fixture_tear_down),
+        cmocka_unit_test_setup_teardown(search_passes_over_without_counting, fixture_set_up,
                                         fixture_tear_down),
         cmocka_unit_test_setup_teardown(search_ranks_best_first, fixture_set_up, fixture_tear_down),
         cmocka_unit_test_setup_teardown(search_marks_matches_in_snippets, fixture_set_up,

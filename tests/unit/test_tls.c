@@ -573,6 +573,63 @@ static void server_has_the_name_that_was_dialled(void **state)
     osr_party_done(&server);
 }
 
+/* An identity of ours says more than a name: who has one may be called anything. */
+static void identity_needs_no_name(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->client_options.server_name = "a.example";
+    shake_hands(fixture);
+    assert_up(&fixture->pair.client, OSR_TLS_PROOF_CERTIFICATE, "lab", server_who);
+}
+
+/* Puts the CA's certificate behind the server's own. */
+static void show_chain(struct fixture *fixture, const struct osr_party *server,
+                       const struct osr_party *authority, struct osr_buffer *chain)
+{
+    chain->size = 0;
+    osr_buffer_add(chain, server->certificate.data, server->certificate.size);
+    osr_buffer_add(chain, authority->certificate.data, authority->certificate.size);
+    fixture->server_options.certificate_pem = osr_buffer_slice(chain);
+    fixture->server_options.key_pem = osr_buffer_slice(&server->key);
+}
+
+/* The CA that a fingerprint means is believed if the server shows it and was certified by it: to
+ * show it behind a certificate of another CA helps nobody. */
+static void authority_is_believed_by_its_fingerprint(void **state)
+{
+    static const char refused[] = "is not of the CA with the fingerprint that was expected";
+    struct fixture *fixture = *state;
+    struct osr_party eve = osr_party_of(&fixture->foreign_authority, "lab", server_who);
+    struct osr_buffer chain = {0};
+    struct osr_certificate_facts facts;
+
+    assert_int_equal(
+        osr_certificate_read(osr_buffer_slice(&fixture->authority.certificate), &facts, NULL), 0);
+    fixture->client_options.authorities_pem = osr_slice(NULL, 0);
+    fixture->client_options.authority_fingerprint = &facts.fingerprint;
+    assert_client_refuses(fixture, OSR_UNAUTHENTICATED, refused, ""); /* it is not shown */
+
+    show_chain(fixture, &fixture->server, &fixture->authority, &chain);
+    shake_hands(fixture);
+    assert_up(&fixture->pair.client, OSR_TLS_PROOF_CERTIFICATE, "lab", server_who);
+    assert_memory_equal(&osr_tls_peer(fixture->pair.client.tls)->authority, &facts.fingerprint,
+                        sizeof(facts.fingerprint));
+
+    show_chain(fixture, &eve, &fixture->foreign_authority, &chain);
+    assert_client_refuses(fixture, OSR_UNAUTHENTICATED, refused, "");
+    show_chain(fixture, &eve, &fixture->authority, &chain);
+    assert_client_refuses(fixture, OSR_UNAUTHENTICATED, "is of a CA that is not believed here", "");
+
+    /* A fingerprint of what is no CA's certificate is none. */
+    assert_int_equal(
+        osr_certificate_read(osr_buffer_slice(&fixture->server.certificate), &facts, NULL), 0);
+    show_chain(fixture, &fixture->server, &fixture->authority, &chain);
+    assert_client_refuses(fixture, OSR_UNAUTHENTICATED, refused, "");
+    osr_buffer_done(&chain);
+    osr_party_done(&eve);
+}
+
 /* -- pinned -- */
 
 /* A certificate that signs itself comes in where ids are pinned; who it says it is, is not told,
@@ -1019,6 +1076,8 @@ int main(void)
         TEST(certificates_hang_on_chains),
         TEST(only_authorities_issue),
         TEST(server_has_the_name_that_was_dialled),
+        TEST(identity_needs_no_name),
+        TEST(authority_is_believed_by_its_fingerprint),
         TEST(self_signed_certificate_is_let_in_to_be_pinned),
         TEST(self_signed_certificate_is_refused_where_authorities_count),
         TEST(self_signed_certificate_has_its_time),

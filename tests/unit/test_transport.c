@@ -275,7 +275,10 @@ static const struct {
     const char *name;
     CMUnitTestFunction run;
 } cases[] = {
-#define CASE(function) {#function, function}
+#define CASE(function)                                                                             \
+    {                                                                                              \
+#function, function                                                                        \
+    }
     CASE(bytes_go_both_ways),
     CASE(what_is_written_while_dialling_is_kept),
     CASE(more_than_the_socket_takes_arrives_whole),
@@ -298,24 +301,27 @@ static const struct {
 enum {
     KIND_COUNT = sizeof(kinds) / sizeof(kinds[0]),
     CASE_COUNT = sizeof(cases) / sizeof(cases[0]),
+    TEST_COUNT = KIND_COUNT * CASE_COUNT,
 };
 
 int main(void)
 {
-    struct CMUnitTest tests[KIND_COUNT * CASE_COUNT];
-    for (size_t kind = 0; kind < KIND_COUNT; kind++) {
-        for (size_t at = 0; at < CASE_COUNT; at++) {
-            tests[kind * CASE_COUNT + at] = (struct CMUnitTest){
-                .name = osr_format("%s_%s", kinds[kind].name, cases[at].name),
-                .test_func = cases[at].run,
-                .setup_func = kinds[kind].set_up,
-                .teardown_func = rig_tear_down,
-            };
-        }
+    struct CMUnitTest tests[TEST_COUNT];
+    char *names[TEST_COUNT];
+    for (size_t i = 0; i < TEST_COUNT; i++) {
+        size_t kind = i / CASE_COUNT;
+        size_t at = i % CASE_COUNT;
+        names[i] = osr_format("%s_%s", kinds[kind].name, cases[at].name);
+        tests[i] = (struct CMUnitTest){
+            .name = names[i],
+            .test_func = cases[at].run,
+            .setup_func = kinds[kind].set_up,
+            .teardown_func = rig_tear_down,
+        };
     }
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
-    for (size_t i = 0; i < KIND_COUNT * CASE_COUNT; i++) {
-        free((void *)(uintptr_t)tests[i].name);
+    for (size_t i = 0; i < TEST_COUNT; i++) {
+        free(names[i]);
     }
     return failed;
 }
