@@ -25,7 +25,7 @@ struct osr_connection {
     void *context;
     char *url; /* of the other end; the kind frees it */
     bool is_local;
-    struct osr_credentials credentials;
+    struct osr_socket_owner owner;
 };
 
 #endif

@@ -38,8 +38,8 @@ static void identify_unix(struct osr_tcp *connection)
     connection->base.is_local = true;
     if (uv_fileno(&connection->handle, &fd) == 0 &&
         getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
-        connection->base.credentials =
-            (struct osr_credentials){.known = true, .uid = credentials.uid, .pid = credentials.pid};
+        connection->base.owner = (struct osr_socket_owner){
+            .known = true, .uid = credentials.uid, .pid = credentials.pid};
     }
 }
 

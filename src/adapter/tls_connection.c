@@ -403,7 +403,7 @@ struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier,
     struct osr_tls_connection *connection = make(loop, security, osr_format("tls%s", rest));
     connection->carrier = carrier;
     connection->base.is_local = carrier->is_local;
-    connection->base.credentials = carrier->credentials;
+    connection->base.owner = carrier->owner;
     return &connection->base;
 }
 

@@ -61,9 +61,9 @@ const char *osr_connection_url(const struct osr_connection *connection)
     return connection->url;
 }
 
-struct osr_credentials osr_connection_credentials(const struct osr_connection *connection)
+struct osr_socket_owner osr_connection_owner(const struct osr_connection *connection)
 {
-    return connection->credentials;
+    return connection->owner;
 }
 
 bool osr_connection_is_local(const struct osr_connection *connection)

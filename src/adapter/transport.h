@@ -39,7 +39,7 @@ struct osr_connection_handler {
 };
 
 /* Who is at the other end of a Unix socket. */
-struct osr_credentials {
+struct osr_socket_owner {
     bool known; /* false for TCP */
     uint32_t uid;
     int32_t pid;
@@ -77,7 +77,7 @@ void osr_connection_end(struct osr_connection *connection); /* half-close after 
 /* Closes after what is queued (at most a few seconds), or at once with RST if `reset`. */
 void osr_connection_close(struct osr_connection *connection, bool reset);
 const char *osr_connection_url(const struct osr_connection *connection); /* of the other end */
-struct osr_credentials osr_connection_credentials(const struct osr_connection *connection);
+struct osr_socket_owner osr_connection_owner(const struct osr_connection *connection);
 bool osr_connection_is_local(const struct osr_connection *connection); /* loopback or Unix */
 /* Who the other end has shown to be; NULL in plaintext, and before the handshake is done. */
 const struct osr_tls_peer *osr_connection_peer(const struct osr_connection *connection);

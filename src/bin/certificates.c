@@ -298,9 +298,9 @@ static const struct rotation {
     const char *next;
 } rotations[] = {
     {"begin", "ca-begin",
-     "The next CA is believed here. Each member has to hear of it (osiris reload there, or wait "
-     "for\n"
-     "its certificate to renew itself); then: osiris ca rotate switch\n"},
+     "The next CA is believed here. Each member has to believe it too (osiris ca add there); "
+     "then:\n"
+     "osiris ca rotate switch\n"},
     {"switch", "ca-switch",
      "What is issued from now on is the next CA's. When each member has a certificate of it:\n"
      "osiris ca rotate end\n"},

@@ -455,9 +455,9 @@ static int identify_peer(const struct osr_access *access, const struct osr_tls_p
 
 static const char *name_in_plaintext(const struct osr_connection *connection)
 {
-    struct osr_credentials credentials = osr_connection_credentials(connection);
-    if (credentials.known) {
-        return credentials.uid == 0 || credentials.uid == geteuid() ? OSR_WHO_ADMIN : "";
+    struct osr_socket_owner owner = osr_connection_owner(connection);
+    if (owner.known) {
+        return owner.uid == 0 || owner.uid == geteuid() ? OSR_WHO_ADMIN : "";
     }
     return osr_connection_is_local(connection) ? OSR_WHO_LOCAL : OSR_WHO_ANONYMOUS;
 }

@@ -322,8 +322,8 @@ static void warn(struct osr_security *security, uint64_t at_s)
     osr_err_set(&info->renewal, OSR_CONFIG,
                 "the certificate of this instance ends in %llu days, and its CA is elsewhere",
                 (unsigned long long)days);
-    osr_err_hint(&info->renewal, "get a new one where that CA is (`osiris ca issue`), put it into "
-                                 "trust/tls.crt, then `osiris reload`");
+    osr_err_hint(&info->renewal, "where that CA is: osiris invite; then here: stop osirisd, and "
+                                 "osiris join with the same data folder");
     if (security->warned_s != 0 && at_s < security->warned_s + DAY_S) {
         return;
     }

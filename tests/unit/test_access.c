@@ -132,7 +132,7 @@ static struct osr_connection at_socket(uint32_t uid)
     return (struct osr_connection){.kind = &plaintext,
                                    .url = socket_url,
                                    .is_local = true,
-                                   .credentials = {.known = true, .uid = uid}};
+                                   .owner = {.known = true, .uid = uid}};
 }
 
 static void show(enum osr_tls_proof proof, const char *cluster, const char *who,

@@ -201,7 +201,7 @@ static void unix_socket_knows_its_peer(void **state)
     assert_int_equal(file.st_mode & 0777, 0600);
     rig_dial(rig, url, &rig_handler);
     rig_run_until(rig, rig->server.connection != NULL && rig->client.opens == 1);
-    struct osr_credentials peer = osr_connection_credentials(rig->server.connection);
+    struct osr_socket_owner peer = osr_connection_owner(rig->server.connection);
     assert_true(peer.known);
     assert_int_equal(peer.uid, getuid());
     assert_int_equal(peer.pid, getpid());
