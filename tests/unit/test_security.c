@@ -450,7 +450,7 @@ static void certificate_of_another_authority_warns(void **state)
     struct osr_security_info info = info_of(fixture);
     assert_false(info.has_authority);
     assert_int_equal(info.renewal.code, OSR_CONFIG);
-    assert_non_null(strstr(info.renewal.hint, "osiris reload"));
+    assert_non_null(strstr(info.renewal.hint, "osiris join"));
     assert_int_equal(fixture->changed, 0);
 }
 
