@@ -173,9 +173,9 @@ OSIRIS_PUBLIC const char *osiris_version(void);
  *
  * One reply: kb_put kb_update kb_delete kb_import kb_get kb_digest status feeds feeds_followers
  * feeds_resend login authenticate join renew invite issue token_create user_put revoke credentials
- * access_check reload. Many: kb_list kb_search kb_history kb_watch rebuild audit. A request is JSON
- * text that ends with NUL; NULL is "{}". What carries a secret goes to another machine over TLS
- * alone. */
+ * access_check renew_own reload. Many: kb_list kb_search kb_history kb_watch rebuild audit
+ * written. A request is JSON text that ends with NUL; NULL is "{}". What carries a secret goes to
+ * another machine over TLS alone. */
 
 /* *ret_reply (which may be NULL) is to be freed with osiris_free. */
 OSIRIS_PUBLIC int osiris_call(struct osiris_client *client, const char *method, const char *request,

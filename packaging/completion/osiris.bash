@@ -20,7 +20,7 @@ _osiris_value() {
     --config | --follow-file | --mirror | --ca | --cert | --key | --shared-key | --token-file | \
         --password-file | --secret-file | --request | --out) _osiris_files ;;
     --log-level) _osiris_words "error warning info trace" ;;
-    --to | --timeout | --acks | --author | --collection | -c | --expires | --from | --id | --json | \
+    --to | --timeout | --acks | --author | --collection | -c | --expires | --from | --id | --instance | --json | \
         --kind | -k | --limit | -n | --source | --tag | -t | --wait | --name | --cluster | \
         --listen | --peer | --address | --role | --days | --host | --since | --who | --*-ms | --*-max | --*-mb) COMPREPLY=() ;;
     *) return 1 ;;
@@ -33,7 +33,7 @@ _osiris_second() { # WORD
     kb) echo "add import get update delete history list search export watch digest" ;;
     feeds) echo "resend" ;;
     invite) echo "list revoke" ;;
-    ca) echo "list add issue revoke rotate" ;;
+    ca) echo "init list add issue renew revoke rotate" ;;
     token) echo "create list revoke" ;;
     user) echo "add list password disable enable" ;;
     access) echo "check" ;;
@@ -72,17 +72,18 @@ _osiris() {
     local options="" words
     words=$(_osiris_second "$command")
     case $command in
-    "") words="init invite join doctor kb feeds status rebuild reload ca token user login whoami \
+    "") words="init invite join doctor kb feeds status rebuild reload renew ca token user login whoami \
         access audit key" ;;
     init) options="--name --cluster --listen --no-start --address --role --expires" ;;
     invite) options="--role --expires --address" ;;
     join) options="--name --listen --no-start" ;;
     "ca issue") options="--out --request --name --host --days" ;;
+    "ca revoke") options="--instance" ;;
     "ca rotate") words="begin switch end" ;;
     "token create") options="--role --expires" ;;
     "user add") options="--role --password-file" ;;
     "user password" | login) options="--password-file" ;;
-    audit) options="--since --who --denied" ;;
+    audit) options="--since --who --denied --follow --written-by --from --limit" ;;
     "key add") options="--secret-file" ;;
     "kb add") options="--json --id $writing" ;;
     "kb update") options="--json $writing" ;;

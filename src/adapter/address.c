@@ -48,6 +48,25 @@ bool osr_address_is_loopback(const struct sockaddr *address)
     return false;
 }
 
+static uint64_t network_of_v4(const uint8_t *bytes)
+{
+    return 0xffffull << 32 | osr_get_u32(bytes);
+}
+
+uint64_t osr_address_network(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof v6);
+        const uint8_t *bytes = v6.sin6_addr.s6_addr;
+        return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? network_of_v4(bytes + 12) : osr_get_u64(bytes);
+    }
+    assert(address->sa_family == AF_INET);
+    struct sockaddr_in v4;
+    memcpy(&v4, address, sizeof v4);
+    return network_of_v4((const uint8_t *)&v4.sin_addr.s_addr);
+}
+
 char *osr_address_url(const struct sockaddr *address)
 {
     char host[INET6_ADDRSTRLEN] = "?";

@@ -15,6 +15,9 @@ int osr_address_unix(const char *path, struct sockaddr_un *ret_address, struct o
 /* 127.0.0.0/8, ::1, and the former inside IPv6. */
 bool osr_address_is_loopback(const struct sockaddr *address);
 
+/* What one person has one of: an IPv4 address (also inside IPv6), a /64 network of IPv6. */
+uint64_t osr_address_network(const struct sockaddr *address);
+
 /* "tcp://192.0.2.1:12346", "tcp://[2001:db8::1]:12346"; to be freed. */
 char *osr_address_url(const struct sockaddr *address);
 

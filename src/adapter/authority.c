@@ -41,8 +41,7 @@ void osr_tls_key_make(struct osr_buffer *ret_key_pem)
 
 void osr_secret_buffer_done(struct osr_buffer *buffer)
 {
-    OPENSSL_cleanse(buffer->data, buffer->capacity);
-    osr_buffer_done(buffer);
+    osr_buffer_wipe(buffer);
 }
 
 static int read_key(struct osr_slice pem, EVP_PKEY **ret_key, struct osr_err *err)
@@ -113,26 +112,35 @@ static int name_authority(EVP_PKEY *key, char *subject, struct osr_err *err)
     return 0;
 }
 
-static int make_authority(EVP_PKEY *key, const char *cluster, uint64_t now_s,
+static int make_authority(EVP_PKEY *key, const char *cluster, const char *who, uint64_t now_s,
                           struct osr_buffer *pem, struct osr_err *err)
 {
     char subject[NAME_BYTES_MAX + 1];
+    GENERAL_NAMES *names = GENERAL_NAMES_new();
     const struct osr_certificate_draft draft = {
         .public_key = key,
         .signing_key = key,
         .organization = cluster,
         .subject = subject,
+        .names = names,
         .begins_s = begin_s(now_s),
         .expires_s = end_s(now_s, OSR_AUTHORITY_DAYS, time_max_s),
         .is_authority = true,
     };
     int code = name_authority(key, subject, err);
 
-    return code != 0 ? code : osr_certificate_make(&draft, pem, err);
+    if (code == 0) {
+        code = osr_certificate_add_identity(names, cluster, who, err);
+    }
+    if (code == 0) {
+        code = osr_certificate_make(&draft, pem, err);
+    }
+    GENERAL_NAMES_free(names);
+    return code;
 }
 
-int osr_authority_make(struct osr_slice key_pem, const char *cluster, uint64_t now_s,
-                       struct osr_buffer *ret_pem, struct osr_err *err)
+int osr_authority_make(struct osr_slice key_pem, const char *cluster, const char *who,
+                       uint64_t now_s, struct osr_buffer *ret_pem, struct osr_err *err)
 {
     EVP_PKEY *key = NULL;
     int code = check_clock(now_s, err);
@@ -146,7 +154,7 @@ int osr_authority_make(struct osr_slice key_pem, const char *cluster, uint64_t n
     if (code != 0) {
         return code;
     }
-    code = make_authority(key, cluster, now_s, ret_pem, err);
+    code = make_authority(key, cluster, who, now_s, ret_pem, err);
     EVP_PKEY_free(key);
     return code;
 }
@@ -367,6 +375,26 @@ static int add_instance_name(GENERAL_NAMES *names, const char *who, struct osr_e
     return is_instance ? osr_certificate_add_server(names, id, err) : 0;
 }
 
+/* Those that the identity brings: itself, and an instance's id. */
+enum { OWN_NAMES = 2 };
+
+static int add_names_of(GENERAL_NAMES *names, struct osr_slice follows_pem, struct osr_err *err)
+{
+    X509 *certificate = osr_certificate_parse(follows_pem);
+
+    if (certificate == NULL) {
+        return osr_err_set(err, OSR_MALFORMED, "what it is to follow is no certificate");
+    }
+    int code = osr_certificate_add_servers_of(names, certificate, err);
+    X509_free(certificate);
+    if (code == 0 && sk_GENERAL_NAME_num(names) > OWN_NAMES + OSR_CERTIFICATE_NAMES_MAX) {
+        code = osr_err_set(err, OSR_TOO_LARGE,
+                           "what it is to follow has too many names for one certificate (%d)",
+                           OSR_CERTIFICATE_NAMES_MAX);
+    }
+    return code;
+}
+
 static int add_names(GENERAL_NAMES *names, const struct osr_authority_order *order,
                      struct osr_err *err)
 {
@@ -380,6 +408,9 @@ static int add_names(GENERAL_NAMES *names, const struct osr_authority_order *ord
     }
     for (size_t i = 0; code == 0 && i < order->name_count; i++) {
         code = osr_certificate_add_server(names, order->names[i], err);
+    }
+    if (code == 0 && order->follows_pem.size > 0) {
+        code = add_names_of(names, order->follows_pem, err);
     }
     return code;
 }

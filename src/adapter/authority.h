@@ -51,9 +51,11 @@ int osr_certificate_request(struct osr_slice key_pem, struct osr_buffer *ret_req
 int osr_certificate_self_signed(struct osr_slice key_pem, const char *cluster, const char *who,
                                 uint64_t now_s, struct osr_buffer *ret_pem, struct osr_err *err);
 
-/* A CA: its certificate for `key_pem`, signed by itself. */
-int osr_authority_make(struct osr_slice key_pem, const char *cluster, uint64_t now_s,
-                       struct osr_buffer *ret_pem, struct osr_err *err);
+/* A CA: its certificate for `key_pem`, signed by itself. `who` has it ("instance:<id>"), and stands
+ * in it as an identity does: who believes the CA knows whose word on members and revocations
+ * counts. */
+int osr_authority_make(struct osr_slice key_pem, const char *cluster, const char *who,
+                       uint64_t now_s, struct osr_buffer *ret_pem, struct osr_err *err);
 
 struct osr_authority_order {
     struct osr_slice request_pem;
@@ -62,6 +64,9 @@ struct osr_authority_order {
     const char *subject;      /* for people; 1 to 64 bytes */
     const char *const *names; /* DNS names and IP addresses of a server, beside the identity */
     size_t name_count;
+    /* A certificate, PEM, whose DNS names and addresses it gets, too: the one that it is to follow,
+     * which was issued by this CA or the one before. Empty: none. */
+    struct osr_slice follows_pem;
     uint64_t now_s;
     uint32_t days; /* 0: OSR_CERTIFICATE_DAYS; never beyond the CA's own end */
 };
@@ -90,6 +95,9 @@ uint64_t osr_certificate_renew_at_s(const struct osr_certificate_facts *facts);
 bool osr_private_key_is_valid(struct osr_slice key_pem);
 /* Whether key and certificate belong together. */
 bool osr_certificate_fits_key(struct osr_slice pem, struct osr_slice key_pem);
+
+/* Whether the first certificate in the text is signed by this CA. */
+bool osr_certificate_is_issued_by(struct osr_slice pem, struct osr_slice authority_pem);
 
 void osr_secret_buffer_done(struct osr_buffer *buffer); /* wipes, then frees */
 

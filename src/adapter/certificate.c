@@ -168,6 +168,21 @@ bool osr_certificate_fits_key(struct osr_slice pem, struct osr_slice key_pem)
     return fits;
 }
 
+bool osr_certificate_is_issued_by(struct osr_slice pem, struct osr_slice authority_pem)
+{
+    X509 *certificate = osr_certificate_parse(pem);
+    X509 *authority = osr_certificate_parse(authority_pem);
+    EVP_PKEY *key = authority != NULL ? X509_get0_pubkey(authority) : NULL;
+    bool is_issued = certificate != NULL && key != NULL &&
+                     X509_check_issued(authority, certificate) == X509_V_OK &&
+                     X509_verify(certificate, key) == 1;
+
+    X509_free(authority);
+    X509_free(certificate);
+    ERR_clear_error();
+    return is_issued;
+}
+
 /* -- what a certificate says -- */
 
 static int malformed(struct osr_err *err, const char *what)

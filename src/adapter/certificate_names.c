@@ -113,3 +113,51 @@ int osr_certificate_add_server(GENERAL_NAMES *names, const char *name, struct os
     }
     return add_name_bytes(names, kind, bytes) ? 0 : osr_openssl_error(err, "add a name");
 }
+
+static bool is_among(const GENERAL_NAMES *names, GENERAL_NAME *name)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        if (GENERAL_NAME_cmp(sk_GENERAL_NAME_value(names, i), name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool add_copy(GENERAL_NAMES *names, const GENERAL_NAME *name)
+{
+    GENERAL_NAME *copy = GENERAL_NAME_dup(name);
+
+    if (copy == NULL || sk_GENERAL_NAME_push(names, copy) <= 0) {
+        GENERAL_NAME_free(copy);
+        return false;
+    }
+    return true;
+}
+
+static int add_servers(GENERAL_NAMES *names, const GENERAL_NAMES *others, struct osr_err *err)
+{
+    for (int i = 0; i < sk_GENERAL_NAME_num(others); i++) {
+        GENERAL_NAME *name = sk_GENERAL_NAME_value(others, i);
+        bool is_server = name->type == GEN_DNS || name->type == GEN_IPADD;
+        if (is_server && !is_among(names, name) && !add_copy(names, name)) {
+            return osr_openssl_error(err, "add a name");
+        }
+    }
+    return 0;
+}
+
+int osr_certificate_add_servers_of(GENERAL_NAMES *names, X509 *certificate, struct osr_err *err)
+{
+    enum { ABSENT = -1 };
+    int found;
+    GENERAL_NAMES *others = X509_get_ext_d2i(certificate, NID_subject_alt_name, &found, NULL);
+
+    if (others == NULL && found != ABSENT) {
+        return osr_err_set(err, OSR_MALFORMED,
+                           "the certificate bears alternative names that are none");
+    }
+    int code = add_servers(names, others, err);
+    GENERAL_NAMES_free(others);
+    return code;
+}

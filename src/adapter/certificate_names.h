@@ -13,5 +13,8 @@ int osr_certificate_add_identity(GENERAL_NAMES *names, const char *cluster, cons
                                  struct osr_err *err);
 /* A DNS name or an IP address, no wildcard. */
 int osr_certificate_add_server(GENERAL_NAMES *names, const char *name, struct osr_err *err);
+/* The DNS names and addresses of a certificate, which are not looked at, without those that are
+ * there already. MALFORMED: it has names that are none. */
+int osr_certificate_add_servers_of(GENERAL_NAMES *names, X509 *certificate, struct osr_err *err);
 
 #endif

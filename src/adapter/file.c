@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "adapter/clock.h"
 #include "adapter/private_file.h"
 
 enum { ZERO_BYTES = 1 << 20 }; /* written at a time */
@@ -39,11 +42,18 @@ static int fail(struct osr_err *err, const char *what, const char *path)
     return (int)osr_err_errno(err, code, number, "cannot %s %s", what, path);
 }
 
+static struct osr_file *make_file(int fd, const char *path)
+{
+    struct osr_file *file = osr_alloc(sizeof(*file));
+
+    *file = (struct osr_file){fd, osr_strdup(path)};
+    return file;
+}
+
 static int system_open(struct osr_disk *disk, const char *path, bool create,
                        struct osr_file **ret_file, struct osr_err *err)
 {
     int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT | O_EXCL : 0);
-    struct osr_file *file;
     int fd;
 
     (void)disk;
@@ -53,10 +63,7 @@ static int system_open(struct osr_disk *disk, const char *path, bool create,
     if (fd < 0) {
         return fail(err, create ? "create" : "open", path);
     }
-    file = osr_alloc(sizeof(*file));
-    file->fd = fd;
-    file->path = osr_strdup(path);
-    *ret_file = file;
+    *ret_file = make_file(fd, path);
     return 0;
 }
 
@@ -284,6 +291,41 @@ static int system_check_private(struct osr_disk *disk, struct osr_file *file, un
     return osr_private_file_check(file->fd, "file", file->path, forbidden, err);
 }
 
+/* There is no waiting for a lock with an end: it is tried until then. */
+static int lock_before(int fd, uint64_t deadline_ms)
+{
+    enum { PAUSE_MS = 10 };
+
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EINTR && (errno != EWOULDBLOCK || osr_monotonic_ms() >= deadline_ms)) {
+            return errno;
+        }
+        struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
+        nanosleep(&pause, NULL);
+    }
+    return 0;
+}
+
+static int system_lock_folder(struct osr_disk *disk, const char *path, unsigned wait_ms,
+                              struct osr_file **ret_lock, struct osr_err *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    (void)disk;
+    if (fd < 0) {
+        return fail(err, "open", path);
+    }
+    int result = lock_before(fd, osr_monotonic_ms() + wait_ms);
+    if (result != 0) {
+        close(fd);
+        return result == EWOULDBLOCK
+                   ? (int)osr_err_set(err, OSR_BUSY, "somebody else is changing %s", path)
+                   : (int)osr_err_errno(err, OSR_IO, result, "cannot lock %s", path);
+    }
+    *ret_lock = make_file(fd, path);
+    return 0;
+}
+
 struct osr_disk *osr_disk_system(void)
 {
     static const struct osr_disk_ops ops = {
@@ -301,6 +343,7 @@ struct osr_disk *osr_disk_system(void)
         .sync_folder = system_sync_folder,
         .list = system_list,
         .check_private = system_check_private,
+        .lock_folder = system_lock_folder,
     };
     static struct osr_disk disk = {.ops = &ops};
 

@@ -48,6 +48,10 @@ struct osr_disk_ops {
     /* Whether the file is its owner's alone: adapter/private_file.h. */
     int (*check_private)(struct osr_disk *disk, struct osr_file *file, unsigned forbidden,
                          struct osr_err *err);
+    /* Keeps others from locking the folder until the lock is closed, as a file is, or the process
+     * ends. Waits that long for who has it: BUSY. Blocks nothing else. */
+    int (*lock_folder)(struct osr_disk *disk, const char *path, unsigned wait_ms,
+                       struct osr_file **ret_lock, struct osr_err *err);
 };
 
 /* The operating system's. Static; nothing to free. */

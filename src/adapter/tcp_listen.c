@@ -23,6 +23,7 @@ struct osr_listener {
     bool is_unix;
     char *url;                        /* with the port really bound */
     struct osr_tls_context *security; /* NULL: plaintext */
+    struct osr_gate *gate;            /* NULL: none */
     void (*on_accept)(void *context, struct osr_connection *connection);
     void *context;
 };
@@ -43,23 +44,43 @@ static void identify_unix(struct osr_tcp *connection)
     }
 }
 
-static void identify_tcp(struct osr_tcp *connection)
+/* False where the other side is gone already; the first read says so, too. */
+static bool identify_tcp(struct osr_tcp *connection, uint64_t *ret_network)
 {
     struct sockaddr_storage address = {0};
     int size = sizeof address;
 
-    /* Fails where the other side is gone already; then the first read says so, too. */
     if (uv_tcp_getpeername(&connection->tcp, (struct sockaddr *)&address, &size) != 0) {
-        return;
+        return false;
     }
     free(connection->base.url);
     connection->base.url = osr_address_url((const struct sockaddr *)&address);
     connection->base.is_local = osr_address_is_loopback((const struct sockaddr *)&address);
+    *ret_network = osr_address_network((const struct sockaddr *)&address);
+    return true;
+}
+
+/* NULL: turned away at the gate. */
+static struct osr_connection *secure(struct osr_listener *listener, struct osr_connection *carrier,
+                                     uint64_t network)
+{
+    struct osr_admission admission = {.gate = listener->gate, .address = network};
+
+    if (listener->gate != NULL) {
+        admission.wait_ms = osr_gate_knock(listener->gate, network, uv_now(listener->loop));
+    }
+    if (admission.wait_ms == OSR_GATE_CLOSED) {
+        osr_connection_close(carrier, true);
+        return NULL;
+    }
+    return osr_tls_connection_accept(carrier, listener->loop, listener->security, &admission);
 }
 
 static void on_connection(uv_stream_t *stream, int status)
 {
     struct osr_listener *listener = stream->data;
+    uint64_t network = 0;
+    bool is_there = true;
 
     if (status < 0) {
         return; /* gone before it was accepted, or no descriptor is free: the next may do */
@@ -72,11 +93,18 @@ static void on_connection(uv_stream_t *stream, int status)
     if (listener->is_unix) {
         identify_unix(connection);
     } else {
-        identify_tcp(connection);
+        is_there = identify_tcp(connection, &network);
     }
     struct osr_connection *accepted = &connection->base;
+    if (listener->security != NULL && !is_there) { /* nobody's, and not the gate's to count */
+        osr_connection_close(accepted, true);
+        return;
+    }
     if (listener->security != NULL) {
-        accepted = osr_tls_connection_accept(accepted, listener->loop, listener->security);
+        accepted = secure(listener, accepted, network);
+    }
+    if (accepted == NULL) {
+        return;
     }
     listener->on_accept(listener->context, accepted);
     assert(accepted->handler != NULL || connection->closing);
@@ -265,6 +293,11 @@ void osr_listener_secure(struct osr_listener *listener, struct osr_tls_context *
     osr_tls_context_hold(security);
     osr_tls_context_release(listener->security);
     listener->security = security;
+}
+
+void osr_listener_guard(struct osr_listener *listener, struct osr_gate *gate)
+{
+    listener->gate = gate;
 }
 
 const char *osr_listener_url(const struct osr_listener *listener)

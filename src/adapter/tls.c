@@ -113,7 +113,7 @@ void osr_tls_destroy(struct osr_tls *tls)
     SSL_free(tls->ssl); /* and its carrier */
     osr_tls_context_release(tls->context);
     osr_buffer_done(&tls->output);
-    osr_buffer_done(&tls->plaintext);
+    osr_buffer_wipe(&tls->plaintext);
     free(tls->refusal);
     free(tls);
 }
@@ -191,6 +191,26 @@ static int check_late_messages(const struct osr_tls *tls, struct osr_err *err)
                             osr_tls_other_side(tls));
 }
 
+/* It may have held a password. */
+static void drop_plaintext(struct osr_tls *tls)
+{
+    if (tls->plaintext.size > 0) {
+        explicit_bzero(tls->plaintext.data, tls->plaintext.size);
+    }
+    osr_buffer_done(&tls->plaintext);
+    tls->plaintext_at = 0;
+}
+
+static void drop_read(struct osr_tls *tls)
+{
+    struct osr_buffer *plaintext = &tls->plaintext;
+    if (tls->plaintext_at > 0) {
+        osr_buffer_consume(plaintext, tls->plaintext_at);
+        explicit_bzero(plaintext->data + plaintext->size, tls->plaintext_at);
+        tls->plaintext_at = 0;
+    }
+}
+
 /* Decrypts one record, or what of it fits. False: there is none. */
 static bool read_record(struct osr_tls *tls)
 {
@@ -210,13 +230,12 @@ static bool read_record(struct osr_tls *tls)
 /* All of the input, at once: so that a record that was altered is told here. */
 static int decrypt(struct osr_tls *tls, struct osr_err *err)
 {
-    osr_buffer_consume(&tls->plaintext, tls->plaintext_at);
-    tls->plaintext_at = 0;
+    drop_read(tls);
     while (read_record(tls)) {
     }
     int reason = SSL_get_error(tls->ssl, 0);
     if (tls->plaintext.size == 0) {
-        osr_buffer_done(&tls->plaintext);
+        drop_plaintext(tls);
     }
     if (reason == SSL_ERROR_ZERO_RETURN) {
         tls->peer_has_ended = true; /* what comes behind it means nothing (RFC 8446, 6.1) */
@@ -297,8 +316,7 @@ size_t osr_tls_read(struct osr_tls *tls, void *data, size_t bytes_max)
     }
     tls->plaintext_at += size;
     if (tls->plaintext_at == tls->plaintext.size) {
-        osr_buffer_done(&tls->plaintext); /* a session at rest keeps no buffer */
-        tls->plaintext_at = 0;
+        drop_plaintext(tls); /* a session at rest keeps no buffer */
     }
     return size;
 }

@@ -15,10 +15,10 @@
  * (osr_tls_receive_end): something was cut off. A client is up before the server has looked at its
  * certificate: a refusal then comes with a later osr_tls_receive.
  *
- * TLS 1.3 only, AES-256-GCM and AES-128-GCM and ChaCha20, X25519 and P-256. No session tickets, no
- * resumption, no early data, no renegotiation, no compression: nothing to replay or to keep. Shared
- * keys are external PSKs for AES-256-GCM, always with a key exchange beside them: who learns one
- * later reads nothing of what was sent before. */
+ * TLS 1.3 only, X25519 and P-256, AES-128-GCM before AES-256-GCM and ChaCha20. No session tickets,
+ * no resumption, no early data, no renegotiation, no compression: nothing to replay or to keep.
+ * Shared keys are external PSKs for AES-256-GCM, which comes first where there are some, always
+ * with a key exchange beside them: who learns one later reads nothing of what was sent before. */
 #ifndef OSR_ADAPTER_TLS_H
 #define OSR_ADAPTER_TLS_H
 

@@ -11,8 +11,13 @@ enum { ROOM_BYTES = 64 << 10 };
 struct osr_tls_connection {
     struct osr_connection base;     /* first */
     struct osr_connection *carrier; /* NULL: gone */
-    struct osr_tls *tls;
-    uv_timer_t timer; /* of the handshake */
+    struct osr_tls_context *security;
+    struct osr_tls *tls;   /* NULL: waits at the gate */
+    struct osr_gate *gate; /* NULL: there is none, or it has left */
+    struct osr_visitor visitor;
+    uint64_t address;
+    uint64_t wait_ms;
+    uv_timer_t timer; /* of waiting, then of the handshake */
     uint32_t handshake_ms;
     uv_idle_t pump; /* hands on what was decrypted while nobody wanted to read */
     int handles_open;
@@ -47,6 +52,7 @@ static void on_handle_closed(uv_handle_t *handle)
                                 connection->failure != NULL ? connection->failure : &in_good_order);
     }
     osr_tls_destroy(connection->tls);
+    osr_tls_context_release(connection->security);
     osr_buffer_done(&connection->early);
     free(connection->failure);
     free(base->url);
@@ -65,9 +71,27 @@ static void note_failure(struct osr_tls_connection *connection, const struct osr
 static void send_output(struct osr_tls_connection *connection)
 {
     struct osr_buffer output = {0};
-    if (connection->carrier != NULL && osr_tls_produce(connection->tls, &output)) {
+    if (connection->carrier != NULL && connection->tls != NULL &&
+        osr_tls_produce(connection->tls, &output)) {
         osr_connection_write(connection->carrier, &output);
     }
+}
+
+static void leave_gate(struct osr_tls_connection *connection)
+{
+    if (connection->gate != NULL) {
+        osr_gate_leave(connection->gate, &connection->visitor);
+        connection->gate = NULL;
+    }
+}
+
+/* Nothing more is heard or awaited. */
+static void begin_closing(struct osr_tls_connection *connection)
+{
+    connection->is_closing = true;
+    uv_idle_stop(&connection->pump);
+    uv_timer_stop(&connection->timer);
+    leave_gate(connection);
 }
 
 /* The alert, if there is one, goes out first. */
@@ -75,9 +99,7 @@ static void fail(struct osr_tls_connection *connection, struct osr_err *err)
 {
     osr_err_prefix(err, "%s", connection->base.url);
     note_failure(connection, err);
-    connection->is_closing = true;
-    uv_idle_stop(&connection->pump);
-    uv_timer_stop(&connection->timer);
+    begin_closing(connection);
     send_output(connection);
     osr_connection_close(connection->carrier, false);
 }
@@ -92,8 +114,43 @@ static void on_handshake_timeout(uv_timer_t *timer)
 
 static void await_handshake(struct osr_tls_connection *connection)
 {
+    connection->tls = osr_tls_create(connection->security);
     uv_timer_start(&connection->timer, on_handshake_timeout, connection->handshake_ms, 0);
     send_output(connection);
+}
+
+/* It has not shown who it is, and is not waited for: no time to close in good order. */
+static void crowd_out(struct osr_visitor *visitor)
+{
+    struct osr_tls_connection *connection =
+        (struct osr_tls_connection *)((char *)visitor -
+                                      offsetof(struct osr_tls_connection, visitor));
+    struct osr_err err;
+    osr_err_set(&err, OSR_BUSY, "%s: %d TLS handshakes are under way", connection->base.url,
+                OSR_GATE_UNDER_WAY_MAX);
+    note_failure(connection, &err);
+    begin_closing(connection);
+    osr_connection_close(connection->carrier, true);
+}
+
+static void enter(struct osr_tls_connection *connection)
+{
+    if (connection->gate != NULL) {
+        struct osr_visitor *leaves =
+            osr_gate_begin(connection->gate, &connection->visitor, connection->address);
+        if (leaves != NULL) {
+            crowd_out(leaves);
+        }
+    }
+    await_handshake(connection);
+}
+
+/* It was read no further meanwhile. */
+static void on_waited(uv_timer_t *timer)
+{
+    struct osr_tls_connection *connection = timer->data;
+    enter(connection);
+    osr_connection_read(connection->carrier, true);
 }
 
 /* ---- reading ---- */
@@ -107,7 +164,7 @@ static bool may_deliver(const struct osr_tls_connection *connection)
 static void close_if_both_ended(struct osr_tls_connection *connection)
 {
     if (connection->is_end_told && connection->end_wanted && !connection->is_closing) {
-        connection->is_closing = true;
+        begin_closing(connection);
         osr_connection_close(connection->carrier, false);
     }
 }
@@ -155,11 +212,21 @@ static void say_end(struct osr_tls_connection *connection)
     osr_connection_end(connection->carrier);
 }
 
+/* Whether it has shown who it is, which a pinned certificate alone does not. */
+static bool is_known(const struct osr_tls_connection *connection)
+{
+    enum osr_tls_proof proof = osr_tls_peer(connection->tls)->proof;
+    return proof == OSR_TLS_PROOF_CERTIFICATE || proof == OSR_TLS_PROOF_KEY;
+}
+
 static void go_up(struct osr_tls_connection *connection)
 {
     struct osr_connection *base = &connection->base;
     connection->is_up = true;
     uv_timer_stop(&connection->timer);
+    if (connection->gate != NULL) {
+        osr_gate_pass(connection->gate, &connection->visitor, is_known(connection));
+    }
     osr_tls_binding(connection->tls, connection->binding);
     osr_connection_read(connection->carrier, connection->read_wanted);
     if (connection->early.size > 0) {
@@ -245,7 +312,7 @@ static void on_carrier_close(void *context, struct osr_connection *carrier,
     (void)carrier;
     note_failure(connection, err);
     connection->carrier = NULL;
-    connection->is_closing = true;
+    begin_closing(connection);
     uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
     uv_close((uv_handle_t *)&connection->pump, on_handle_closed);
 }
@@ -265,7 +332,12 @@ static void tls_accept(struct osr_connection *base)
 {
     struct osr_tls_connection *connection = of(base);
     osr_connection_accept(connection->carrier, &carrier_handler, connection);
-    await_handshake(connection);
+    if (connection->wait_ms == 0) {
+        enter(connection);
+        return;
+    }
+    osr_connection_read(connection->carrier, false);
+    uv_timer_start(&connection->timer, on_waited, connection->wait_ms, 0);
 }
 
 static void tls_write(struct osr_connection *base, struct osr_buffer *buffer)
@@ -339,9 +411,7 @@ static void tls_close(struct osr_connection *base, bool reset)
     if (connection->carrier == NULL || (connection->is_closing && !reset)) {
         return;
     }
-    connection->is_closing = true;
-    uv_idle_stop(&connection->pump);
-    uv_timer_stop(&connection->timer);
+    begin_closing(connection);
     if (!connection->is_up) {
         note_called_off(connection);
     } else if (!connection->end_wanted && !reset) {
@@ -385,7 +455,7 @@ static struct osr_tls_connection *make(uv_loop_t *loop, struct osr_tls_context *
     struct osr_tls_connection *connection = osr_alloc(sizeof(*connection));
     connection->base.kind = &tls_kind;
     connection->base.url = url;
-    connection->tls = osr_tls_create(security);
+    connection->security = osr_tls_context_hold(security);
     connection->read_wanted = true;
     connection->handshake_ms = OSR_TLS_HANDSHAKE_MS;
     uv_timer_init(loop, &connection->timer);
@@ -397,11 +467,15 @@ static struct osr_tls_connection *make(uv_loop_t *loop, struct osr_tls_context *
 }
 
 struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier, uv_loop_t *loop,
-                                                 struct osr_tls_context *security)
+                                                 struct osr_tls_context *security,
+                                                 const struct osr_admission *admission)
 {
     const char *rest = strchr(osr_connection_url(carrier), ':');
     struct osr_tls_connection *connection = make(loop, security, osr_format("tls%s", rest));
     connection->carrier = carrier;
+    connection->gate = admission->gate;
+    connection->address = admission->address;
+    connection->wait_ms = admission->wait_ms;
     connection->base.is_local = carrier->is_local;
     connection->base.owner = carrier->owner;
     return &connection->base;

@@ -9,14 +9,23 @@
 #define OSR_ADAPTER_TLS_CONNECTION_H
 
 #include "adapter/connection.h"
+#include "adapter/gate.h"
 
-/* Of accepted ones, from the carrier being up: stops half-open handshakes from being kept. A
+/* Of accepted ones, from the handshake's begin: stops half-open handshakes from being kept. A
  * dialled one has the dial's time-out once more for its handshake. */
 enum { OSR_TLS_HANDSHAKE_MS = 10 * 1000 };
 
+/* What was settled at the gate: when the handshake begins. NULL: there is no gate. */
+struct osr_admission {
+    struct osr_gate *gate;
+    uint64_t address;
+    uint64_t wait_ms;
+};
+
 /* Takes over a connection that was just accepted, before it has a handler. */
 struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier, uv_loop_t *loop,
-                                                 struct osr_tls_context *security);
+                                                 struct osr_tls_context *security,
+                                                 const struct osr_admission *admission);
 /* Promises as osr_transport_dial. */
 int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url,
                             struct osr_tls_context *security, uint32_t timeout_ms,

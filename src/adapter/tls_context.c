@@ -234,17 +234,27 @@ static void count_message(int is_ours, int version, int kind, const void *data, 
     }
 }
 
-static void set_protocol(SSL_CTX *ssl)
+/* The key exchange is worth 128 bits: a cipher that is worth more adds nothing to it, and takes a
+ * fifth longer. A shared key may be worth 256, and goes with that suite alone, by its hash. */
+static const char *ciphers_of(const struct osr_tls_context *context)
 {
+    return osr_tls_lets_in(context, OSR_TLS_PROOF_KEY)
+               ? "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
+               : "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
+}
+
+static void set_protocol(const struct osr_tls_context *context)
+{
+    SSL_CTX *ssl = context->ssl;
     int is_set = SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
                  SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
-                 SSL_CTX_set_ciphersuites(ssl, "TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256:"
-                                               "TLS_CHACHA20_POLY1305_SHA256") == 1 &&
+                 SSL_CTX_set_ciphersuites(ssl, ciphers_of(context)) == 1 &&
                  SSL_CTX_set1_groups_list(ssl, "X25519:P-256") == 1 &&
                  SSL_CTX_set_num_tickets(ssl, 0) == 1;
     assert(is_set);
     SSL_CTX_set_security_level(ssl, SECURITY_LEVEL);
-    SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                 SSL_OP_CLEANSE_PLAINTEXT); /* passwords are among it */
     SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
     /* No chain is made out of the CAs that are believed: it would be verified for each handshake,
      * and sent with its root. */
@@ -317,7 +327,7 @@ int osr_tls_context_create(const struct osr_tls_options *options, struct osr_tls
     context->carrier = osr_tls_carrier_create();
     assert(context->ssl != NULL && context->carrier != NULL);
 
-    set_protocol(context->ssl);
+    set_protocol(context);
     set_verification(context);
     int code = fill(context, options, err);
     if (code == 0 && options->protocols != NULL && options->protocols[0] != NULL) {

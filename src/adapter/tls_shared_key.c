@@ -89,8 +89,8 @@ const char *osr_tls_key_name(const struct osr_tls_key *key)
 
 /* -- during a handshake -- */
 
-/* As a session to be resumed: that is what OpenSSL takes, and wipes. SHA-384, as the suite that
- * both sides prefer has it: the key of a suite with another hash is passed over. A new one each
+/* As a session to be resumed: that is what OpenSSL takes, and wipes. SHA-384, as the suite has
+ * that both sides prefer where there are keys: one for another hash is passed over. A new one each
  * time, as OpenSSL writes to a client's. */
 static SSL_SESSION *make_session(SSL *ssl, const struct osr_tls_key *key)
 {

@@ -21,6 +21,7 @@
 #include "base/url.h"
 
 struct osr_connection;
+struct osr_gate;
 struct osr_listener;
 
 struct osr_connection_handler {
@@ -61,6 +62,9 @@ int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
 void osr_listener_close(struct osr_listener *listener); /* NULL is a no-op; unlinks a Unix socket */
 /* Those who connect from now on. */
 void osr_listener_secure(struct osr_listener *listener, struct osr_tls_context *security);
+/* Handshakes of those who connect from now on are dealt out by the gate (gate.h), which outlives
+ * the listener; whom it turns away on_accept never sees. Without one all begin at once. */
+void osr_listener_guard(struct osr_listener *listener, struct osr_gate *gate);
 const char *osr_listener_url(const struct osr_listener *listener); /* with the port really bound */
 
 void osr_connection_accept(struct osr_connection *connection,

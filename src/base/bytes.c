@@ -71,10 +71,40 @@ char *osr_format(const char *format, ...)
 
 /* ---- buffer ---- */
 
+static void wipe(const struct osr_buffer *buffer)
+{
+    if (buffer->data != NULL) {
+        explicit_bzero(buffer->data, buffer->capacity);
+    }
+}
+
+static bool is_small(const struct osr_buffer *buffer)
+{
+    return buffer->capacity <= OSR_BUFFER_WIPED_BYTES_MAX;
+}
+
 void osr_buffer_done(struct osr_buffer *buffer)
 {
+    if (is_small(buffer)) {
+        wipe(buffer);
+    }
     free(buffer->data);
     *buffer = (struct osr_buffer){0};
+}
+
+void osr_buffer_wipe(struct osr_buffer *buffer)
+{
+    wipe(buffer);
+    free(buffer->data);
+    *buffer = (struct osr_buffer){0};
+}
+
+void osr_buffer_clear(struct osr_buffer *buffer)
+{
+    if (buffer->size > 0 && buffer->size <= OSR_BUFFER_WIPED_BYTES_MAX) {
+        explicit_bzero(buffer->data, buffer->size);
+    }
+    buffer->size = 0;
 }
 
 static void grow(struct osr_buffer *buffer, size_t more)
@@ -87,8 +117,17 @@ static void grow(struct osr_buffer *buffer, size_t more)
     while (capacity < buffer->size + more) {
         capacity *= 2;
     }
-    buffer->data = osr_realloc(buffer->data, capacity);
-    buffer->capacity = capacity;
+    if (is_small(buffer)) {
+        struct osr_buffer larger = {osr_alloc_unset(capacity), buffer->size, capacity};
+        if (buffer->size > 0) {
+            memcpy(larger.data, buffer->data, buffer->size);
+        }
+        osr_buffer_done(buffer);
+        *buffer = larger;
+    } else {
+        buffer->data = osr_realloc(buffer->data, capacity);
+        buffer->capacity = capacity;
+    }
 }
 
 uint8_t *osr_buffer_reserve(struct osr_buffer *buffer, size_t more)
@@ -220,6 +259,18 @@ void osr_arena_reset(struct osr_arena *arena)
     arena->current = arena->first;
     arena->current_used = 0;
     arena->used = 0;
+}
+
+void osr_arena_wipe(struct osr_arena *arena)
+{
+    if (arena->current != NULL) {
+        for (struct chunk *chunk = arena->first; chunk != arena->current->next;
+             chunk = chunk->next) {
+            ASAN_UNPOISON_MEMORY_REGION(chunk->bytes, chunk->capacity);
+            explicit_bzero(chunk->bytes, chunk->capacity);
+        }
+    }
+    osr_arena_reset(arena);
 }
 
 /* Makes a chunk current that has room for size bytes: the next kept one, or a new one. */

@@ -40,7 +40,13 @@ static inline bool osr_slice_equal(struct osr_slice a, struct osr_slice b)
 }
 
 /* Bytes that grow. Invariant: size <= capacity; data is NULL only while capacity is 0.
- * A zeroed one is empty and valid. */
+ * A zeroed one is empty and valid.
+ *
+ * Passwords and tokens pass through many of them, so that what a small one held is wiped when it
+ * grows, is cleared or done with (OSR_BUFFER_WIPED_BYTES_MAX). For larger ones there is
+ * osr_buffer_wipe. */
+enum { OSR_BUFFER_WIPED_BYTES_MAX = 4 << 10 };
+
 struct osr_buffer {
     uint8_t *data;
     size_t size;
@@ -48,6 +54,9 @@ struct osr_buffer {
 };
 
 void osr_buffer_done(struct osr_buffer *buffer); /* frees; empty and valid after */
+/* Wipes all its memory, also behind size, and frees it: it held, or may have held, a secret. */
+void osr_buffer_wipe(struct osr_buffer *buffer);
+void osr_buffer_clear(struct osr_buffer *buffer); /* empty; the memory is kept for the next bytes */
 uint8_t *osr_buffer_reserve(struct osr_buffer *buffer, size_t more); /* room behind size */
 void osr_buffer_add(struct osr_buffer *buffer, const void *data, size_t size);
 void osr_buffer_add_text(struct osr_buffer *buffer, const char *text);
@@ -92,6 +101,7 @@ struct osr_arena;
 struct osr_arena *osr_arena_create(size_t keep, size_t cap);
 void osr_arena_destroy(struct osr_arena *arena); /* NULL is a no-op */
 void osr_arena_reset(struct osr_arena *arena);
+void osr_arena_wipe(struct osr_arena *arena); /* wipes all pieces, then resets */
 /* Aligned to 16, not zeroed. NULL when the cap would be passed. */
 void *osr_arena_take(struct osr_arena *arena, size_t size);
 /* A copy with a NUL behind it. NULL when the cap would be passed. */

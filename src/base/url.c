@@ -172,7 +172,7 @@ static int check_parameter(const struct osr_url *url, const char *key, const cha
         }
     }
     osr_err_set(err, OSR_INVALID_ARGUMENT, "'%s': unknown parameter '%s'", url->text, key);
-    osr_err_hint(err, "known are arrivals, codec, id, peer, settle_ms");
+    osr_err_hint(err, "known are arrivals, auth, codec, id, peer, settle_ms");
     return OSR_INVALID_ARGUMENT;
 }
 

@@ -1,15 +1,11 @@
-/* login, whoami, access check, audit, reload: who one is, what one may do, what was done. */
-#include <inttypes.h>
+/* login, whoami, access check, reload: who one is, and what one may do. */
 #include <stdlib.h>
 
 #include "base/fields.h"
-#include "base/sha256.h"
-#include "base/text.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/login.h"
 #include "bin/password.h"
-#include "bin/table.h"
 
 /* ---- login ---- */
 
@@ -135,81 +131,6 @@ int osr_run_access_check(struct osr_context *context, const struct osr_arguments
     request.action = arguments->operands[1];
     request.part = arguments->operands[2];
     return osr_context_call(context, "access_check", &request.base, on_access, context, err);
-}
-
-/* ---- audit ---- */
-
-static const struct osr_column audit_columns[] = {{"NUMBER", OSR_COLUMN_RIGHT | OSR_COLUMN_WHOLE},
-                                                  {"TIME", OSR_COLUMN_WHOLE},
-                                                  {"", OSR_COLUMN_WHOLE},
-                                                  {"WHO", 0},
-                                                  {"FROM", OSR_COLUMN_OPTIONAL},
-                                                  {"ACTION", OSR_COLUMN_OPTIONAL},
-                                                  {"PART", OSR_COLUMN_OPTIONAL},
-                                                  {"WHAT", OSR_COLUMN_OPTIONAL},
-                                                  {"WHY", OSR_COLUMN_OPTIONAL}};
-
-struct audit {
-    struct osr_context *context;
-    struct osr_table table;
-    uint64_t head_number;
-    char head_chain[2 * OSR_SHA256_SIZE + 1];
-};
-
-static void add_record(struct osr_table *table, const Osr__AuditRecord *record)
-{
-    char time[OSR_DISPLAY_TIME_CHARS];
-    osr_table_add_number(table, record->number);
-    osr_table_add_text(table, osr_display_time(time, record->time_ms));
-    osr_table_add_text(table, record->allowed ? "allowed" : "DENIED");
-    osr_table_add_text(table, record->who);
-    osr_table_add_text(table, record->from);
-    osr_table_add_text(table, record->action);
-    osr_table_add_text(table, record->part);
-    osr_table_add_text(table, record->what);
-    osr_table_add_text(table, record->why);
-}
-
-static int on_audit(void *context, const ProtobufCMessage *reply)
-{
-    struct audit *audit = context;
-    const Osr__AuditResponse *response = (const Osr__AuditResponse *)reply;
-    struct osr_output *out = &audit->context->out;
-    for (size_t i = 0; i < response->n_records; i++) {
-        if (audit->context->json) {
-            osr_output_add_message(out, &response->records[i]->base);
-        } else {
-            add_record(&audit->table, response->records[i]);
-        }
-    }
-    if (response->head_chain.len == OSR_SHA256_SIZE) {
-        audit->head_number = response->head_number;
-        osr_hex_encode(audit->head_chain, osr_slice(response->head_chain.data, OSR_SHA256_SIZE));
-    }
-    return out->failure.code;
-}
-
-int osr_run_audit(struct osr_context *context, const struct osr_arguments *arguments,
-                  struct osr_err *err)
-{
-    struct audit audit = {.context = context};
-    const char *who = arguments->values[OSR_FLAG_WHO];
-    Osr__AuditRequest request = OSR__AUDIT_REQUEST__INIT;
-    request.who = (char *)(who != NULL ? who : "");
-    request.denied_only = osr_arguments_has(arguments, OSR_FLAG_DENIED);
-    int code = osr_arguments_past(arguments, OSR_FLAG_SINCE, &request.from_ms, err);
-    if (code != OSR_OK) {
-        return code;
-    }
-    osr_table_init(&audit.table, audit_columns, sizeof(audit_columns) / sizeof(audit_columns[0]),
-                   &context->out);
-    code = osr_context_call(context, "audit", &request.base, on_audit, &audit, err);
-    osr_table_finish(&audit.table);
-    if (code == OSR_OK && !context->json && audit.head_chain[0] != '\0') {
-        osr_output_add_format(&context->out, "verified up to number %" PRIu64 ", chain %s\n",
-                              audit.head_number, audit.head_chain);
-    }
-    return code;
 }
 
 /* ---- reload ---- */

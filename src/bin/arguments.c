@@ -29,11 +29,13 @@ static const struct osr_flag_name names[OSR_FLAG_COUNT] = {
     [OSR_FLAG_DAYS] = {"days", 0, "N"},
     [OSR_FLAG_DENIED] = {"denied", 0, NULL},
     [OSR_FLAG_EXPIRES] = {"expires", 0, "TIME"},
+    [OSR_FLAG_FOLLOW] = {"follow", 'f', NULL},
     [OSR_FLAG_FORMAT] = {"format", 0, "FORMAT"},
     [OSR_FLAG_FROM] = {"from", 0, "N"},
     [OSR_FLAG_FULL] = {"full", 0, NULL},
     [OSR_FLAG_HOST] = {"host", 0, "NAME"},
     [OSR_FLAG_ID] = {"id", 0, "ID"},
+    [OSR_FLAG_INSTANCE] = {"instance", 0, "ID"},
     [OSR_FLAG_JSON] = {"json", 0, "VALUE"},
     [OSR_FLAG_KIND] = {"kind", 'k', "NAME"},
     [OSR_FLAG_LIMIT] = {"limit", 'n', "N"},
@@ -50,6 +52,7 @@ static const struct osr_flag_name names[OSR_FLAG_COUNT] = {
     [OSR_FLAG_TAG] = {"tag", 't', "NAME"},
     [OSR_FLAG_WAIT] = {"wait", 0, "S"},
     [OSR_FLAG_WHO] = {"who", 0, "WHO"},
+    [OSR_FLAG_WRITTEN_BY] = {"written-by", 0, "INSTANCE"},
 };
 
 const struct osr_flag_help osr_global_flags[] = {

@@ -1,4 +1,4 @@
-/* ca list, add, issue, revoke, rotate: certificates of the cluster's CA. */
+/* renew; ca init, list, add, issue, revoke, rotate: the cluster's CA and its certificates. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +13,47 @@
 #include "bin/display.h"
 #include "bin/launch.h"
 #include "bin/table.h"
+
+/* ---- renew ---- */
+
+static int on_renewed(void *context, const ProtobufCMessage *reply)
+{
+    struct osr_context *run = context;
+    const Osr__RenewOwnResponse *response = (const Osr__RenewOwnResponse *)reply;
+    char expires[OSR_DISPLAY_TIME_CHARS];
+    if (run->json) {
+        osr_output_add_message(&run->out, reply);
+    } else {
+        osr_output_add_field(&run->out, "serial", response->serial);
+        osr_output_add_field(&run->out, "expires", osr_display_time(expires, response->expires_ms));
+        osr_output_add_field(&run->out, "issuer", response->issuer);
+    }
+    return run->out.failure.code;
+}
+
+int osr_run_renew(struct osr_context *context, const struct osr_arguments *arguments,
+                  struct osr_err *err)
+{
+    (void)arguments;
+    Osr__RenewOwnRequest request = OSR__RENEW_OWN_REQUEST__INIT;
+    return osr_context_call(context, "renew_own", &request.base, on_renewed, context, err);
+}
+
+/* ---- ca init ---- */
+
+int osr_run_ca_init(struct osr_context *context, const struct osr_arguments *arguments,
+                    struct osr_err *err)
+{
+    struct osr_daemon_words words = {0};
+    osr_daemon_add(&words, "ca-init");
+    int code = osr_launch_change(context, &words, arguments, osr_slice(NULL, 0), err);
+    if (code == OSR_OK && !context->json) {
+        osr_output_add_text(&context->out, "This instance has the cluster's CA, and a certificate "
+                                           "of it. Another machine joins by:\n"
+                                           "osiris invite\n");
+    }
+    return code;
+}
 
 /* ---- ca list ---- */
 
@@ -61,36 +102,63 @@ static int list_folder(struct osr_context *context, const struct osr_arguments *
     return code;
 }
 
-struct revoked {
+struct listing {
     struct osr_context *context;
     struct osr_table *table;
 };
 
-static int on_revoked(void *context, const ProtobufCMessage *reply)
+static void show_member(struct osr_table *table, const Osr__Credential *member)
 {
-    struct revoked *list = context;
-    const Osr__CredentialsResponse *response = (const Osr__CredentialsResponse *)reply;
-    for (size_t i = 0; i < response->n_credentials; i++) {
-        const Osr__Credential *revocation = response->credentials[i];
-        if (list->context->json) {
-            osr_output_add_message(&list->context->out, &revocation->base);
-            continue;
-        }
-        osr_table_add_text(list->table, "revoked");
-        osr_table_add_text(list->table, revocation->name);
-        osr_table_add_text(list->table, "");
-        osr_table_add_text(list->table, revocation->id);
-        osr_table_add_text(list->table, "");
-    }
-    return list->context->out.failure.code;
+    char expires[OSR_DISPLAY_TIME_CHARS];
+    char *subject = osr_format("instance:%s", member->id);
+    osr_table_add_text(table, member->state);
+    osr_table_add_text(table, subject);
+    osr_table_add_text(table, osr_display_time(expires, member->expires_ms));
+    osr_table_add_text(table, member->serial);
+    osr_table_add_text(table, "");
+    free(subject);
 }
 
-static int list_revoked(struct osr_context *context, struct osr_table *table, struct osr_err *err)
+static void show_revocation(struct osr_table *table, const Osr__Credential *revocation)
 {
-    struct revoked list = {context, table};
-    Osr__CredentialsRequest request = OSR__CREDENTIALS_REQUEST__INIT;
-    request.kind = (char *)"revocation";
-    return osr_context_call(context, "credentials", &request.base, on_revoked, &list, err);
+    osr_table_add_text(table, revocation->state);
+    osr_table_add_text(table, revocation->name);
+    osr_table_add_text(table, "");
+    osr_table_add_text(table, revocation->id);
+    osr_table_add_text(table, "");
+}
+
+static int on_credentials(void *context, const ProtobufCMessage *reply)
+{
+    const struct listing *listing = context;
+    const Osr__CredentialsResponse *response = (const Osr__CredentialsResponse *)reply;
+    for (size_t i = 0; i < response->n_credentials; i++) {
+        const Osr__Credential *credential = response->credentials[i];
+        if (listing->context->json) {
+            osr_output_add_message(&listing->context->out, &credential->base);
+        } else if (strcmp(credential->kind, "member") == 0) {
+            show_member(listing->table, credential);
+        } else {
+            show_revocation(listing->table, credential);
+        }
+    }
+    return listing->context->out.failure.code;
+}
+
+/* Members with their certificates, and what was revoked. */
+static int list_credentials(struct osr_context *context, struct osr_table *table,
+                            struct osr_err *err)
+{
+    static const char *const kinds[] = {"member", "revocation"};
+    struct listing listing = {context, table};
+    int code = OSR_OK;
+    for (size_t i = 0; code == OSR_OK && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        Osr__CredentialsRequest request = OSR__CREDENTIALS_REQUEST__INIT;
+        request.kind = (char *)kinds[i];
+        code =
+            osr_context_call(context, "credentials", &request.base, on_credentials, &listing, err);
+    }
+    return code;
 }
 
 int osr_run_ca_list(struct osr_context *context, const struct osr_arguments *arguments,
@@ -104,7 +172,7 @@ int osr_run_ca_list(struct osr_context *context, const struct osr_arguments *arg
         code = list_folder(context, arguments, &table, err);
     }
     if (code == OSR_OK) {
-        code = list_revoked(context, &table, err);
+        code = list_credentials(context, &table, err);
         /* Of a folder whose instance does not run, what stands there is all that can be said. */
         code =
             code == OSR_UNAVAILABLE && !osr_arguments_has(arguments, OSR_FLAG_TO) ? OSR_OK : code;
@@ -273,10 +341,15 @@ int osr_run_ca_issue(struct osr_context *context, const struct osr_arguments *ar
 
 static int on_done(void *context, const ProtobufCMessage *reply)
 {
-    (void)reply;
     struct osr_context *run = context;
-    if (!run->json) {
-        osr_output_add_text(&run->out, "revoked\n");
+    const Osr__RevokeResponse *response = (const Osr__RevokeResponse *)reply;
+    if (run->json) {
+        osr_output_add_message(&run->out, reply);
+    } else {
+        osr_output_add_text(&run->out, response->local
+                                           ? "revoked, here alone: the others hear of it from the "
+                                             "CA's instance, where it is to be revoked as well\n"
+                                           : "revoked\n");
     }
     return run->out.failure.code;
 }
@@ -284,9 +357,22 @@ static int on_done(void *context, const ProtobufCMessage *reply)
 int osr_run_ca_revoke(struct osr_context *context, const struct osr_arguments *arguments,
                       struct osr_err *err)
 {
+    const char *instance = arguments->values[OSR_FLAG_INSTANCE];
     Osr__RevokeRequest request = OSR__REVOKE_REQUEST__INIT;
-    request.what_case = OSR__REVOKE_REQUEST__WHAT_CERTIFICATE;
-    request.certificate = arguments->operands[0];
+    if ((arguments->operand_count == 1) == (instance != NULL)) {
+        osr_err_set(err, OSR_INVALID_ARGUMENT,
+                    "either a certificate is revoked, by its serial number, or an instance with "
+                    "all of its certificates, by --instance ID");
+        osr_err_hint(err, "osiris ca list and osiris feeds show them");
+        return OSR_INVALID_ARGUMENT;
+    }
+    if (instance != NULL) {
+        request.what_case = OSR__REVOKE_REQUEST__WHAT_INSTANCE;
+        request.instance = (char *)instance;
+    } else {
+        request.what_case = OSR__REVOKE_REQUEST__WHAT_CERTIFICATE;
+        request.certificate = arguments->operands[0];
+    }
     return osr_context_call(context, "revoke", &request.base, on_done, context, err);
 }
 
@@ -298,13 +384,15 @@ static const struct rotation {
     const char *next;
 } rotations[] = {
     {"begin", "ca-begin",
-     "The next CA is believed here. Each member has to believe it too (osiris ca add there); "
-     "then:\n"
+     "The next CA is believed here. Linked members take it over by themselves within an hour and\n"
+     "a half, or by osiris renew there; osiris ca list there shows it. When all have it:\n"
      "osiris ca rotate switch\n"},
     {"switch", "ca-switch",
-     "What is issued from now on is the next CA's. When each member has a certificate of it:\n"
+     "What is issued from now on is the next CA's. Linked members renew by themselves within an\n"
+     "hour and a half, or by osiris renew there. When osiris ca list shows none as \"old ca's\":\n"
      "osiris ca rotate end\n"},
-    {"end", "ca-end", "The old CA is believed no longer.\n"},
+    {"end", "ca-end",
+     "The old CA is believed no longer here, and by the members as they next hear of it.\n"},
 };
 
 static const struct rotation *find_rotation(const char *step)

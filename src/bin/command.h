@@ -84,8 +84,10 @@ osr_command_run osr_run_status, osr_run_feeds, osr_run_feeds_resend, osr_run_reb
 /* init.c, join.c, doctor.c */
 osr_command_run osr_run_init, osr_run_invite, osr_run_join, osr_run_doctor;
 /* certificates.c */
-osr_command_run osr_run_ca_list, osr_run_ca_add, osr_run_ca_issue, osr_run_ca_revoke,
-    osr_run_ca_rotate;
+osr_command_run osr_run_renew, osr_run_ca_init, osr_run_ca_list, osr_run_ca_add, osr_run_ca_issue,
+    osr_run_ca_revoke, osr_run_ca_rotate;
+/* certificate_renewal.c */
+osr_command_run osr_run_ca_renew;
 /* shared_key.c */
 osr_command_run osr_run_key_add, osr_run_key_list, osr_run_key_show, osr_run_key_remove;
 /* credentials.c */
@@ -93,6 +95,8 @@ osr_command_run osr_run_token_create, osr_run_token_list, osr_run_token_revoke;
 osr_command_run osr_run_user_add, osr_run_user_list, osr_run_user_disable, osr_run_user_enable;
 osr_command_run osr_run_user_password, osr_run_invite_list, osr_run_invite_revoke;
 /* access.c */
-osr_command_run osr_run_login, osr_run_whoami, osr_run_access_check, osr_run_audit, osr_run_reload;
+osr_command_run osr_run_login, osr_run_whoami, osr_run_access_check, osr_run_reload;
+/* audit.c */
+osr_command_run osr_run_audit;
 
 #endif

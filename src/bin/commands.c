@@ -96,6 +96,8 @@ static const struct osr_flag_help issue_flags[] = {
     {OSR_FLAG_HOST, "a DNS name or IP address of a server; may be repeated"},
     {OSR_FLAG_DAYS, "how long it is good (default: 90)"},
     END};
+static const struct osr_flag_help revoke_flags[] = {
+    {OSR_FLAG_INSTANCE, "an instance, by its id: all that it may do"}, END};
 static const struct osr_flag_help token_flags[] = {
     {OSR_FLAG_ROLE, "what may be done with it; may be repeated"},
     {OSR_FLAG_EXPIRES, "in 90s, 15m, 12h, 7d, or a date (default: never)"},
@@ -113,10 +115,15 @@ static const struct osr_flag_help audit_flags[] = {
     {OSR_FLAG_SINCE, "from then on: 90s, 15m, 12h, 7d ago, or a date"},
     {OSR_FLAG_WHO, "of this identity alone, as in user:ana"},
     {OSR_FLAG_DENIED, "only what was refused"},
+    {OSR_FLAG_FOLLOW, "go on with what is noted from now on, until Ctrl-C"},
+    {OSR_FLAG_WRITTEN_BY, "instead: which entries this instance wrote, by its id,\n"
+                          "the beginning of it, or its short form"},
+    {OSR_FLAG_FROM, "with --written-by: begin at this position"},
+    {OSR_FLAG_LIMIT, "with --written-by: at most this many (default: all)"},
     END};
 static const struct osr_flag_help key_add_flags[] = {
     {OSR_FLAG_SECRET_FILE, "the key of another instance, as key show wrote it\n"
-                           "(default: one is made)"},
+                           "('-': standard input; default: one is made)"},
     END};
 
 const struct osr_command osr_commands[] = {
@@ -152,14 +159,16 @@ const struct osr_command osr_commands[] = {
      "Example:\n"
      "  osiris invite revoke 0f3c5ad6e1b2c4d8\n",
      1, 1, no_flags, osr_run_invite_revoke},
-    {"join", "INVITATION", "make this machine's instance a member of a cluster",
+    {"join", "INVITATION|-", "make this machine's instance a member of a cluster",
      "Asks the inviting instance for a certificate, makes the data folder ready,\n"
      "starts osirisd in the background, and waits until it is linked. Whatever goes\n"
-     "wrong before the invitation is used leaves it good: try again.\n"
+     "wrong before the invitation is used leaves it good: try again. '-' reads the\n"
+     "invitation from standard input.\n"
      "\n"
      "Examples:\n"
      "  osiris join osri_...\n"
-     "  osiris join osri_... --name desk --listen tls://0.0.0.0:7400\n",
+     "  osiris join osri_... --name desk --listen tls://0.0.0.0:7400\n"
+     "  ssh desk osiris invite | osiris join -\n",
      1, 1, join_flags, osr_run_join},
     {"doctor", "", "look for what is wrong, and say what mends it",
      "Looks at identity, certificates, permissions of files, listeners, clock, disk\n"
@@ -291,6 +300,22 @@ const struct osr_command osr_commands[] = {
      "Example:\n"
      "  osiris reload\n",
      0, 0, no_flags, osr_run_reload},
+    {"renew", "", "renew the own certificate now",
+     "Has the cluster's CA give this instance a new certificate, over the link with\n"
+     "the CA's instance, and takes over which CAs are to be believed. It does so by\n"
+     "itself in time; links stay up.\n"
+     "\n"
+     "Example:\n"
+     "  osiris renew\n",
+     0, 0, no_flags, osr_run_renew},
+    {"ca init", "", "make this instance the CA's of its cluster",
+     "Makes the cluster's CA at an instance that has none, as osiris init does for a\n"
+     "new one: where instances were linked by pinned ids or shared keys so far. Links\n"
+     "that are up stay up.\n"
+     "\n"
+     "Example:\n"
+     "  osiris ca init\n",
+     0, 0, no_flags, osr_run_ca_init},
     {"ca list", "", "list CAs, the own certificate, and what was revoked",
      "Shows the CAs that the instance believes, its own certificate, and the\n"
      "certificates that were revoked.\n"
@@ -313,17 +338,31 @@ const struct osr_command osr_commands[] = {
      "  osiris ca issue user:ana --days 30\n"
      "  osiris ca issue user:ana --request ana.csr --out certificates/ana\n",
      1, 1, issue_flags, osr_run_ca_issue},
-    {"ca revoke", "SERIAL", "let nobody in by a certificate any more",
-     "Revokes a certificate of the cluster's CA by its serial number. Links by it end,\n"
-     "here and wherever this is heard of.\n"
+    {"ca renew", "", "renew a certificate that --cert and --key show",
+     "Gets a new certificate from the cluster's CA for the same name and key, and puts\n"
+     "it in the place of --cert. The old one stays good until it expires. Without\n"
+     "--cert it is the instance's own, as with osiris renew. The CA's own certificate\n"
+     "is renewed by a new CA: osiris ca rotate.\n"
      "\n"
-     "Example:\n"
-     "  osiris ca revoke 5A3C19E0B7\n",
-     1, 1, no_flags, osr_run_ca_revoke},
+     "Examples:\n"
+     "  osiris ca renew\n"
+     "  osiris --to grpcs://desk:7400 --ca ca.pem --cert me.crt --key me.key ca renew\n",
+     0, 0, no_flags, osr_run_ca_renew},
+    {"ca revoke", "SERIAL | --instance ID", "let somebody in no more",
+     "Revokes a certificate of the cluster's CA by its serial number, or an instance\n"
+     "with all of its certificates, those to come as well: nothing that it writes is\n"
+     "taken from then on. Done at the CA's instance, it holds at all members as soon\n"
+     "as they hear of it, and links end with it.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris ca revoke 5A3C19E0B7\n"
+     "  osiris ca revoke --instance p3ultq7g2efodxons3anof66scwxrzpd\n",
+     0, 1, revoke_flags, osr_run_ca_revoke},
     {"ca rotate", "begin|switch|end", "put another CA in the place of the cluster's",
      "Three steps, none of which drops a link: begin makes the next CA, which\n"
      "everybody is to believe; switch issues by it; end believes the old one no\n"
-     "longer.\n"
+     "longer. Linked members follow each step by themselves within an hour and a half,\n"
+     "or at once by osiris renew there.\n"
      "\n"
      "Example:\n"
      "  osiris ca rotate begin\n",
@@ -402,11 +441,15 @@ const struct osr_command osr_commands[] = {
      "  osiris access check user:ana write collection:notes\n",
      3, 3, no_flags, osr_run_access_check},
     {"audit", "", "show who did what, and what was refused",
-     "Reads the audit log, and verifies that nothing in it was altered.\n"
+     "Reads the audit log, and verifies that nothing in it was altered. Names at its\n"
+     "end who may not write any more and has left entries here; --written-by lists\n"
+     "them: where they stand, when they were written, and the ids of their documents.\n"
      "\n"
      "Examples:\n"
      "  osiris audit --since 1h --denied\n"
-     "  osiris audit --who user:ana --since 2031-12-31\n",
+     "  osiris audit --who user:ana --since 2031-12-31\n"
+     "  osiris audit -f --denied --since 1m\n"
+     "  osiris audit --written-by kxq4-72mn-b3ta-w\n",
      0, 0, audit_flags, osr_run_audit},
     {"key add", "NAME", "make a shared key, or take one over",
      "Shared keys are TLS without certificates: each instance of the cluster has the\n"
@@ -415,7 +458,8 @@ const struct osr_command osr_commands[] = {
      "\n"
      "Examples:\n"
      "  osiris key add winter >winter.key\n"
-     "  osiris key add winter --secret-file winter.key\n",
+     "  osiris key add winter --secret-file winter.key\n"
+     "  ssh desk osiris key show winter | osiris key add winter --secret-file -\n",
      1, 1, key_add_flags, osr_run_key_add},
     {"key list", "", "list the names of shared keys",
      "Shows them, the newest first.\n"

@@ -211,7 +211,7 @@ int osr_context_call(struct osr_context *context, const char *method,
     osr_message_encode(OSR_CODEC_PROTOBUF, request, &message);
     int code = osiris_start_protobuf(context->client, method, message.data, message.size,
                                      take_reply, take_end, &call, &number, &error);
-    osr_buffer_done(&message);
+    osr_buffer_wipe(&message); /* it may be a login */
     if (code != OSIRIS_OK) {
         return osr_context_fail(err, &error);
     }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fields.h"
+#include "bin/log_file.h"
 
 void osr_daemon_add(struct osr_daemon_words *words, const char *word)
 {
@@ -214,8 +215,9 @@ int osr_daemon_set_up(const struct osr_daemon_words *words, struct osr_slice inp
 int osr_daemon_start(const char *folder, struct osr_daemon *ret_daemon, struct osr_err *err)
 {
     const char *const words[] = {"osirisd", "--data", folder, NULL};
-    char *path = osr_format("%s/osirisd.log", folder);
+    char *path = osr_log_file_path(folder);
     struct stat file = {0};
+    osr_log_file_put_aside(path);
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
     int log = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 

@@ -22,7 +22,8 @@ void osr_daemon_add_flags(struct osr_daemon_words *words, const struct osr_argum
 int osr_daemon_set_up(const struct osr_daemon_words *words, struct osr_slice input,
                       struct osr_buffer *output, struct osr_err *err);
 
-/* Starts it in the background, in a session of its own, with its log at FOLDER/osirisd.log. */
+/* Starts it in the background, in a session of its own, with its log at FOLDER/osirisd.log
+ * (log_file.h). */
 struct osr_daemon {
     int pid;
     char *log;       /* path */

@@ -8,6 +8,7 @@
 #include "bin/command.h"
 #include "bin/daemon.h"
 #include "bin/display.h"
+#include "bin/probe.h"
 
 enum { STATUS_WARNING = 1, STATUS_ERROR = 2 };
 
@@ -89,39 +90,77 @@ static int look_at_folder(struct osr_context *context, const struct osr_argument
 
 /* ---- the instance ---- */
 
-static void show_peer(struct osr_context *context, const Osr__PeerStatus *peer)
+static const char see_that_it_runs[] =
+    "see that it runs and no firewall is between: osiris doctor there";
+
+/* The instance that is asked. */
+struct asked {
+    struct osr_context *context;
+    bool is_elsewhere; /* not on this machine: nobody can try for it */
+};
+
+/* A peer that is not dialled now, for it has come to us. That it cannot be reached matters once it
+ * does not. */
+static void show_one_way(const struct asked *asked, const Osr__PeerStatus *peer)
 {
-    const char *name = peer->name[0] != '\0' ? peer->name : peer->instance;
-    bool is_up = strcmp(peer->state, "up") == 0 || strcmp(peer->state, "seed") == 0;
-    const char *direction = peer->dialled ? "reached from here" : "reaches this instance";
-    char *text = is_up ? osr_format("%s %s %s", peer->url, direction, name)
-                       : osr_format("%s is %s%s%s", peer->url, peer->state,
-                                    peer->last_error[0] != '\0' ? ": " : "", peer->last_error);
-    show(context, is_up ? "ok" : "error", "peer", text,
-         is_up ? "" : "see that it runs and no firewall is between: osiris doctor there");
+    struct osr_url url;
+    struct osr_err err = {0};
+    bool is_tried = !asked->is_elsewhere && osr_url_parse(peer->url, &url, NULL) == OSR_OK;
+    bool is_well = !is_tried || osr_probe(&url, &err) == OSR_OK;
+    const char *tried = !is_tried ? ""
+                        : is_well ? ", and is reached from here"
+                                  : ", and is not reached from here: ";
+    char *text =
+        osr_format("%s reaches this instance%s%s", peer->url, tried, is_well ? "" : err.message);
+    show(asked->context, is_well ? "ok" : "warning", "peer", text, is_well ? "" : see_that_it_runs);
     free(text);
 }
 
-static int on_status(void *run, const ProtobufCMessage *reply)
+static void show_peer(const struct asked *asked, const Osr__PeerStatus *peer)
 {
-    struct osr_context *context = run;
+    bool is_up = strcmp(peer->state, "up") == 0 || strcmp(peer->state, "seed") == 0;
+    char *text;
+    if (is_up && peer->dialled && peer->name[0] == '\0' && peer->instance[0] != '\0') {
+        show_one_way(asked, peer);
+        return;
+    }
+    if (is_up) {
+        const char *name = peer->name[0] != '\0' ? peer->name : peer->instance;
+        text = osr_format("%s is %s %s", name[0] != '\0' ? name : "a seed program",
+                          peer->dialled ? "reached from here, at"
+                                        : "linked, and reaches this "
+                                          "instance from",
+                          peer->url);
+    } else {
+        text = osr_format("%s is %s%s%s", peer->url, peer->state,
+                          peer->last_error[0] != '\0' ? ": " : "", peer->last_error);
+    }
+    show(asked->context, is_up ? "ok" : "error", "peer", text, is_up ? "" : see_that_it_runs);
+    free(text);
+}
+
+static int on_status(void *ask, const ProtobufCMessage *reply)
+{
+    const struct asked *asked = ask;
+    struct osr_context *context = asked->context;
     const Osr__StatusResponse *status = (const Osr__StatusResponse *)reply;
     bool is_well = strcmp(status->storage, "ok") == 0;
     show(context, "ok", "instance", "runs, and answers", "");
     show(context, is_well ? "ok" : "error", "storage", status->storage,
          is_well ? "" : "see the log of osirisd");
     for (size_t i = 0; i < status->n_peers; i++) {
-        show_peer(context, status->peers[i]);
+        show_peer(asked, status->peers[i]);
     }
     return context->out.failure.code;
 }
 
-static int look_at_instance(struct osr_context *context, struct osr_err *err)
+static int look_at_instance(struct asked *asked, struct osr_err *err)
 {
+    struct osr_context *context = asked->context;
     Osr__StatusRequest request = OSR__STATUS_REQUEST__INIT;
     struct osr_err failure = {0};
     osiris_set_retries(context->client, 1, 0);
-    int code = osr_context_call(context, "status", &request.base, on_status, context, &failure);
+    int code = osr_context_call(context, "status", &request.base, on_status, asked, &failure);
     if (code == OSR_UNAVAILABLE) {
         show(context, "warning", "instance", failure.message, failure.hint);
         return OSR_OK;
@@ -135,9 +174,10 @@ static int look_at_instance(struct osr_context *context, struct osr_err *err)
 int osr_run_doctor(struct osr_context *context, const struct osr_arguments *arguments,
                    struct osr_err *err)
 {
+    struct asked asked = {context, osr_arguments_has(arguments, OSR_FLAG_TO)};
     int code = OSR_OK;
-    if (!osr_arguments_has(arguments, OSR_FLAG_TO)) {
+    if (!asked.is_elsewhere) {
         code = look_at_folder(context, arguments, err);
     }
-    return code != OSR_OK ? code : look_at_instance(context, err);
+    return code != OSR_OK ? code : look_at_instance(&asked, err);
 }

@@ -8,12 +8,14 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "adapter/authority.h"
 #include "adapter/clock.h"
 #include "base/fields.h"
 #include "base/text.h"
 #include "bin/command.h"
 #include "bin/daemon.h"
 #include "bin/launch.h"
+#include "bin/secret_input.h"
 #include "model/limits.h"
 #include "model/speakable.h"
 #include "model/token.h"
@@ -327,6 +329,36 @@ static int become_member(struct join *join, struct osr_err *err)
     return code;
 }
 
+/* As `osiris invite` writes it: the command that was to be typed. */
+static struct osr_slice invitation_in(struct osr_slice text)
+{
+    static const char command[] = "osiris join ";
+    size_t size = sizeof(command) - 1;
+    bool has_command = text.size > size && memcmp(text.data, command, size) == 0;
+
+    return has_command ? osr_slice(text.data + size, text.size - size) : text;
+}
+
+/* '-': by standard input. Others see the words of a process; what came in one is of no use to them
+ * for long. */
+static int read_invitation(char *word, struct osr_invitation *invitation, struct osr_err *err)
+{
+    struct osr_buffer text = {0};
+    int code = OSR_OK;
+
+    if (strcmp(word, "-") != 0) {
+        code = osr_invitation_read(osr_slice_text(word), invitation, err);
+        explicit_bzero(word, strlen(word));
+        return code;
+    }
+    code = osr_secret_input("-", "invitation", OSR_INVITATION_TEXT_MAX, &text, err);
+    if (code == OSR_OK) {
+        code = osr_invitation_read(invitation_in(osr_buffer_slice(&text)), invitation, err);
+        osr_secret_buffer_done(&text);
+    }
+    return code;
+}
+
 int osr_run_join(struct osr_context *context, const struct osr_arguments *arguments,
                  struct osr_err *err)
 {
@@ -335,9 +367,7 @@ int osr_run_join(struct osr_context *context, const struct osr_arguments *argume
         return osr_err_set(err, OSR_INVALID_ARGUMENT,
                            "the invitation says whom to ask: there is no --to");
     }
-    int code = osr_invitation_read(osr_slice_text(arguments->operands[0]), &join.invitation, err);
-    /* Others see the words of a process; what came in one is of no use to them for long. */
-    explicit_bzero(arguments->operands[0], strlen(arguments->operands[0]));
+    int code = read_invitation(arguments->operands[0], &join.invitation, err);
     if (code != OSR_OK) {
         return code;
     }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bin/log_file.h"
 #include "bin/notify.h"
 #include "node/config.h"
 #include "node/instance.h"
@@ -77,6 +78,23 @@ static int report(const struct osr_err *err)
         fprintf(stderr, "hint: %s\n", err->hint);
     }
     return info->exit_status;
+}
+
+static void turn_log_over(uv_timer_t *timer)
+{
+    osr_log_file_turn_over(timer->data);
+}
+
+/* `path` stays the caller's. What no more than one of these intervals can add is limited elsewhere
+ * (node/log_limit.h). */
+static void start_turning_over(uv_timer_t *timer, uv_loop_t *loop, char *path)
+{
+    enum { EVERY_MS = 2000 };
+
+    uv_timer_init(loop, timer);
+    timer->data = path;
+    uv_timer_start(timer, turn_log_over, EVERY_MS, EVERY_MS);
+    uv_unref((uv_handle_t *)timer); /* does not keep the loop from coming to its end */
 }
 
 /* -- memory: what is freed goes back to the system -- */
@@ -206,6 +224,7 @@ static int run(struct osr_config *config, struct osr_err *err)
         .write = write_line, .context = &log, .level = config->log_level};
     struct signals signals = {.trace = &trace};
     uv_timer_t trimming;
+    uv_timer_t turning_over;
     uv_loop_t loop;
 
     int result = uv_loop_init(&loop);
@@ -213,17 +232,21 @@ static int run(struct osr_config *config, struct osr_err *err)
         return (int)osr_err_set(err, OSR_INTERNAL, "cannot make an event loop: %s",
                                 uv_strerror(result));
     }
+    char *log_path = osr_log_file_path(config->data);
     start_trimming(&trimming, &loop);
+    start_turning_over(&turning_over, &loop, log_path);
     watch_signal(&signals, &loop, &signals.terminate, on_signal, SIGTERM);
     watch_signal(&signals, &loop, &signals.interrupt, on_signal, SIGINT);
     watch_signal(&signals, &loop, &signals.hang_up, on_hang_up, SIGHUP);
     int code = serve(&loop, config, &trace, &signals, err);
     uv_close((uv_handle_t *)&trimming, NULL);
+    uv_close((uv_handle_t *)&turning_over, NULL);
     uv_close((uv_handle_t *)&signals.terminate, NULL);
     uv_close((uv_handle_t *)&signals.interrupt, NULL);
     uv_close((uv_handle_t *)&signals.hang_up, NULL);
     uv_run(&loop, UV_RUN_DEFAULT); /* what is closing still needs its turn */
     uv_loop_close(&loop);
+    free(log_path);
     return code;
 }
 

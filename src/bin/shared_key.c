@@ -3,11 +3,11 @@
 #include <stdlib.h>
 
 #include "adapter/authority.h"
-#include "adapter/whole_file.h"
 #include "base/fields.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/launch.h"
+#include "bin/secret_input.h"
 
 enum { SECRET_FILE_BYTES_MAX = 4096 };
 
@@ -85,7 +85,7 @@ int osr_run_key_add(struct osr_context *context, const struct osr_arguments *arg
     struct osr_buffer secret = {0};
     int code = file == NULL
                    ? OSR_OK
-                   : osr_file_read_secret(file, "shared key", SECRET_FILE_BYTES_MAX, &secret, err);
+                   : osr_secret_input(file, "shared key", SECRET_FILE_BYTES_MAX, &secret, err);
     if (code == OSR_OK) {
         osr_daemon_add(&words, "key-add");
         osr_daemon_add(&words, arguments->operands[0]);

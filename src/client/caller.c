@@ -78,7 +78,7 @@ static void set_state(struct call *call, enum call_state state, uint64_t due_ms)
 
 static void free_call(struct call *call)
 {
-    osr_buffer_done(&call->request.message);
+    osr_buffer_wipe(&call->request.message); /* it may be a login */
     free(call);
 }
 
@@ -494,7 +494,7 @@ int osr_caller_start(struct osr_caller *caller, struct osr_caller_request *reque
     assert(limits->attempts_max > 0);
     int code = check_start(caller, request->method, err);
     if (code != OSR_OK) {
-        osr_buffer_done(&request->message);
+        osr_buffer_wipe(&request->message);
         return code;
     }
     struct call *call = osr_alloc(sizeof(*call));

@@ -74,7 +74,7 @@ static void encrypt(struct osr_channel *channel)
     }
     if (channel->plaintext.size > 0) {
         osr_tls_write(channel->tls, osr_buffer_slice(&channel->plaintext));
-        channel->plaintext.size = 0;
+        osr_buffer_clear(&channel->plaintext);
     }
     osr_tls_produce(channel->tls, &channel->unsent);
 }
@@ -120,6 +120,9 @@ int osr_channel_send(struct osr_channel *channel, struct osr_err *err)
     /* Moving bytes to the front costs no more than sending them did. */
     if (channel->unsent_at >= unsent->size / 2) {
         osr_buffer_consume(unsent, channel->unsent_at);
+        if (channel->tls == NULL) { /* passwords are sent in the clear to this machine's socket */
+            explicit_bzero(unsent->data + unsent->size, channel->unsent_at);
+        }
         channel->unsent_at = 0;
     }
     return OSR_OK;
@@ -246,7 +249,7 @@ void osr_channel_destroy(struct osr_channel *channel)
     osr_tls_destroy(channel->tls);
     close(channel->fd);
     osr_secret_buffer_done(&channel->plaintext); /* tokens have gone through it */
-    osr_buffer_done(&channel->unsent);
+    osr_buffer_wipe(&channel->unsent);
     free(channel->piece);
     free(channel);
 }

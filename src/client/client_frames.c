@@ -108,8 +108,8 @@ static void destroy(void *state)
     osr_arena_destroy(frames->arena);
     osr_stream_done(&frames->received);
     osr_secret_buffer_done(&frames->greeting);
-    osr_buffer_done(&frames->unsent);
-    osr_buffer_done(&frames->reply);
+    osr_buffer_wipe(&frames->unsent);
+    osr_buffer_wipe(&frames->reply);
     free(frames);
 }
 
@@ -128,6 +128,7 @@ static int send_request(void *state, struct osr_client_call *call, struct osr_sl
     frame.request_id = call->number;
     osr_frame_set_body(&frame, call->method->request, message);
     osr_stream_write(frames->codec, &frame, &frames->unsent);
+    osr_arena_wipe(frames->arena);
     return OSR_OK;
 }
 
@@ -156,7 +157,7 @@ static void produce(void *state, struct osr_buffer *unsent)
     osr_secret_buffer_done(&frames->greeting);
     if (is_ready(frames)) {
         osr_buffer_add(unsent, frames->unsent.data, frames->unsent.size);
-        frames->unsent.size = 0;
+        osr_buffer_clear(&frames->unsent);
     }
 }
 

@@ -161,7 +161,7 @@ static int handle(void *context, bool *ret_any)
     }
     int code =
         osr_grpc_receive(state->grpc, osr_buffer_slice(&state->input), osr_monotonic_ms(), &err);
-    state->input.size = 0;
+    osr_buffer_clear(&state->input);
     if (code != OSR_OK && client->failure.err.code == OSR_OK) {
         client->failure.err = err;
     }
@@ -221,7 +221,7 @@ static void destroy(void *context)
     struct rpc_state *state = context;
     osr_grpc_destroy(state->grpc);
     osr_secret_buffer_done(&state->authorization);
-    osr_buffer_done(&state->input);
+    osr_buffer_wipe(&state->input);
     free(state);
 }
 

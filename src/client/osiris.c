@@ -296,7 +296,7 @@ int osiris_call(struct osiris_client *client, const char *method, const char *js
         osr_err_hint(&err, "call it with osiris_stream or osiris_start");
     }
     if (code != OSR_OK) {
-        osr_buffer_done(&request.message);
+        osr_buffer_wipe(&request.message);
         return osr_face_error(&err, error);
     }
     code = call_and_wait(&request, 0, &listener, error);

@@ -78,11 +78,6 @@ int osr_feed_create(const struct osr_feed_options *options, struct osr_feed **re
     core->parties = osr_alloc(OSR_FEED_PARTIES_MAX * sizeof(core->parties[0]));
     core->arena = osr_arena_create(ARENA_KEEP_BYTES, ARENA_BYTES_MAX);
     osr_feed_own_init(core);
-
-    struct osr_feed_id own_id = {.stream = "kb", .epoch = 1};
-    snprintf(own_id.origin, sizeof(own_id.origin), "%s", core->instance);
-    core->own.replica = osr_feed_replica_need(core, &own_id, NULL);
-    core->own.replica->public_key = options->public_key;
     *ret_feed = core;
     return 0;
 }
@@ -151,7 +146,7 @@ static void on_stored(struct osr_feed *core, uint64_t ticket, enum osr_code code
     }
     switch (operation.kind) {
     case OPERATION_STORE_OWN:
-        osr_feed_own_stored(core, code);
+        osr_feed_own_stored(core, operation.replica->own, code);
         break;
     case OPERATION_STORE:
         osr_feed_receive_stored(core, operation.replica, operation.receipt_id, code);
@@ -178,7 +173,7 @@ static void on_signed(struct osr_feed *core, uint64_t ticket, const struct osr_s
         osr_feed_restore_signed(core, operation.replica, signature);
     } else if (operation.era == operation.replica->era) {
         assert(operation.kind == OPERATION_SIGN_OWN);
-        osr_feed_own_signed(core, signature);
+        osr_feed_own_signed(core, operation.replica->own, signature);
     }
 }
 
@@ -245,8 +240,7 @@ static void dispatch(struct osr_feed *core, const struct osr_feed_event *event)
         osr_feed_restore(core, event->start.feeds, event->start.count);
         break;
     case OSR_FEED_WRITE:
-        osr_feed_own_write(core, event->write.token, event->write.puts, event->write.count,
-                           event->write.acks, event->write.timeout_ms);
+        osr_feed_own_write(core, &event->write);
         break;
     case OSR_FEED_FLUSH:
         osr_feed_own_flush(core);
@@ -316,7 +310,11 @@ uint64_t osr_feed_deadline_ms(const struct osr_feed *core)
 
 size_t osr_feed_backlog(const struct osr_feed *core)
 {
-    return core->own.pending_bytes;
+    size_t bytes = 0;
+    for (size_t i = 0; i < OSR_STREAM_COUNT; i++) {
+        bytes += core->own[i].pending_bytes;
+    }
+    return bytes;
 }
 
 const char *osr_feed_instance(const struct osr_feed *core)
@@ -338,7 +336,8 @@ void osr_feed_info(const struct osr_feed *core, size_t index, struct osr_feed_in
                                        .received = replica->received,
                                        .known = replica->received,
                                        .chain = replica->head.chain,
-                                       .own = replica->own};
+                                       .stream = replica->stream,
+                                       .own = replica->own != NULL};
     for (size_t i = 0; i < core->party_count; i++) {
         if (replica->holdings[i].sequence > ret_info->known) {
             ret_info->known = replica->holdings[i].sequence;

@@ -1,5 +1,6 @@
 /* feed.h -- replicates the feeds that an instance holds: its own to every peer, and theirs
- * to it.
+ * to it. It has one of its own for each stream (OSR_STREAMS); that of kb is there from the start,
+ * the others once something was written into them, was in the log or is claimed by a peer.
  *
  * Happy path of a write: WRITE, FLUSH -> STORE and SIGN; both done -> COMMIT, WRITTEN; then for
  * each peer that asked for the feed READ -> SEND(UPDATE). At the follower: FRAME(UPDATE) ->
@@ -45,12 +46,12 @@ struct osr_feed_options {
     uint32_t window_bytes;            /* in flight for each feed and follower; the same in a whole
                                          cluster: a peer that sends two of it unasked is closed */
     uint32_t batch_bytes;             /* of stored entries in one batch, 1..OSR_BATCH_BYTES_MAX */
-    uint32_t pending_bytes_max;       /* writes not yet in a batch; past it BUSY */
+    uint32_t pending_bytes_max;       /* writes not yet stored, of all streams; past it BUSY */
     uint32_t retry_ms;     /* without an ack before sending again, without an entry before
                               asking again */
     uint32_t heartbeat_ms; /* of silence before PING */
     uint32_t silence_ms;   /* without a frame before a peer is closed; also for HELLO, and for how
-                              long writes wait for a peer that claims to hold entries of the own
+                              long writes wait for a peer that claims to hold entries of an own
                               feed which were lost here, and does not show them */
     struct osr_feed_access access;
     struct osr_trace trace;
@@ -91,7 +92,7 @@ struct osr_feed_restored {
 
 enum osr_feed_event_type {
     OSR_FEED_START,     /* once, first; restored */
-    OSR_FEED_WRITE,     /* append to the own kb feed */
+    OSR_FEED_WRITE,     /* append to the own feed of a stream */
     OSR_FEED_FLUSH,     /* no more events at hand: put what was written into a batch */
     OSR_FEED_STORED,    /* a STORE or TRUNCATE is durable, or failed and left nothing */
     OSR_FEED_SIGNED,    /* answers SIGN */
@@ -100,7 +101,7 @@ enum osr_feed_event_type {
     OSR_FEED_PEER_UP,   /* a link whose other side may be an instance */
     OSR_FEED_PEER_DOWN,
     OSR_FEED_FRAME,          /* from a peer; replication messages only */
-    OSR_FEED_RESEND,         /* rewind what a connected peer is sent of the own feed */
+    OSR_FEED_RESEND,         /* rewind what a connected peer is sent of the own kb feed */
     OSR_FEED_ACCESS_CHANGED, /* the access of the options answers otherwise than before */
     OSR_FEED_TICK,           /* time has come to osr_feed_deadline_ms */
 };
@@ -109,6 +110,17 @@ enum osr_feed_event_type {
 struct osr_feed_put {
     Osr__Operation operation;
     const Osr__Document *document;
+};
+
+/* Entries for the own feed of one stream. Of writes into one stream the order stays; between
+ * streams there is none. */
+struct osr_feed_write {
+    enum osr_feed_stream stream;
+    uint64_t token; /* given back in WRITTEN */
+    const struct osr_feed_put *puts;
+    size_t count;        /* 1..OSR_IMPORT_DOCUMENTS_MAX */
+    uint32_t acks;       /* followers to wait for */
+    uint32_t timeout_ms; /* for them */
 };
 
 struct osr_feed_event {
@@ -120,13 +132,7 @@ struct osr_feed_event {
             const struct osr_feed_restored *feeds;
             size_t count;
         } start;
-        struct {
-            uint64_t token; /* given back in WRITTEN */
-            const struct osr_feed_put *puts;
-            size_t count;        /* 1..OSR_IMPORT_DOCUMENTS_MAX */
-            uint32_t acks;       /* followers to wait for */
-            uint32_t timeout_ms; /* for them */
-        } write;
+        struct osr_feed_write write;
         struct {
             uint64_t ticket;
             enum osr_code code; /* OK, or DISK_FULL */
@@ -270,8 +276,8 @@ void osr_feed_step(struct osr_feed *feed, const struct osr_feed_event *event,
 /* When TICK is due, on the scale of now_ms; UINT64_MAX: never. */
 uint64_t osr_feed_deadline_ms(const struct osr_feed *feed);
 
-/* Bytes of writes not yet committed: above pending_bytes_max WRITE is refused; read fewer
- * requests well before. */
+/* Bytes of writes not yet committed, of all streams: above pending_bytes_max WRITE is refused; read
+ * fewer requests well before. */
 size_t osr_feed_backlog(const struct osr_feed *feed);
 
 const char *osr_feed_instance(const struct osr_feed *feed);
@@ -284,7 +290,8 @@ struct osr_feed_info {
     uint64_t received;     /* including what is not yet durable and verified */
     uint64_t known;        /* the furthest that any peer claims to hold */
     struct osr_hash chain; /* at sequence */
-    bool own;
+    enum osr_feed_stream stream;
+    bool own; /* led by this instance under its present key */
 };
 struct osr_follower_info {
     char instance[OSR_INSTANCE_CHARS + 1];

@@ -1,5 +1,5 @@
 /* Whose feeds are taken, and who is given them: asked of the owner (struct osr_feed_access). The
- * own feed is always led. */
+ * own feeds are always led. */
 #include "core/feed_internal.h"
 
 bool osr_feed_access_may_lead(const struct osr_feed *core, const struct osr_feed_id *feed)

@@ -17,7 +17,7 @@
 static uint64_t held_by(const struct osr_feed *core, const struct replica *replica,
                         const struct peer *peer)
 {
-    uint64_t claimed = replica->own ? osr_feed_own_claim_of(peer) : 0;
+    uint64_t claimed = replica->own != NULL ? osr_feed_own_claim_of(replica->own, peer) : 0;
     return claimed > 0 ? claimed : osr_feed_holding(core, replica, peer)->sequence;
 }
 
@@ -58,8 +58,8 @@ void osr_feed_follow_report_fork(struct osr_feed *core, struct replica *replica,
     osr_feed_say(core, OSR_LEVEL_ERROR, "%s: forked at or before %llu: %s holds another branch",
                  replica->label, (unsigned long long)sequence, peer->label);
     osr_feed_send_error(core, peer->number, &err);
-    if (replica->own) {
-        osr_feed_own_claim_forked(core, peer);
+    if (replica->own != NULL) {
+        osr_feed_own_claim_forked(core, replica->own, peer);
     }
     if (replica->provider == peer) {
         replica->provider = NULL;
@@ -81,8 +81,8 @@ void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struc
         osr_feed_follow_report_fork(core, replica, peer, claim->sequence);
         return;
     }
-    if (replica->own && claim->sequence > head->sequence) {
-        osr_feed_own_claim_take(core, peer, claim->sequence);
+    if (replica->own != NULL && claim->sequence > head->sequence) {
+        osr_feed_own_claim_take(core, replica->own, peer, claim->sequence);
         osr_feed_follow_review(core, replica);
         return;
     }
@@ -92,8 +92,8 @@ void osr_feed_follow_claim(struct osr_feed *core, struct peer *peer, const struc
         *holding = (struct holding){.stated = true, .sequence = claim->sequence};
     }
     osr_feed_lead_acked(core, replica, peer, claim->sequence);
-    if (replica->own && progress) {
-        osr_feed_own_acked(core);
+    if (replica->own != NULL && progress) {
+        osr_feed_own_acked(core, replica->own);
     }
     osr_feed_follow_review(core, replica);
 }
@@ -204,11 +204,11 @@ static void stop_asking(struct osr_feed *core, struct replica *replica)
     }
 }
 
-/* The own feed is asked for only while a peer claims more of it: false where none does. */
+/* An own feed is asked for only while a peer claims more of it: false where none does. */
 static bool review_own(struct osr_feed *core, struct replica *replica)
 {
-    osr_feed_own_claim_review(core);
-    if (osr_feed_own_claim_is_open(core)) {
+    osr_feed_own_claim_review(core, replica->own);
+    if (osr_feed_own_claim_is_open(core, replica->own)) {
         return true;
     }
     stop_asking(core, replica);
@@ -228,7 +228,7 @@ void osr_feed_follow_review(struct osr_feed *core, struct replica *replica)
         stop_asking(core, replica);
         return;
     }
-    if (replica->own && (!review_own(core, replica) || core->own.sealing)) {
+    if (replica->own != NULL && (!review_own(core, replica) || replica->own->sealing)) {
         return;
     }
     struct peer *provider = choose_provider(core, replica);

@@ -7,8 +7,8 @@
  *   feed_restore.c    what the log gave back: verified, cut, signed again
  *   feed_session.c    links: who is there, once or twice, and whether still
  *   feed_greeting.c   HELLO and HELLO_PROOF: how each side shows who it is
- *   feed_own.c        writes into the own feed, and waiting for followers
- *   feed_own_claim.c  peers that say they hold more of the own feed than we do
+ *   feed_own.c        writes into the own feeds, and waiting for followers
+ *   feed_own_claim.c  peers that say they hold more of an own feed than we do
  *   feed_lead.c       sending committed entries to those who asked, and statements (ACK)
  *   feed_follow.c     choosing whom to ask, and asking
  *   feed_receive.c    taking what comes
@@ -74,7 +74,7 @@ enum {
 
 struct peer;
 
-/* What a party says it holds of our own feed behind its end. */
+/* What a party says it holds of an own feed of ours behind its end. */
 struct own_claim {
     uint64_t sequence;   /* up to here, on the link it has now; 0: it says no such thing */
     uint64_t refused;    /* a claim up to here counts no more: its entries were not shown */
@@ -89,7 +89,7 @@ struct party {
     char name[OSR_NAME_BYTES_MAX + 1];
     struct peer *peer; /* the link to it; NULL: none */
     uint64_t gone_ms;  /* since when there is none */
-    struct own_claim own_claim;
+    struct own_claim own_claims[OSR_STREAM_COUNT];
 };
 
 /* What a party says it holds of a feed. */
@@ -148,9 +148,10 @@ enum replica_state {
  * Invariant: head.sequence <= received; receipts are what is between, in order. */
 struct replica {
     struct osr_feed_id id;
+    enum osr_feed_stream stream;
     char label[OSR_FEED_LABEL_CHARS + 1]; /* for traces */
-    bool own;
-    struct osr_public_key public_key; /* as restored, or as the last batch had it */
+    struct own *own;                      /* NULL: it is another's */
+    struct osr_public_key public_key;     /* as restored, or as the last batch had it */
     enum replica_state state;
     bool cut_failed;              /* TRUNCATE found no room: again at blocked_until_ms */
     bool restoring;               /* COMMIT with first = 0 is still to come */
@@ -267,10 +268,10 @@ struct write {
     uint64_t deadline_ms;
 };
 
-/* Writing. `batches` are full or open and have no sequences, times and chain values yet; the
- * one in `sealed` has, and is on its way to the log. */
+/* Writing into the own feed of one stream. `batches` are full or open and have no sequences, times
+ * and chain values yet; the one in `sealed` has, and is on its way to the log. */
 struct own {
-    struct replica *replica;
+    struct replica *replica;  /* NULL until there is something of it, or a peer says so */
     struct osr_queue batches; /* of struct osr_batch */
     size_t pending_bytes;     /* in batches and sealed */
     bool flush;               /* send off what is there as soon as possible */
@@ -300,13 +301,13 @@ struct osr_feed {
     uint64_t time_ms;
     uint64_t deadline_ms;
 
-    struct replica **replicas; /* [0] is the own feed */
+    struct replica **replicas; /* [0] is the own kb feed */
     size_t replica_count;
     size_t replica_capacity;
     struct osr_map *replica_by_id;
     bool unannounced; /* some replica is */
 
-    struct own own;
+    struct own own[OSR_STREAM_COUNT];
     struct osr_batch incoming; /* reused, unless the receiver of STORE takes its memory */
     uint64_t receipt_id_last;
 
@@ -431,14 +432,14 @@ void osr_feed_greeting_verified(struct osr_feed *core, struct peer *peer, bool v
 
 void osr_feed_own_init(struct osr_feed *core);
 void osr_feed_own_done(struct osr_feed *core);
-void osr_feed_own_write(struct osr_feed *core, uint64_t token, const struct osr_feed_put *puts,
-                        size_t count, uint32_t acks, uint32_t timeout_ms);
+void osr_feed_own_write(struct osr_feed *core, const struct osr_feed_write *wanted);
 void osr_feed_own_flush(struct osr_feed *core);
-void osr_feed_own_seal(struct osr_feed *core); /* at the end of a step: if it is time */
-void osr_feed_own_stored(struct osr_feed *core, enum osr_code code);
-void osr_feed_own_signed(struct osr_feed *core, const struct osr_signature *signature);
+void osr_feed_own_seal(struct osr_feed *core); /* at the end of a step: where it is time */
+void osr_feed_own_stored(struct osr_feed *core, struct own *own, enum osr_code code);
+void osr_feed_own_signed(struct osr_feed *core, struct own *own,
+                         const struct osr_signature *signature);
 /* A follower's progress: answers writes that waited for it. */
-void osr_feed_own_acked(struct osr_feed *core);
+void osr_feed_own_acked(struct osr_feed *core, struct own *own);
 void osr_feed_own_tick(struct osr_feed *core);
 
 /* ---- feed_lead.c ---- */
@@ -476,25 +477,28 @@ void osr_feed_follow_report_fork(struct osr_feed *core, struct replica *replica,
 
 /* ---- feed_own_claim.c ---- */
 
-void osr_feed_own_claim_init(const struct osr_feed *core, struct own_claim *claim);
-/* The peer says it holds the own feed up to sequence, which is behind its end. */
-void osr_feed_own_claim_take(struct osr_feed *core, struct peer *peer, uint64_t sequence);
-/* How far behind its end a peer claims to hold the own feed; 0: no such claim counts, or the peer
+void osr_feed_own_claims_init(const struct osr_feed *core, struct party *party);
+/* The peer says it holds an own feed up to sequence, which is behind its end. */
+void osr_feed_own_claim_take(struct osr_feed *core, const struct own *own, struct peer *peer,
+                             uint64_t sequence);
+/* How far behind its end a peer claims to hold an own feed; 0: no such claim counts, or the peer
  * (may be NULL) is not up. */
-static inline uint64_t osr_feed_own_claim_of(const struct peer *peer)
+static inline uint64_t osr_feed_own_claim_of(const struct own *own, const struct peer *peer)
 {
-    return peer != NULL && peer->state == PEER_UP ? peer->party->own_claim.sequence : 0;
+    bool is_up = peer != NULL && peer->state == PEER_UP;
+    return is_up ? peer->party->own_claims[own->replica->stream].sequence : 0;
 }
 /* A claim counts: writes wait. */
-bool osr_feed_own_claim_is_open(const struct osr_feed *core);
+bool osr_feed_own_claim_is_open(const struct osr_feed *core, const struct own *own);
 /* Ends the claims that have come true, and those whose time is up. */
-void osr_feed_own_claim_review(struct osr_feed *core);
-/* Entries of the own feed have come: time runs from now on. */
-void osr_feed_own_claim_shown(struct osr_feed *core);
-/* The peer has shown another branch of the own feed. */
-void osr_feed_own_claim_forked(const struct osr_feed *core, struct peer *peer);
-/* The link on which it was claimed is gone. */
-void osr_feed_own_claim_pause(const struct osr_feed *core, struct own_claim *claim);
+void osr_feed_own_claim_review(struct osr_feed *core, const struct own *own);
+/* Entries of an own feed have come: time runs from now on. */
+void osr_feed_own_claim_shown(struct osr_feed *core, const struct own *own);
+/* The peer has shown another branch of an own feed. */
+void osr_feed_own_claim_forked(const struct osr_feed *core, const struct own *own,
+                               struct peer *peer);
+/* The link on which they were claimed is gone. */
+void osr_feed_own_claims_pause(const struct osr_feed *core, struct party *party);
 
 /* ---- feed_receive.c ---- */
 

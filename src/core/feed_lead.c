@@ -191,7 +191,7 @@ void osr_feed_lead_fetch(struct osr_feed *core, struct peer *peer, const struct 
 
 void osr_feed_lead_rewind(struct osr_feed *core, struct peer *peer, uint64_t from_sequence)
 {
-    struct replica *replica = core->own.replica;
+    struct replica *replica = core->own[OSR_STREAM_KB].replica;
     struct channel *channel = osr_feed_channel(replica, peer);
     if (peer->state != PEER_UP || !channel->subscribed || from_sequence == 0) {
         return;

@@ -128,7 +128,7 @@ static void receive(struct osr_feed *core, struct replica *replica, struct peer 
         return;
     }
     if (OSR_GUARD_CHAIN_CHECK && !osr_hash_equal(&chain, &receipt.head.chain)) {
-        if (replica->own) {
+        if (replica->own != NULL) {
             osr_feed_follow_report_fork(core, replica, peer, receipt.head.sequence);
             return;
         }
@@ -227,7 +227,8 @@ static void take_gap(struct osr_feed *core, struct replica *replica, struct peer
 static bool may_receive(const struct osr_feed *core, const struct replica *replica)
 {
     return replica->state == REPLICA_LIVE && !replica->restoring &&
-           core->now_ms >= replica->blocked_until_ms && !(replica->own && core->own.sealing);
+           core->now_ms >= replica->blocked_until_ms &&
+           !(replica->own != NULL && replica->own->sealing);
 }
 
 /* The peer may be a relay that has not yet heard of it: it is asked for no more, and stays. */
@@ -302,13 +303,13 @@ static void commit(struct osr_feed *core, struct replica *replica)
         replica->head = receipt->head;
         replica->head_time = receipt->time;
         replica->receipts_bytes -= receipt->bytes;
-        if (replica->own) {
+        if (replica->own != NULL) {
             /* Not capped: an own time is never used twice. */
             if (osr_time_compare(receipt->time, core->clock.last) > 0) {
                 core->clock.last = receipt->time;
             }
-            core->own.head_stored = receipt->head.sequence;
-            osr_feed_own_claim_shown(core);
+            replica->own->head_stored = receipt->head.sequence;
+            osr_feed_own_claim_shown(core, replica->own);
         } else {
             osr_clock_observe(&core->clock, receipt->time, core->time_ms);
         }
@@ -371,8 +372,9 @@ void osr_feed_receive_stored(struct osr_feed *core, struct replica *replica, uin
     osr_feed_say(core, OSR_LEVEL_ERROR, "%s: up to %llu is not stored (%s): back to %llu",
                  replica->label, (unsigned long long)last, osr_code_info(code)->name,
                  (unsigned long long)replica->received);
-    if (replica->own) {
-        osr_feed_own_claim_shown(core); /* that we cannot keep it is not its sender's fault */
+    if (replica->own != NULL) {
+        osr_feed_own_claim_shown(
+            core, replica->own); /* that we cannot keep it is not its sender's fault */
     }
     replica->gap = true;
     replica->blocked_until_ms = core->now_ms + core->options.retry_ms;

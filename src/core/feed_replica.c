@@ -1,6 +1,7 @@
 /* The feeds that are held, by id and in the order in which they became known. */
 #include "core/feed_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -21,12 +22,23 @@ struct replica *osr_feed_replica_find(const struct osr_feed *core, const struct 
     return osr_map_get(core->replica_by_id, make_key(key, id));
 }
 
+/* There is one for each stream: later epochs and keys that were replaced are others'. */
+static bool is_own(const struct osr_feed *core, const struct osr_feed_id *id)
+{
+    return strcmp(id->origin, core->instance) == 0 && id->epoch == 1;
+}
+
 static struct replica *replica_create(struct osr_feed *core, const struct osr_feed_id *id)
 {
     struct replica *replica = osr_alloc(sizeof(*replica));
     replica->id = *id;
-    replica->own =
-        strcmp(id->origin, core->instance) == 0 && strcmp(id->stream, "kb") == 0 && id->epoch == 1;
+    bool is_known = osr_feed_stream_find(id->stream, &replica->stream);
+    assert(is_known); /* an id is made of known ones alone */
+    if (is_own(core, id)) {
+        replica->own = &core->own[replica->stream];
+        replica->own->replica = replica;
+        replica->public_key = core->options.public_key;
+    }
     snprintf(replica->label, sizeof(replica->label), "%s/%.4s", id->stream, id->origin);
     if (id->epoch > 1) {
         snprintf(replica->label, sizeof(replica->label), "%s/%.4s/%llu", id->stream, id->origin,
@@ -42,16 +54,19 @@ static struct replica *replica_create(struct osr_feed *core, const struct osr_fe
     return replica;
 }
 
-/* The first feed of whoever speaks has a place that others cannot take. What peers tell of is
- * limited, not what we have already: once the instance's key was replaced, a log full of feeds
- * holds none that is its own, and so there is one more. */
-static size_t places_for(const struct osr_feed_id *id, const struct peer *peer)
+/* The first feeds of whoever speaks have places that others cannot take, and so have those of
+ * streams that few may lead: made-up origins can be told of in kb alone. What peers tell of is
+ * limited, not what is our own or in the log already: once the instance's key was replaced, a log
+ * full of feeds holds none that is its own, and so there is one more. */
+static size_t places_for(const struct osr_feed *core, const struct osr_feed_id *id,
+                         const struct peer *peer)
 {
-    if (peer == NULL) {
+    if (peer == NULL || is_own(core, id)) {
         return SIZE_MAX;
     }
     bool is_first = id->epoch == 1 && strcmp(id->origin, peer->instance) == 0;
-    return is_first ? OSR_FEEDS_MAX : OSR_FEEDS_TOLD_MAX;
+    bool is_kb = strcmp(id->stream, osr_feed_stream_name(OSR_STREAM_KB)) == 0;
+    return is_first || !is_kb ? OSR_FEEDS_MAX : OSR_FEEDS_TOLD_MAX;
 }
 
 struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_feed_id *id,
@@ -61,7 +76,7 @@ struct replica *osr_feed_replica_need(struct osr_feed *core, const struct osr_fe
     if (replica != NULL) {
         return replica;
     }
-    if (core->replica_count >= places_for(id, peer)) {
+    if (core->replica_count >= places_for(core, id, peer)) {
         osr_feed_say(core, OSR_LEVEL_WARNING, "already holding %zu feeds: ignoring %s/%s",
                      core->replica_count, id->stream, id->origin);
         return NULL;
@@ -105,7 +120,7 @@ static bool is_told_of(const struct osr_feed *core, const struct replica *replic
 /* Nothing of it was ever received, so neither the log nor an operation knows it. */
 static bool is_rumour(const struct replica *replica)
 {
-    return !replica->own && replica->received == 0 && replica->era == 0;
+    return replica->own == NULL && replica->received == 0 && replica->era == 0;
 }
 
 void osr_feed_replica_forget_rumours(struct osr_feed *core)

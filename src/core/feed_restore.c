@@ -1,6 +1,6 @@
 /* What the log gave back at the start is believed only as far as a signature reaches: the
  * last head of each feed is verified again, a tail behind it is cut off, and the own
- * feed is signed again. Until then a feed is neither offered nor asked for. */
+ * feeds are signed again. Until then a feed is neither offered nor asked for. */
 #include "core/feed_internal.h"
 
 static void sign_own(struct osr_feed *core, struct replica *replica)
@@ -16,6 +16,7 @@ static void sign_own(struct osr_feed *core, struct replica *replica)
 static void restore_own(struct osr_feed *core, struct replica *replica,
                         const struct osr_feed_restored *restored)
 {
+    replica->restoring = true;
     /* Not capped, unlike what peers say: an own time is never used twice. */
     if (osr_time_compare(restored->time, core->clock.last) > 0) {
         core->clock.last = restored->time;
@@ -23,7 +24,7 @@ static void restore_own(struct osr_feed *core, struct replica *replica,
     replica->head.sequence = restored->sequence;
     replica->head.chain = restored->chain;
     replica->head_time = restored->time;
-    core->own.head_stored = restored->head_sequence;
+    replica->own->head_stored = restored->head_sequence;
     osr_feed_replica_roll_back(replica);
     if (restored->sequence == 0) {
         osr_feed_restore_finish(core, replica);
@@ -52,6 +53,7 @@ static void verify_head(struct osr_feed *core, struct replica *replica)
 static void restore_foreign(struct osr_feed *core, struct replica *replica,
                             const struct osr_feed_restored *restored)
 {
+    replica->restoring = true;
     replica->public_key = restored->public_key;
     replica->restored_sequence = restored->sequence;
     osr_clock_observe(&core->clock, restored->time, core->time_ms);
@@ -75,20 +77,21 @@ static void restore_foreign(struct osr_feed *core, struct replica *replica,
 
 void osr_feed_restore(struct osr_feed *core, const struct osr_feed_restored *feeds, size_t count)
 {
-    struct replica *own = core->own.replica;
-    own->restoring = true;
-    const struct osr_feed_restored empty = {.id = own->id};
-    const struct osr_feed_restored *own_restored = &empty;
+    static const struct osr_feed_restored empty;
+    const struct osr_feed_restored *own[OSR_STREAM_COUNT] = {[OSR_STREAM_KB] = &empty};
     for (size_t i = 0; i < count; i++) {
         struct replica *replica = osr_feed_replica_need(core, &feeds[i].id, NULL);
-        if (replica->own) {
-            own_restored = &feeds[i];
-            continue;
+        if (replica->own != NULL) {
+            own[replica->stream] = &feeds[i];
+        } else {
+            restore_foreign(core, replica, &feeds[i]);
         }
-        replica->restoring = true;
-        restore_foreign(core, replica, &feeds[i]);
     }
-    restore_own(core, own, own_restored);
+    for (size_t i = 0; i < OSR_STREAM_COUNT; i++) {
+        if (own[i] != NULL) {
+            restore_own(core, core->own[i].replica, own[i]);
+        }
+    }
 }
 
 /* The head is forged: the one before it may be good. False where there is none. */

@@ -89,7 +89,7 @@ void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, c
 void osr_feed_session_down(struct osr_feed *core, struct peer *peer)
 {
     if (peer->party != NULL && peer->party->peer == peer) {
-        osr_feed_own_claim_pause(core, &peer->party->own_claim);
+        osr_feed_own_claims_pause(core, peer->party);
         peer->party->peer = NULL;
         peer->party->gone_ms = core->now_ms;
     }
@@ -225,10 +225,10 @@ static void join_party(struct osr_feed *core, struct peer *peer)
     if (party == NULL) {
         party = make_party(core);
         snprintf(party->instance, sizeof(party->instance), "%s", peer->instance);
-        osr_feed_own_claim_init(core, &party->own_claim);
+        osr_feed_own_claims_init(core, party);
     }
     /* What was claimed on an older link: this one speaks for itself. */
-    osr_feed_own_claim_pause(core, &party->own_claim);
+    osr_feed_own_claims_pause(core, party);
     snprintf(party->name, sizeof(party->name), "%s", peer->name);
     party->peer = peer;
     peer->party = party;

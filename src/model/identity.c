@@ -8,7 +8,16 @@
 enum { INSTANCE_HASH_SIZE = 20 };
 _Static_assert(INSTANCE_HASH_SIZE * 8 / 5 == OSR_INSTANCE_CHARS, "an id is its hash in base32");
 
-static const char *const known_streams[] = {"kb"};
+static const char *const stream_names[OSR_STREAM_COUNT] = {
+#define STREAM_ROW(name, text, meaning) text,
+    OSR_STREAMS(STREAM_ROW)
+#undef STREAM_ROW
+};
+#define CHECK_STREAM(name, text, meaning)                                                          \
+    _Static_assert(sizeof(text) - 1 <= OSR_STREAM_CHARS_MAX, "the name of a stream fits its "      \
+                                                             "place");
+OSR_STREAMS(CHECK_STREAM)
+#undef CHECK_STREAM
 
 void osr_instance_id(char *id, const struct osr_public_key *key)
 {
@@ -26,10 +35,16 @@ bool osr_instance_id_is_valid(const char *id)
            id[OSR_INSTANCE_CHARS] == '\0';
 }
 
-static bool stream_is_known(const char *stream)
+const char *osr_feed_stream_name(enum osr_feed_stream stream)
 {
-    for (size_t i = 0; i < sizeof(known_streams) / sizeof(known_streams[0]); i++) {
-        if (strcmp(stream, known_streams[i]) == 0) {
+    return stream_names[stream];
+}
+
+bool osr_feed_stream_find(const char *name, enum osr_feed_stream *ret_stream)
+{
+    for (size_t i = 0; i < OSR_STREAM_COUNT; i++) {
+        if (strcmp(name, stream_names[i]) == 0) {
+            *ret_stream = (enum osr_feed_stream)i;
             return true;
         }
     }
@@ -42,7 +57,8 @@ int osr_feed_id_make(struct osr_feed_id *ret_id, const char *origin, const char 
     if (!osr_instance_id_is_valid(origin)) {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "origin: not an instance id");
     }
-    if (!stream_is_known(stream)) {
+    enum osr_feed_stream known;
+    if (!osr_feed_stream_find(stream, &known)) {
         return osr_err_set(err, OSR_INVALID_ARGUMENT, "stream: not known to this build");
     }
     if (epoch == 0) {

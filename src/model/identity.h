@@ -30,13 +30,30 @@ struct osr_signature {
 void osr_instance_id(char *id, const struct osr_public_key *key);
 bool osr_instance_id_is_valid(const char *id); /* form only */
 
+/* What an instance writes goes into a feed of its own for each stream.
+ * X(NAME, how it is written, what its entries are) */
+#define OSR_STREAMS(X)                                                                             \
+    X(KB, "kb", "documents of the knowledge base")                                                 \
+    X(TRUST, "trust", "who belongs to the cluster, and who does not any more")
+
+enum osr_feed_stream {
+#define OSR_STREAM_ENUM(name, text, meaning) OSR_STREAM_##name,
+    OSR_STREAMS(OSR_STREAM_ENUM)
+#undef OSR_STREAM_ENUM
+        OSR_STREAM_COUNT,
+};
+
+const char *osr_feed_stream_name(enum osr_feed_stream stream);
+/* False where this build knows no stream of that name. */
+bool osr_feed_stream_find(const char *name, enum osr_feed_stream *ret_stream);
+
 struct osr_feed_id {
     char origin[OSR_INSTANCE_CHARS + 1];
     char stream[OSR_STREAM_CHARS_MAX + 1];
     uint64_t epoch; /* 1.. */
 };
 
-/* Checks form: valid origin, a stream this build knows ("kb" so far), epoch > 0. */
+/* Checks form: valid origin, a stream this build knows, epoch > 0. */
 int osr_feed_id_make(struct osr_feed_id *ret_id, const char *origin, const char *stream,
                      uint64_t epoch, struct osr_err *err);
 bool osr_feed_id_equal(const struct osr_feed_id *a, const struct osr_feed_id *b);

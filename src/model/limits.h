@@ -2,6 +2,8 @@
 #ifndef OSR_MODEL_LIMITS_H
 #define OSR_MODEL_LIMITS_H
 
+#include "model/identity.h"
+
 enum {
     /* One frame, in any encoding: stops a length prefix or an endless line from growing a
      * buffer. Room for a batch of OSR_BATCH_BYTES_MAX in JSON, escapes included. */
@@ -36,8 +38,9 @@ enum {
 
     OSR_FEEDS_MAX = 1024, /* held by one instance: stops made-up origins */
     OSR_PEERS_MAX = 64,   /* links between instances */
-    /* Feeds of others than who speaks of them: made-up ones leave room for each peer's own. */
-    OSR_FEEDS_TOLD_MAX = OSR_FEEDS_MAX - OSR_PEERS_MAX,
+    /* Feeds of others than who speaks of them: made-up ones leave room for each peer's own, one a
+     * stream. */
+    OSR_FEEDS_TOLD_MAX = OSR_FEEDS_MAX - OSR_STREAM_COUNT * OSR_PEERS_MAX,
     OSR_CONNECTIONS_MAX = 4096, /* of all kinds; the next one is closed with BUSY */
     OSR_ACKS_MAX = 64,          /* that a write may wait for */
 };

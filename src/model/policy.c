@@ -1,5 +1,5 @@
-/* Building makes the answers: for each set of roles that a member can have, and each narrowest
- * pattern of names in rules, which actions are allowed there. A question finds the pattern. */
+/* Building makes the answers: for each set of roles that a member has, and each narrowest pattern
+ * of names in rules, which actions are allowed there. A question finds the pattern. */
 #include "model/policy_internal.h"
 
 #include <assert.h>
@@ -102,46 +102,48 @@ static void sort_members(struct osr_policy *policy)
     free(patterns);
 }
 
-/* The roles of each pattern of identities: its own, and those of the wider ones. */
-static struct osr_role_set *collect_roles(const struct osr_policy *policy)
+static struct osr_role_set roles_of(const struct osr_policy_member *member)
 {
-    size_t count = osr_patterns_count(policy->identities);
-    struct osr_role_set *sets = osr_alloc((count + 1) * sizeof(*sets));
+    struct osr_role_set roles = {0};
 
-    for (size_t i = 0; i < policy->member_count; i++) {
-        const struct osr_policy_member *member = &policy->members[i];
-        size_t pattern = osr_patterns_index(policy->identities, &member->pattern);
-        for (size_t j = 0; j < member->grant_count; j++) {
-            osr_role_set_add(&sets[pattern], member->grants[j].role);
-        }
+    for (size_t i = 0; i < member->grant_count; i++) {
+        osr_role_set_add(&roles, member->grants[i].role);
     }
-    for (size_t i = 1; i <= count; i++) {
-        osr_role_set_add_all(&sets[i], &sets[osr_patterns_parent(policy->identities, i)]);
-    }
-    return sets;
+    return roles;
 }
 
 /* Members with the same roles share a subject. */
+static struct osr_policy_subject *share_subject(struct osr_policy *policy, struct osr_map *made,
+                                                const struct osr_role_set *roles)
+{
+    struct osr_slice key = osr_slice(roles, sizeof(*roles));
+    struct osr_policy_subject *subject = osr_map_get(made, key);
+
+    if (subject == NULL) {
+        subject = make_subject(policy, roles);
+        policy->subjects[policy->subject_count++] = subject;
+        osr_map_put(made, key, subject);
+    }
+    return subject;
+}
+
+/* No two members are the same, and so no two of them have the same pattern. */
 static void make_subjects(struct osr_policy *policy)
 {
-    size_t count = osr_patterns_count(policy->identities);
-    struct osr_role_set *sets = collect_roles(policy);
+    size_t count = policy->member_count + 1;
     struct osr_map *made = osr_map_create(0); /* from a set of roles; nobody else chooses keys */
 
-    policy->subject_of = osr_alloc((count + 1) * sizeof(struct osr_policy_subject *));
-    policy->subjects = osr_alloc((count + 1) * sizeof(struct osr_policy_subject *));
-    for (size_t i = 1; i <= count; i++) {
-        struct osr_slice key = osr_slice(&sets[i], sizeof(sets[i]));
-        struct osr_policy_subject *subject = osr_map_get(made, key);
-        if (subject == NULL) {
-            subject = make_subject(policy, &sets[i]);
-            policy->subjects[policy->subject_count++] = subject;
-            osr_map_put(made, key, subject);
-        }
-        policy->subject_of[i] = subject;
+    policy->member_of = osr_alloc(count * sizeof(const struct osr_policy_member *));
+    policy->subject_of = osr_alloc(count * sizeof(struct osr_policy_subject *));
+    policy->subjects = osr_alloc(count * sizeof(struct osr_policy_subject *));
+    for (size_t i = 0; i < policy->member_count; i++) {
+        const struct osr_policy_member *member = &policy->members[i];
+        struct osr_role_set roles = roles_of(member);
+        size_t pattern = osr_patterns_index(policy->identities, &member->pattern);
+        policy->member_of[pattern] = member;
+        policy->subject_of[pattern] = share_subject(policy, made, &roles);
     }
     osr_map_destroy(made);
-    free(sets);
 }
 
 /* -- the whole -- */
@@ -191,6 +193,7 @@ void osr_policy_destroy(struct osr_policy *policy)
     }
     free(policy->subjects);
     free(policy->subject_of);
+    free(policy->member_of);
     osr_patterns_destroy(policy->identities);
     for (size_t kind = 0; kind < OSR_PART_KIND_COUNT; kind++) {
         osr_patterns_destroy(policy->names[kind]);
@@ -207,6 +210,13 @@ const struct osr_policy_subject *osr_policy_subject(const struct osr_policy *pol
                                                     const char *who)
 {
     return policy->subject_of[osr_patterns_find(policy->identities, osr_slice_text(who))];
+}
+
+bool osr_policy_names(const struct osr_policy *policy, const char *who)
+{
+    const struct osr_policy_member *member =
+        policy->member_of[osr_patterns_find(policy->identities, osr_slice_text(who))];
+    return member != NULL && !member->pattern.is_prefix;
 }
 
 int osr_policy_subject_of_roles(const struct osr_policy *policy, const char *const *roles,

@@ -5,9 +5,11 @@
  * none of any of them denies it. No order among rules, so no surprise by where one stands.
  *
  * Who: one of OSR_IDENTITIES, or "<kind>:<name>" of a kind of OSR_IDENTITY_KINDS. The name of a
- * member may end in '*' and so stand for all identities that begin so: who is covered by several
- * members has the roles of all of them. "anonymous" is no fallback: its roles are not everybody's,
- * so that showing who one is never lends what was meant for those who do not.
+ * member may end in '*' and so stand for all identities that begin so. Of several members that
+ * cover an identity the most specific alone counts: its exact name, else the longest of those that
+ * end in '*'. So a member without roles shuts out whom a wider one lets in. "anonymous" is no
+ * fallback: its roles are not everybody's, so that showing who one is never lends what was meant
+ * for those who do not.
  *
  * Part: "<kind>:<name>" of a kind of OSR_PART_KINDS: "stream:kb", "collection:notes",
  * "key:/config/x", "task:image", "instance:" (no name). In a rule the name may end in '*', which
@@ -52,8 +54,8 @@ enum osr_part_kind {
     X(OBSERVE, "observe", OSR_ON(INSTANCE) | OSR_ON(STREAM), "see status, feeds and followers")    \
     X(OPERATE, "operate", OSR_ON(INSTANCE) | OSR_ON(STREAM), "rebuild, resend, reload")            \
     X(TRUST, "trust", OSR_ON(INSTANCE),                                                            \
-      "issue and revoke certificates, tokens, users and invitations")                              \
-    X(AUDIT, "audit", OSR_ON(INSTANCE), "read the audit log")
+      "issue, renew and revoke certificates, tokens, users and invitations")                       \
+    X(AUDIT, "audit", OSR_ON(INSTANCE), "read the audit log, and list what an instance wrote")
 
 enum osr_action {
 #define OSR_ACTION_ENUM(name, text, kinds, meaning) OSR_ACTION_##name,
@@ -158,6 +160,8 @@ void osr_policy_destroy(struct osr_policy *policy); /* NULL is a no-op */
 struct osr_policy_subject;
 const struct osr_policy_subject *osr_policy_subject(const struct osr_policy *policy,
                                                     const char *who);
+/* Whether a member is exactly this identity, rather than a pattern that covers it. */
+bool osr_policy_names(const struct osr_policy *policy, const char *who);
 /* The subject of these roles alone (a token's scope); made on demand, owned by the caller, valid as
  * long as the policy. NOT_FOUND: no role has such a name. */
 int osr_policy_subject_of_roles(const struct osr_policy *policy, const char *const *roles,
@@ -177,8 +181,9 @@ bool osr_policy_allows_some(const struct osr_policy_subject *subject, enum osr_a
 bool osr_policy_allows_all(const struct osr_policy_subject *subject, enum osr_action action,
                            enum osr_part_kind kind);
 
-/* The same answer for people: appends a line for each role that `who` has, by which member and
- * where it was given, then what osr_policy_explain_subject does. True: allowed. */
+/* The same answer for people: appends a line for each wider member that the one that counts
+ * overrides, one for each role that it has and where it was given, then what
+ * osr_policy_explain_subject does. True: allowed. */
 bool osr_policy_explain(const struct osr_policy *policy, const char *who, enum osr_action action,
                         struct osr_part part, struct osr_buffer *text);
 /* Appends a line for each rule that speaks to the question, which role brought it, where it stands,

@@ -25,9 +25,11 @@ static const struct {
     {"editor", MAY(OBSERVE), "stream:*"},
     {"reader", MAY(READ), "collection:*"},
     {"reader", MAY(OBSERVE), "instance:"},
-    {"reader", MAY(OBSERVE), "stream:*"},
+    {"reader", MAY(OBSERVE) | MAY(FOLLOW), "stream:*"}, /* of instances that add nothing */
     {"peer", MAY(LINK), "instance:"},
-    {"peer", MAY(FOLLOW) | MAY(LEAD), "stream:*"},
+    {"peer", MAY(FOLLOW), "stream:*"},
+    {"peer", MAY(LEAD), "stream:kb"},
+    {"authority", MAY(LEAD), "stream:trust"}, /* where the CA does not say whose that stream is */
     {"seed", MAY(APPEND), "collection:*"},
     {"newcomer", MAY(LINK), "instance:"}, /* who goes on as an instance or not at all */
 };
@@ -68,8 +70,8 @@ int osr_policy_find_role(const struct osr_policy *policy, const char *name, size
         osr_text_guess_offer(&guess, policy->roles[i].name);
     }
     return osr_policy_refuse_word(err, OSR_NOT_FOUND, "role", &guess,
-                                  "every policy has administrator, editor, reader, peer, seed and "
-                                  "newcomer; others must be made");
+                                  "every policy has administrator, editor, reader, peer, "
+                                  "authority, seed and newcomer; others must be made");
 }
 
 static void put_role(struct osr_policy *policy, const char *name, bool is_default)

@@ -1,5 +1,5 @@
-/* The answer for people. It walks all roles and rules and uses none of what building made, so that
- * the two check each other. */
+/* The answer for people. It walks all members and rules and uses none of what building made, so
+ * that the two check each other. */
 #include "model/policy_internal.h"
 
 static bool speaks(const struct osr_policy_rule *rule, enum osr_action action, struct osr_part part)
@@ -50,9 +50,42 @@ bool osr_policy_explain_subject(const struct osr_policy_subject *subject, enum o
     return explain_roles(subject->policy, &subject->roles, action, part, text);
 }
 
+/* The most specific of those that cover it, or NULL. Among patterns that cover one name the longer
+ * text is the narrower one, and an exact name is at least as long as any of them. */
+static const struct osr_policy_member *find_member(const struct osr_policy *policy,
+                                                   struct osr_slice who)
+{
+    const struct osr_policy_member *found = NULL;
+
+    for (size_t i = 0; i < policy->member_count; i++) {
+        const struct osr_policy_member *member = &policy->members[i];
+        if (osr_pattern_covers(&member->pattern, who) &&
+            (found == NULL || !member->pattern.is_prefix ||
+             (found->pattern.is_prefix && member->pattern.text.size > found->pattern.text.size))) {
+            found = member;
+        }
+    }
+    return found;
+}
+
+static void add_overridden(struct osr_buffer *text, const struct osr_policy *policy,
+                           const struct osr_policy_member *member, struct osr_slice who)
+{
+    for (size_t i = 0; i < policy->member_count; i++) {
+        const struct osr_policy_member *wider = &policy->members[i];
+        if (wider != member && osr_pattern_covers(&wider->pattern, who)) {
+            osr_buffer_add_format(text, "%s is more specific than %s, whose roles do not count\n",
+                                  member->who, wider->who);
+        }
+    }
+}
+
 static void add_grants(struct osr_buffer *text, const struct osr_policy *policy,
                        const struct osr_policy_member *member, struct osr_role_set *roles)
 {
+    if (member->grant_count == 0) {
+        osr_buffer_add_format(text, "%s has no role\n", member->who);
+    }
     for (size_t i = 0; i < member->grant_count; i++) {
         const struct osr_policy_grant *grant = &member->grants[i];
         osr_buffer_add_format(text, "%s has the role %s (%s)\n", member->who,
@@ -65,15 +98,13 @@ bool osr_policy_explain(const struct osr_policy *policy, const char *who, enum o
                         struct osr_part part, struct osr_buffer *text)
 {
     struct osr_role_set roles = {0};
-    size_t size_before = text->size;
+    const struct osr_policy_member *member = find_member(policy, osr_slice_text(who));
 
-    for (size_t i = 0; i < policy->member_count; i++) {
-        if (osr_pattern_covers(&policy->members[i].pattern, osr_slice_text(who))) {
-            add_grants(text, policy, &policy->members[i], &roles);
-        }
-    }
-    if (text->size == size_before) {
-        osr_buffer_add_text(text, "no role: no member that has one is or covers this identity\n");
+    if (member != NULL) {
+        add_overridden(text, policy, member, osr_slice_text(who));
+        add_grants(text, policy, member, &roles);
+    } else {
+        osr_buffer_add_text(text, "no role: no member is or covers this identity\n");
     }
     return explain_roles(policy, &roles, action, part, text);
 }

@@ -24,13 +24,6 @@ static inline bool osr_role_set_has(const struct osr_role_set *set, size_t role)
     return (set->words[role / 64] >> role % 64 & 1) != 0;
 }
 
-static inline void osr_role_set_add_all(struct osr_role_set *set, const struct osr_role_set *more)
-{
-    for (size_t i = 0; i < sizeof(set->words) / sizeof(set->words[0]); i++) {
-        set->words[i] |= more->words[i];
-    }
-}
-
 struct osr_policy_role {
     char *name;
     bool is_default;
@@ -81,7 +74,8 @@ struct osr_policy {
     size_t first[OSR_PART_KIND_COUNT];               /* of the kind, in a subject's `allowed` */
     size_t allowed_count;                            /* of all kinds */
     struct osr_patterns *identities;                 /* of members */
-    struct osr_policy_subject **subject_of;          /* by the narrowest pattern; the first NULL */
+    const struct osr_policy_member **member_of;      /* by the narrowest pattern; the first NULL */
+    struct osr_policy_subject **subject_of;          /* likewise */
     struct osr_policy_subject **subjects;            /* one for each set of roles */
     size_t subject_count;
 };

@@ -102,3 +102,14 @@ int osr_speakable_check(const char *text, const char *instance, struct osr_err *
     }
     return 0;
 }
+
+bool osr_speakable_means(const char *text, const char *instance)
+{
+    char characters[OSR_INSTANCE_CHARS + 1] = "";
+    size_t size = collect_characters(text, characters) ? strlen(characters) : 0;
+    if (size == 0) {
+        return false;
+    }
+    bool is_speakable = size == CHARS && characters[ID_CHARS] == check_of(instance);
+    return memcmp(characters, instance, is_speakable ? (size_t)ID_CHARS : size) == 0;
+}

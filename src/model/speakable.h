@@ -18,5 +18,8 @@ void osr_speakable_write(char *text, const char *instance);
  * speakable form or the whole id. INVALID_ARGUMENT: it is neither, or its check is wrong (names the
  * group that is not this instance's, if it is one alone); NOT_FOUND: it names another. */
 int osr_speakable_check(const char *text, const char *instance, struct osr_err *err);
+/* Whether `text`, in any case and with or without hyphens and blanks, means this instance: by the
+ * speakable form, the whole id, or the beginning of it, by which others may be meant, too. */
+bool osr_speakable_means(const char *text, const char *instance);
 
 #endif

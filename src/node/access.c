@@ -8,6 +8,8 @@
 
 #include "adapter/keys.h"
 #include "base/map.h"
+#include "model/identity.h"
+#include "node/listener_methods.h"
 
 /* A policy, until nobody holds a grant of it. */
 struct counted_policy {
@@ -32,7 +34,14 @@ struct osr_access {
     /* Instances with a certificate that was revoked, as of a revision of the credentials. */
     struct osr_map *revoked;
     uint64_t revoked_revision;
+    /* What instances may do that have roles of their own, by who they are, as of these revisions.
+     */
+    struct osr_map *members;
+    uint64_t members_policy_revision;
+    uint64_t members_credentials_revision;
 };
+
+static const char instance_kind[] = "instance:";
 
 static bool begins_with(const char *text, const char *beginning)
 {
@@ -104,6 +113,17 @@ bool osr_grant_writes_all(const struct osr_grant *grant)
     return grant != NULL && grant->writes_all;
 }
 
+static void forget_members(struct osr_access *access)
+{
+    size_t cursor = 0;
+    struct osr_slice who;
+    void *subject;
+    while (osr_map_next(access->members, &cursor, &who, &subject)) {
+        osr_map_remove(access->members, who);
+        osr_policy_subject_destroy(subject);
+    }
+}
+
 /* ---- life ---- */
 
 struct osr_access *osr_access_create(const struct osr_access_options *options)
@@ -116,6 +136,7 @@ struct osr_access *osr_access_create(const struct osr_access_options *options)
     access->policy = count_policy(options->policy);
     access->policy_revision = 1;
     access->revoked = osr_map_create(seed);
+    access->members = osr_map_create(seed);
     access->revoked_revision = UINT64_MAX;
     return access;
 }
@@ -125,6 +146,8 @@ void osr_access_destroy(struct osr_access *access)
     if (access == NULL) {
         return;
     }
+    forget_members(access);
+    osr_map_destroy(access->members);
     release_policy(access->policy);
     osr_map_destroy(access->revoked);
     free(access->cluster);
@@ -133,6 +156,7 @@ void osr_access_destroy(struct osr_access *access)
 
 void osr_access_replace_policy(struct osr_access *access, struct osr_policy *policy)
 {
+    forget_members(access);
     release_policy(access->policy);
     access->policy = count_policy(policy);
     access->policy_revision++;
@@ -182,6 +206,11 @@ static bool is_revoked_instance(struct osr_access *access, const char *who)
     return osr_map_get(access->revoked, osr_slice_text(who)) != NULL;
 }
 
+bool osr_access_is_revoked(struct osr_access *access, const char *who)
+{
+    return is_revoked_instance(access, who);
+}
+
 /* ---- looking an identity up ---- */
 
 static uint64_t now_ms(const struct osr_access *access)
@@ -189,20 +218,23 @@ static uint64_t now_ms(const struct osr_access *access)
     return access->options.time_ms(access->options.context);
 }
 
-/* A token may be given roles that a reload has taken out of the policy: then it may do nothing. */
-static int find_own_subject(struct osr_access *access, const struct osr_role_names *roles,
-                            struct osr_policy_subject **ret_subject, struct osr_err *err)
+/* Roles are given that a reload may take out of the policy: then they are good for nothing. */
+static int find_subject_of(const struct osr_access *access, const char *const *roles, size_t count,
+                           struct osr_policy_subject **ret_subject, struct osr_err *err)
 {
-    if (roles->count == 0) {
-        return 0;
-    }
-    int code = osr_policy_subject_of_roles(access->policy->policy, roles->names, roles->count,
-                                           ret_subject, err);
+    int code = osr_policy_subject_of_roles(access->policy->policy, roles, count, ret_subject, err);
     if (code != 0) {
         err->code = OSR_PERMISSION_DENIED;
         return OSR_PERMISSION_DENIED;
     }
     return 0;
+}
+
+static int find_own_subject(struct osr_access *access, const struct osr_role_names *roles,
+                            struct osr_policy_subject **ret_subject, struct osr_err *err)
+{
+    return roles->count > 0 ? find_subject_of(access, roles->names, roles->count, ret_subject, err)
+                            : 0;
 }
 
 static int look_up_token(struct osr_access *access, struct osr_identity *identity,
@@ -233,12 +265,50 @@ static int check_certificate(struct osr_access *access, const struct osr_identit
     return 0;
 }
 
+/* The roles of a member's record, where the config does not name it; NULL: it has none. */
+static const struct osr_role_names *roles_of_member(const struct osr_access *access,
+                                                    const char *who)
+{
+    const struct osr_credentials *credentials = access->options.credentials;
+    if (credentials == NULL || !begins_with(who, instance_kind) ||
+        osr_policy_names(access->policy->policy, who)) {
+        return NULL;
+    }
+    const struct osr_credential *found =
+        osr_credentials_find(credentials, OSR_CREDENTIAL_MEMBER, who + strlen(instance_kind));
+    return found != NULL && found->member.roles.count > 0 ? &found->member.roles : NULL;
+}
+
+/* Whoever is a member may link, whatever its roles say of the rest. */
+static int find_subject_of_member(const struct osr_access *access,
+                                  const struct osr_role_names *roles,
+                                  struct osr_policy_subject **ret_subject, struct osr_err *err)
+{
+    const char *names[OSR_CREDENTIAL_ROLES_MAX + 1] = {"newcomer"};
+    memcpy(&names[1], roles->names, roles->count * sizeof(names[0]));
+    return find_subject_of(access, names, roles->count + 1, ret_subject, err);
+}
+
+int osr_access_member_subject(const struct osr_access *access, const char *who,
+                              struct osr_policy_subject **ret_subject, struct osr_err *err)
+{
+    *ret_subject = NULL;
+    const struct osr_role_names *roles = roles_of_member(access, who);
+    return roles != NULL ? find_subject_of_member(access, roles, ret_subject, err) : 0;
+}
+
 static int look_up(struct osr_access *access, struct osr_identity *identity, struct osr_err *err)
 {
     struct osr_policy_subject *own_subject = NULL;
-    int code = identity->credential_id[0] != '\0'
-                   ? look_up_token(access, identity, &own_subject, err)
-                   : check_certificate(access, identity, err);
+    int code = 0;
+    if (identity->credential_id[0] != '\0') {
+        code = look_up_token(access, identity, &own_subject, err);
+    } else {
+        code = check_certificate(access, identity, err);
+        if (code == 0) {
+            code = osr_access_member_subject(access, identity->who, &own_subject, err);
+        }
+    }
     if (code != 0) {
         return code;
     }
@@ -463,10 +533,10 @@ static const char *name_in_plaintext(const struct osr_connection *connection)
 }
 
 int osr_access_identify(struct osr_access *access, const struct osr_connection *connection,
-                        struct osr_identity *ret_identity, struct osr_err *err)
+                        unsigned methods, struct osr_identity *ret_identity, struct osr_err *err)
 {
     const struct osr_tls_peer *peer = osr_connection_peer(connection);
-    struct osr_identity identity = {.access = access};
+    struct osr_identity identity = {.access = access, .methods = methods};
     int code = 0;
     take_address(&identity, osr_connection_url(connection));
     if (peer == NULL) {
@@ -491,13 +561,17 @@ int osr_access_take_token(struct osr_access *access, struct osr_identity *identi
                           struct osr_slice token, struct osr_err *err)
 {
     struct osr_credential_identity found;
-    struct osr_identity taken = {.access = access};
+    struct osr_identity taken = {.access = access, .methods = identity->methods};
     struct osr_err why;
     if (access->options.credentials == NULL) {
         return (int)osr_err_set(err, OSR_UNAUTHENTICATED, "no token is known here");
     }
-    if (osr_credentials_check(access->options.credentials, token, now_ms(access), &found, &why) !=
-        0) {
+    int code =
+        osr_credentials_check(access->options.credentials, token, now_ms(access), &found, &why);
+    if (code == 0) {
+        code = osr_methods_check_token(identity->methods, found.is_login, &why);
+    }
+    if (code != 0) {
         return note_login(access, identity, "token", &why, err);
     }
     snprintf(taken.who, sizeof(taken.who), "%s", found.who);
@@ -631,12 +705,42 @@ bool osr_access_allows(struct osr_access *access, struct osr_identity *identity,
     return refresh(access, identity, &err) == 0 && osr_grant_allows(identity->grant, action, part);
 }
 
+/* For as long as policy and credentials stay as they are. A member with a role that the policy does
+ * not have may do nothing. */
+static const struct osr_policy_subject *subject_of_instance(struct osr_access *access,
+                                                            const char *who)
+{
+    const struct osr_policy *policy = access->policy->policy;
+    const struct osr_role_names *roles = roles_of_member(access, who);
+    if (roles == NULL) {
+        return osr_policy_subject(policy, who);
+    }
+    if (access->members_policy_revision != access->policy_revision ||
+        access->members_credentials_revision != credentials_revision(access)) {
+        forget_members(access);
+        access->members_policy_revision = access->policy_revision;
+        access->members_credentials_revision = credentials_revision(access);
+    }
+    struct osr_policy_subject *subject = osr_map_get(access->members, osr_slice_text(who));
+    struct osr_err err;
+    if (subject == NULL && find_subject_of_member(access, roles, &subject, &err) == 0) {
+        osr_map_put(access->members, osr_slice_text(who), subject);
+    }
+    return subject;
+}
+
 bool osr_access_instance_may(struct osr_access *access, const char *instance,
                              enum osr_action action, const char *stream)
 {
+    const struct osr_access_options *options = &access->options;
     char who[OSR_POLICY_NAME_BYTES_MAX + 1];
-    snprintf(who, sizeof(who), "instance:%s", instance);
-    return !is_revoked_instance(access, who) &&
-           osr_policy_allows(osr_policy_subject(access->policy->policy, who), action,
-                             osr_part(OSR_PART_STREAM, stream));
+    snprintf(who, sizeof(who), "%s%s", instance_kind, instance);
+    if (is_revoked_instance(access, who)) {
+        return false;
+    }
+    bool leads_trust = action == OSR_ACTION_LEAD && options->is_authority != NULL &&
+                       strcmp(stream, osr_feed_stream_name(OSR_STREAM_TRUST)) == 0 &&
+                       options->is_authority(options->context, instance);
+    return leads_trust || osr_policy_allows(subject_of_instance(access, who), action,
+                                            osr_part(OSR_PART_STREAM, stream));
 }

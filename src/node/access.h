@@ -6,6 +6,10 @@
  * certificate is revoked, a token expires. So each check looks first whether it still stands as it
  * was looked up (two numbers compared), and looks it up anew where it does not.
  *
+ * An instance that the config does not name exactly has the roles that its member record brings
+ * (trust_feed.h) and may link, if it brings any; else those that the policy gives to what covers
+ * it.
+ *
  * Deny by default. Every refusal goes to the audit log, and what was allowed where it changes who
  * may do what; where the log cannot take it, the answer is BUSY instead.
  *
@@ -31,6 +35,9 @@ struct osr_access_options {
     /* Whether a link that shows no certificate that is believed may be of this instance: for
      * osr_security_is_approved. NULL: none. */
     bool (*is_approved)(void *context, const char *instance);
+    /* Whether it leads the stream "trust" whatever its roles are: for osr_security_is_authority.
+     * NULL: none does. */
+    bool (*is_authority)(void *context, const char *instance);
     void *context;
 };
 
@@ -60,6 +67,7 @@ struct osr_identity {
     struct osr_access *access;               /* NULL: empty */
     char who[OSR_POLICY_NAME_BYTES_MAX + 1]; /* "": nobody, who may do nothing */
     char from[64];                           /* address without a port, for the audit log */
+    unsigned methods;                        /* that its listener takes (listener_methods.h) */
     /* On what it rests: a token (its id), a certificate (serial number and CA); "": none. */
     char credential_id[OSR_SECRET_ID_CHARS + 1];
     char serial[2 * 20 + 1];
@@ -74,13 +82,15 @@ struct osr_identity {
 /* Of a new connection, by what it shows: the daemon's user or root on the Unix socket is "admin",
  * another user there nobody; a certificate of this cluster is who it says, of an outside CA
  * "subject:<name>"; a shared key is "key:<name>"; plaintext from this machine is "local"; all else
- * is "anonymous". With TLS only once the handshake is done. WRONG_CLUSTER; UNAUTHENTICATED: the
- * certificate says nobody's name, or was revoked. On failure *ret_identity is nobody's. */
+ * is "anonymous". With TLS only once the handshake is done. `methods` are its listener's, 0 where
+ * it was dialled. WRONG_CLUSTER; UNAUTHENTICATED: the certificate says nobody's name, or was
+ * revoked. On failure *ret_identity is nobody's. */
 int osr_access_identify(struct osr_access *access, const struct osr_connection *connection,
-                        struct osr_identity *ret_identity, struct osr_err *err);
+                        unsigned methods, struct osr_identity *ret_identity, struct osr_err *err);
 /* The identity of this name, which somebody else has made sure of; `from` stays. */
 void osr_access_become(struct osr_identity *identity, const char *who);
-/* Becomes whose token it is, or fails as osr_credentials_check, which is noted, and stays. */
+/* Becomes whose token it is, or fails as osr_credentials_check, or as the listener does not take
+ * such; which is noted, and stays. */
 int osr_access_take_token(struct osr_access *access, struct osr_identity *identity,
                           struct osr_slice token, struct osr_err *err);
 /* A link whose other side has shown its instance by HELLO_PROOF becomes "instance:<id>".
@@ -118,6 +128,13 @@ int osr_access_note_refusal(struct osr_access *access, const struct osr_identity
                             enum osr_action action, struct osr_part part, const char *what,
                             struct osr_err *err);
 
+/* Whether a certificate of this instance ("instance:<id>") was revoked, or all of them: then nobody
+ * is let in by that name any more. */
+bool osr_access_is_revoked(struct osr_access *access, const char *who);
+/* What a member may do by its record, the caller's as of osr_policy_subject_of_roles; NULL where it
+ * brings no roles or the config names it exactly: then the policy alone says it. */
+int osr_access_member_subject(const struct osr_access *access, const char *who,
+                              struct osr_policy_subject **ret_subject, struct osr_err *err);
 /* For struct osr_feed_access: whether others store what this instance writes to the stream, and
  * whether it is sent what they do. An instance whose certificate was revoked is neither. */
 bool osr_access_instance_may(struct osr_access *access, const char *instance,

@@ -12,6 +12,7 @@ enum {
     PAGE_RECORDS_MAX = 4000, /* about 1 MiB */
     FRAME_RECORDS_MAX = 100, /* few enough to show at once */
     WAIT_MS = 20,            /* between two looks whether the caller has read */
+    FOLLOW_MS = 500,         /* between two looks whether more was noted, where that is wanted */
     TEXTS = 6,               /* of a record */
 };
 
@@ -28,6 +29,7 @@ struct audit_reading {
     char *folder;
     char *who; /* NULL: anybody */
     struct osr_audit_wanted wanted;
+    bool follows; /* comes to no end by itself */
     uv_timer_t timer;
 
     struct page_record *records;
@@ -147,27 +149,107 @@ static void on_timer_closed(uv_handle_t *handle)
     free(reading);
 }
 
-static void finish(struct audit_reading *reading)
+static bool is_listed(char *const *origins, size_t count, const char *origin)
+{
+    size_t i = 0;
+    while (i < count && strcmp(origins[i], origin) != 0) {
+        i++;
+    }
+    return i < count;
+}
+
+static bool is_refused(const struct osr_services *services, const struct osr_feed_info *info)
+{
+    return !info->own && info->sequence > 0 &&
+           !osr_access_instance_may(services->access, info->id.origin, OSR_ACTION_LEAD,
+                                    info->id.stream);
+}
+
+/* Instances that have written something which is held here, and may not write any more. The array
+ * and its texts are the caller's. */
+static size_t refused_origins(const struct osr_services *services, char ***ret_origins)
+{
+    size_t feed_count = osr_feed_count(services->feed);
+    char **origins = osr_alloc((feed_count + 1) * sizeof(origins[0]));
+    size_t count = 0;
+    for (size_t i = 0; i < feed_count; i++) {
+        struct osr_feed_info info;
+        osr_feed_info(services->feed, i, &info);
+        if (is_refused(services, &info) && !is_listed(origins, count, info.id.origin)) {
+            origins[count++] = osr_strdup(info.id.origin);
+        }
+    }
+    *ret_origins = origins;
+    return count;
+}
+
+static void reply_end(struct audit_reading *reading)
 {
     Osr__AuditResponse response = OSR__AUDIT_RESPONSE__INIT;
+    response.head_number = reading->head.number;
+    response.head_chain.data = reading->head.chain.bytes;
+    response.head_chain.len = sizeof(reading->head.chain.bytes);
+    response.n_refused_origins =
+        refused_origins(reading->call->services, &response.refused_origins);
+    osr_call_reply(reading->call, &response.base);
+    for (size_t i = 0; i < response.n_refused_origins; i++) {
+        free(response.refused_origins[i]);
+    }
+    free(response.refused_origins);
+}
+
+static void finish(struct audit_reading *reading)
+{
+    if (reading->call->session == NULL) { /* the services may be gone by now, too */
+        reading->code = (int)osr_err_set(&reading->err, OSR_CANCELLED, "nobody is there any more");
+    }
     if (reading->code != 0) {
         osr_call_fail(reading->call, &reading->err);
     } else {
-        response.head_number = reading->head.number;
-        response.head_chain.data = reading->head.chain.bytes;
-        response.head_chain.len = sizeof(reading->head.chain.bytes);
-        osr_call_reply(reading->call, &response.base);
+        reply_end(reading);
     }
     uv_close((uv_handle_t *)&reading->timer, on_timer_closed);
 }
 
 static void on_timer(uv_timer_t *timer);
 
+/* Who follows for long may have lost the right to. Not noted: each look would be news. */
+static bool may_follow(struct audit_reading *reading)
+{
+    struct osr_call *call = reading->call;
+    return osr_access_allows(call->services->access, &call->identity, OSR_ACTION_AUDIT,
+                             osr_part(OSR_PART_INSTANCE, ""));
+}
+
+static bool is_more_noted(const struct audit_reading *reading)
+{
+    struct osr_audit_status status;
+    osr_audit_get_status(reading->call->services->audit, &status);
+    return status.head.number > reading->head.number;
+}
+
+static void on_follow(uv_timer_t *timer)
+{
+    struct audit_reading *reading = timer->data;
+    if (reading->call->session == NULL) {
+        finish(reading);
+    } else if (!may_follow(reading)) {
+        reading->code = (int)osr_err_set(&reading->err, OSR_PERMISSION_DENIED,
+                                         "the audit log may not be read any more");
+        finish(reading);
+    } else if (is_more_noted(reading)) {
+        reading->wanted.from_number = reading->head.number + 1;
+        osr_file_worker_submit(reading->worker, &reading->job);
+    } else {
+        uv_timer_start(timer, on_follow, FOLLOW_MS, 0);
+    }
+}
+
 static void read_on(struct audit_reading *reading)
 {
     const struct osr_call *call = reading->call;
     if (call->session == NULL) {
-        finish(reading); /* nobody is there any more */
+        finish(reading);
     } else if (osr_session_is_full(call->session, call->request_id)) {
         uv_timer_start(&reading->timer, on_timer, WAIT_MS, 0);
     } else {
@@ -186,6 +268,8 @@ static void done(struct osr_file_job *job)
     send_page(reading);
     if (reading->code == 0 && reading->is_cut) {
         read_on(reading);
+    } else if (reading->code == 0 && reading->follows) {
+        uv_timer_start(&reading->timer, on_follow, FOLLOW_MS, 0);
     } else {
         finish(reading);
     }
@@ -211,6 +295,7 @@ void osr_operation_audit(struct osr_operations *operations, struct osr_call *cal
         .who = reading->who,
         .denied_only = request->denied_only,
     };
+    reading->follows = request->follow;
     reading->records = osr_alloc(PAGE_RECORDS_MAX * sizeof(reading->records[0]));
     uv_timer_init(services->loop, &reading->timer); /* only fills in the handle */
     reading->timer.data = reading;

@@ -131,7 +131,8 @@ static ProtobufCMessage *copy(struct osr_arena *arena, const ProtobufCMessage *m
     return copied;
 }
 
-bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item)
+/* True when the next frame is full. */
+static bool keep_item(struct osr_call *call, const ProtobufCMessage *item)
 {
     if (call->arena == NULL) {
         call->arena = osr_arena_create(0, OSR_DECODE_BYTES_MAX);
@@ -143,8 +144,35 @@ bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item)
            osr_arena_used(call->arena) >= OSR_REPLY_ITEMS_BYTES;
 }
 
-void osr_call_clear_items(struct osr_call *call)
+bool osr_call_query_failed(struct osr_call *call, const struct osr_query_reply *reply)
 {
+    if (reply->err == NULL) {
+        return false;
+    }
+    call->query = NULL;
+    osr_call_fail(call, reply->err);
+    return true;
+}
+
+void osr_call_collect(struct osr_call *call, const ProtobufCMessage *item,
+                      const struct osr_query_reply *reply, osr_call_wrap_items *wrap)
+{
+    bool is_full = item != NULL && keep_item(call, item);
+    if (reply->last) {
+        call->query = NULL;
+    }
+    if (reply->last || reply->more_later || is_full) {
+        wrap(call, reply->last);
+    }
+}
+
+void osr_call_send_items(struct osr_call *call, ProtobufCMessage *message, bool last)
+{
+    if (last) {
+        osr_call_reply(call, message);
+        return;
+    }
+    osr_call_stream(call, message);
     call->item_count = 0;
     osr_arena_destroy(call->arena);
     free(call->items);

@@ -58,10 +58,15 @@ void osr_call_fail(struct osr_call *call, const struct osr_err *err);
 /* One of several replies. */
 void osr_call_stream(struct osr_call *call, ProtobufCMessage *message);
 
-/* Keeps a copy of an item for the next frame; true when that is full and should be
- * sent: read items and item_count, stream or reply, then osr_call_clear_items. */
-bool osr_call_collect(struct osr_call *call, const ProtobufCMessage *item);
-void osr_call_clear_items(struct osr_call *call);
+/* For a query's on_reply: ends the call where the query has failed; true if so. */
+bool osr_call_query_failed(struct osr_call *call, const struct osr_query_reply *reply);
+/* Makes a message of `items`, and gives that to osr_call_send_items. */
+typedef void osr_call_wrap_items(struct osr_call *call, bool last);
+/* Keeps a copy of an item (NULL: there is none) that a query's reply brought, and sends what was
+ * kept when a frame is full, the query takes its time, or it has ended. */
+void osr_call_collect(struct osr_call *call, const ProtobufCMessage *item,
+                      const struct osr_query_reply *reply, osr_call_wrap_items *wrap);
+void osr_call_send_items(struct osr_call *call, ProtobufCMessage *message, bool last);
 
 uint32_t osr_calls_endless(struct osr_session *session); /* how many of its calls are */
 

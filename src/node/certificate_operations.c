@@ -5,6 +5,7 @@
 
 #include "adapter/clock.h"
 #include "node/join_proof.h"
+#include "node/members.h"
 #include "node/operation_handlers.h"
 
 enum {
@@ -13,7 +14,7 @@ enum {
     SUBJECT_BYTES_MAX = 64,   /* X.509: ub-common-name */
 };
 
-/* Who joins gets this role, as every instance of the cluster: policies give it to "instance:*". */
+/* Who joins gets this role unless the invitation says another; policies give it to "instance:*". */
 static const char role_of_members[] = "peer";
 
 /* -- the CA -- */
@@ -42,8 +43,17 @@ struct order {
     const char *subject;
     char *const *names;
     size_t name_count;
+    struct osr_slice follows_pem; /* as in struct osr_authority_order */
     uint32_t days;
 };
+
+static int refuse_revoked(const char *who, struct osr_err *err)
+{
+    osr_err_set(err, OSR_UNAUTHENTICATED, "%s was revoked: it gets no certificate any more", who);
+    osr_err_hint(err,
+                 "let it join with an empty data folder: as an instance with another identity");
+    return OSR_UNAUTHENTICATED;
+}
 
 /* The certificate with the CA's behind it, as text. */
 static int issue(const struct osr_services *services, const struct order *wanted,
@@ -52,6 +62,9 @@ static int issue(const struct osr_services *services, const struct order *wanted
     const struct osr_trust *trust = osr_security_trust(services->security);
     struct osr_slice authority = osr_trust_text(trust, OSR_TRUST_CA_CERTIFICATE);
     char subject[SUBJECT_BYTES_MAX + 1];
+    if (osr_access_is_revoked(services->access, wanted->who)) {
+        return refuse_revoked(wanted->who, err);
+    }
     snprintf(subject, sizeof(subject), "%s", wanted->subject);
     const struct osr_authority_order order = {
         .request_pem = osr_slice_text(wanted->request_pem),
@@ -60,6 +73,7 @@ static int issue(const struct osr_services *services, const struct order *wanted
         .subject = subject,
         .names = (const char *const *)wanted->names,
         .name_count = wanted->name_count,
+        .follows_pem = wanted->follows_pem,
         .now_s = osr_wall_ms() / 1000,
         .days = wanted->days,
     };
@@ -98,7 +112,36 @@ static int note_issue(const struct osr_call *call, const char *what, const char 
     return osr_operation_note(call, what, who, why, err);
 }
 
-/* -- issue and renew -- */
+static struct osr_slice text_of(const struct osr_buffer *pem)
+{
+    return osr_slice(pem->data, pem->size - 1);
+}
+
+/* The serial number of what was just issued goes to all members, where it is of one. `news` says
+ * the rest. */
+static int note_member(const struct osr_services *services, struct osr_member_news *news,
+                       const struct osr_buffer *pem, struct osr_credential_done done,
+                       struct osr_err *err)
+{
+    const struct osr_trust *trust = osr_security_trust(services->security);
+    news->certificate_pem = text_of(pem);
+    news->authority = osr_trust_fingerprint(osr_trust_text(trust, OSR_TRUST_CA_CERTIFICATE));
+    return osr_members_note(services->credentials, news, osr_wall_ms(), done, err);
+}
+
+/* -- issue -- */
+
+/* A certificate that is given once its member is noted. */
+struct issuing {
+    struct osr_call *call;
+    struct osr_buffer pem;
+};
+
+static void destroy_issuing(struct issuing *issuing)
+{
+    osr_buffer_done(&issuing->pem);
+    free(issuing);
+}
 
 static int issue_ordered(struct osr_call *call, const Osr__IssueRequest *request,
                          struct osr_buffer *pem, struct osr_err *err)
@@ -118,31 +161,131 @@ static int issue_ordered(struct osr_call *call, const Osr__IssueRequest *request
     return code != 0 ? code : note_issue(call, "ISSUE", request->who, pem, err);
 }
 
+static void on_issued(void *context, enum osr_code code)
+{
+    struct issuing *issuing = context;
+    Osr__IssueResponse response = OSR__ISSUE_RESPONSE__INIT;
+    char serial[OSR_SERIAL_TEXT_MAX];
+    if (code != OSR_OK) {
+        struct osr_err err;
+        osr_err_set(&err, code, "whose certificate it is could not be stored: %s",
+                    osr_code_info(code)->text);
+        osr_call_fail(issuing->call, &err);
+    } else {
+        serial_of(&issuing->pem, serial);
+        response.certificate_pem = (char *)issuing->pem.data;
+        response.serial = serial;
+        osr_call_reply(issuing->call, &response.base);
+    }
+    destroy_issuing(issuing);
+}
+
+static int begin_issue(struct issuing *issuing, const Osr__IssueRequest *request,
+                       struct osr_err *err)
+{
+    struct osr_member_news news = {
+        .who = request->who, .name = request->subject, .role = "", .invited_by = ""};
+    int code = issue_ordered(issuing->call, request, &issuing->pem, err);
+    return code != 0 ? code
+                     : note_member(issuing->call->services, &news, &issuing->pem,
+                                   (struct osr_credential_done){on_issued, issuing}, err);
+}
+
 void osr_operation_issue(struct osr_operations *operations, struct osr_call *call,
                          const Osr__Frame *frame)
 {
-    Osr__IssueResponse response = OSR__ISSUE_RESPONSE__INIT;
-    struct osr_buffer pem = {0};
-    char serial[OSR_SERIAL_TEXT_MAX];
+    struct issuing *issuing = osr_alloc(sizeof(*issuing));
     struct osr_err err;
     (void)operations;
-    if (issue_ordered(call, frame->issue, &pem, &err) != 0) {
+    issuing->call = call;
+    osr_call_await(call, NULL);
+    if (begin_issue(issuing, frame->issue, &err) != 0) {
         osr_call_fail(call, &err);
-    } else {
-        serial_of(&pem, serial);
-        response.certificate_pem = (char *)pem.data;
-        response.serial = serial;
-        osr_call_reply(call, &response.base);
+        destroy_issuing(issuing);
     }
-    osr_buffer_done(&pem);
+}
+
+/* -- renew -- */
+
+/* Each of these costs something. */
+static int check_frequency(struct osr_operations *operations, const char *who, bool is_question,
+                           struct osr_err *err)
+{
+    uint64_t cost_ms = is_question ? OSR_ISSUE_QUESTION_MS : OSR_ISSUE_CERTIFICATE_MS;
+    uint64_t wait_ms = osr_issue_limit_take(operations->issue_limit, who, cost_ms,
+                                            uv_now(operations->services->loop));
+    if (wait_ms == 0) {
+        return 0;
+    }
+    osr_err_set(err, OSR_BUSY, "%s has asked for certificates too often", who);
+    osr_err_hint(err, "try again in %llu s", (unsigned long long)(wait_ms + 999) / 1000);
+    return OSR_BUSY;
+}
+
+/* Whether a CA that is believed has signed it, and nobody has revoked it. */
+static bool is_good(const struct osr_services *services, struct osr_slice pem,
+                    const struct osr_certificate_facts *facts)
+{
+    struct osr_slice rest =
+        osr_trust_text(osr_security_trust(services->security), OSR_TRUST_AUTHORITIES);
+    struct osr_slice authority;
+    while (osr_certificate_next(&rest, &authority)) {
+        struct osr_hash fingerprint = osr_trust_fingerprint(authority);
+        if (osr_certificate_is_issued_by(pem, authority)) {
+            return osr_wall_ms() / 1000 < facts->expires_s &&
+                   !osr_credentials_is_revoked(services->credentials, facts->serial, &fingerprint);
+        }
+    }
+    return false;
+}
+
+/* That it is the caller's own, and good: its names may have been given to another. Not always the
+ * one that his connection shows: a link stays up over a renewal. */
+static int check_present(const struct osr_call *call, struct osr_slice pem,
+                         struct osr_certificate_facts *facts, struct osr_err *err)
+{
+    int code = osr_certificate_read(pem, facts, err);
+    if (code != 0) {
+        return code;
+    }
+    bool is_own = strcmp(facts->who, call->identity.who) == 0 &&
+                  strcmp(facts->cluster, call->services->config->cluster) == 0;
+    if (is_own && is_good(call->services, pem, facts)) {
+        return 0;
+    }
+    return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
+                            "certificate_pem is no certificate of %s that is good here",
+                            call->identity.who);
+}
+
+static int issue_next(const struct osr_call *call, const Osr__RenewRequest *request,
+                      struct osr_buffer *pem, struct osr_err *err)
+{
+    const char *who = call->identity.who;
+    struct osr_certificate_facts present = {.subject = ""};
+    struct osr_slice present_pem = osr_slice_text(request->certificate_pem);
+    int code = present_pem.size > 0 ? check_present(call, present_pem, &present, err) : 0;
+    const struct order order = {
+        .request_pem = request->request_pem,
+        .who = who,
+        .subject = present.subject[0] != '\0' ? present.subject : who,
+        .follows_pem = present_pem,
+    };
+    return code != 0 ? code : issue(call->services, &order, pem, err);
+}
+
+static void ignore_outcome(void *context, enum osr_code code)
+{
+    (void)context;
+    (void)code;
 }
 
 /* An outside CA's certificate is for that CA to renew. */
-static int renew(struct osr_call *call, const char *request_pem, struct osr_buffer *pem,
-                 struct osr_err *err)
+static int renew(struct osr_operations *operations, struct osr_call *call,
+                 const Osr__RenewRequest *request, struct osr_buffer *pem, struct osr_err *err)
 {
     const char *who = call->identity.who;
-    const struct order order = {.request_pem = request_pem, .who = who, .subject = who};
+    bool is_question = request->request_pem[0] == '\0';
     if (!osr_identity_has_certificate(&call->identity) || strncmp(who, "subject:", 8) == 0) {
         osr_err_set(err, OSR_UNAUTHENTICATED,
                     "a certificate is renewed for whoever shows the present one");
@@ -151,9 +294,22 @@ static int renew(struct osr_call *call, const char *request_pem, struct osr_buff
     }
     int code = check_is_authority(call->services, err);
     if (code == 0) {
-        code = issue(call->services, &order, pem, err);
+        code = check_frequency(operations, who, is_question, err);
     }
-    return code != 0 ? code : note_issue(call, "RENEW", who, pem, err);
+    if (code != 0 || is_question) {
+        return code;
+    }
+    code = issue_next(call, request, pem, err);
+    if (code == 0) {
+        code = note_issue(call, "RENEW", who, pem, err);
+    }
+    if (code == 0) {
+        struct osr_member_news news = {.who = who, .name = "", .role = "", .invited_by = ""};
+        /* Its roles are as they were: nothing is lost where it cannot be stored now. */
+        code = note_member(call->services, &news, pem,
+                           (struct osr_credential_done){ignore_outcome, NULL}, err);
+    }
+    return code;
 }
 
 void osr_operation_renew(struct osr_operations *operations, struct osr_call *call,
@@ -162,10 +318,13 @@ void osr_operation_renew(struct osr_operations *operations, struct osr_call *cal
     Osr__RenewResponse response = OSR__RENEW_RESPONSE__INIT;
     struct osr_buffer pem = {0};
     struct osr_err err;
-    if (renew(call, frame->renew->request_pem, &pem, &err) != 0) {
+    if (renew(operations, call, frame->renew, &pem, &err) != 0) {
         osr_call_fail(call, &err);
     } else {
-        response.certificate_pem = (char *)pem.data;
+        struct osr_hash issuer = osr_trust_fingerprint(osr_trust_text(
+            osr_security_trust(operations->services->security), OSR_TRUST_CA_CERTIFICATE));
+        response.issuer = (ProtobufCBinaryData){sizeof(issuer.bytes), issuer.bytes};
+        response.certificate_pem = pem.size > 0 ? (char *)pem.data : response.certificate_pem;
         response.authorities_pem = authorities_text(operations->services);
         osr_call_reply(call, &response.base);
         free(response.authorities_pem);
@@ -301,17 +460,6 @@ static int name_addresses(const struct osr_services *services, const Osr__Invite
     return OSR_CONFIG;
 }
 
-static int check_role(const char *role, struct osr_err *err)
-{
-    if (role[0] == '\0' || strcmp(role, role_of_members) == 0) {
-        return 0;
-    }
-    osr_err_set(err, OSR_INVALID_ARGUMENT, "who joins gets the role '%s'", role_of_members);
-    osr_err_hint(err, "once it has joined, give '%.60s' to \"instance:ID\" in the section access",
-                 role);
-    return OSR_INVALID_ARGUMENT;
-}
-
 static int invite(struct inviting *inviting, const Osr__InviteRequest *request, struct osr_err *err)
 {
     const struct osr_call *call = inviting->call;
@@ -319,9 +467,11 @@ static int invite(struct inviting *inviting, const Osr__InviteRequest *request, 
     struct osr_slice authority =
         osr_trust_text(osr_security_trust(services->security), OSR_TRUST_CA_CERTIFICATE);
     uint64_t lasts_ms = request->expires_ms != 0 ? request->expires_ms : DAY_MS;
+    const char *role = request->role[0] != '\0' ? request->role : role_of_members;
+    struct osr_role_names roles;
     int code = check_is_authority(services, err);
     if (code == 0) {
-        code = check_role(request->role, err);
+        code = osr_operation_roles(services, (char **)&role, 1, &roles, err);
     }
     if (code == 0) {
         code = osr_operation_expiry(lasts_ms, (uint64_t)INVITATION_DAYS_MAX * DAY_MS,
@@ -337,9 +487,8 @@ static int invite(struct inviting *inviting, const Osr__InviteRequest *request, 
         return code;
     }
     inviting->invitation.ca_fingerprint = osr_trust_fingerprint(authority);
-    const struct osr_invitation_order order = {.role = role_of_members,
-                                               .expires_ms = inviting->expires_ms,
-                                               .created_by = call->identity.who};
+    const struct osr_invitation_order order = {
+        .role = role, .expires_ms = inviting->expires_ms, .created_by = call->identity.who};
     return osr_credentials_create_invitation(
         services->credentials, &order, osr_wall_ms(), &inviting->invitation.token,
         (struct osr_credential_done){on_invited, inviting}, err);
@@ -364,7 +513,11 @@ void osr_operation_invite(struct osr_operations *operations, struct osr_call *ca
 /* Somebody who joins. */
 struct joining {
     struct osr_call *call;
-    struct osr_buffer pem; /* given once the invitation is known to be used */
+    struct osr_buffer pem; /* given once the invitation is known to be used, and the member noted */
+    char who[sizeof("instance:") + OSR_INSTANCE_CHARS];
+    char name[OSR_NAME_BYTES_MAX + 1];
+    char role[OSR_POLICY_NAME_BYTES_MAX + 1];
+    char invitation[OSR_SECRET_ID_CHARS + 1]; /* its id */
 };
 
 static void destroy_joining(struct joining *joining)
@@ -385,19 +538,16 @@ static size_t list_peers(const struct osr_config *config, char **peers)
     return count;
 }
 
-static void on_joined(void *context, enum osr_code code)
+static void fail_joining(struct joining *joining, const struct osr_err *err)
 {
-    struct joining *joining = context;
+    osr_call_fail(joining->call, err);
+    destroy_joining(joining);
+}
+
+static void let_join(struct joining *joining)
+{
     const struct osr_services *services = joining->call->services;
     Osr__JoinResponse response = OSR__JOIN_RESPONSE__INIT;
-    struct osr_err err;
-    if (code != OSR_OK) {
-        osr_err_set(&err, code, "that the invitation is used could not be stored: %s",
-                    osr_code_info(code)->text);
-        osr_call_fail(joining->call, &err);
-        destroy_joining(joining);
-        return;
-    }
     char **peers = osr_alloc((services->config->peer_count + 1) * sizeof(*peers));
     response.cluster = services->config->cluster;
     response.certificate_pem = (char *)joining->pem.data;
@@ -409,6 +559,46 @@ static void on_joined(void *context, enum osr_code code)
     free(response.authorities_pem);
     free(peers);
     destroy_joining(joining);
+}
+
+static void on_member_noted(void *context, enum osr_code code)
+{
+    struct joining *joining = context;
+    struct osr_err err;
+    if (code == OSR_OK) {
+        let_join(joining);
+        return;
+    }
+    osr_err_set(&err, code, "the new member could not be stored, and the invitation is used: %s",
+                osr_code_info(code)->text);
+    osr_err_hint(&err, "make another one: `osiris invite`");
+    fail_joining(joining, &err);
+}
+
+/* Without the record it would have other roles than it was invited to. */
+static void on_joined(void *context, enum osr_code code)
+{
+    struct joining *joining = context;
+    const struct osr_services *services = joining->call->services;
+    struct osr_err err;
+    if (code != OSR_OK) {
+        osr_err_set(&err, code, "that the invitation is used could not be stored: %s",
+                    osr_code_info(code)->text);
+        fail_joining(joining, &err);
+        return;
+    }
+    const struct osr_credential *invitation =
+        osr_credentials_find(services->credentials, OSR_CREDENTIAL_INVITATION, joining->invitation);
+    struct osr_member_news news = {
+        .who = joining->who,
+        .name = joining->name,
+        .role = joining->role,
+        .invited_by = invitation != NULL ? invitation->invitation.created_by : "",
+    };
+    if (note_member(services, &news, &joining->pem,
+                    (struct osr_credential_done){on_member_noted, joining}, &err) != 0) {
+        fail_joining(joining, &err);
+    }
 }
 
 static int check_proof(const Osr__JoinRequest *request, const struct osr_token *token,
@@ -493,8 +683,6 @@ static int join(struct joining *joining, const Osr__JoinRequest *request, struct
     const struct osr_services *services = call->services;
     const struct osr_cluster_tag cluster = osr_cluster_tag(services->config->cluster);
     const struct osr_credential_done done = {on_joined, joining};
-    char who[sizeof("instance:") + OSR_INSTANCE_CHARS];
-    char role[OSR_POLICY_NAME_BYTES_MAX + 1];
     struct osr_token token;
     int code = check_is_authority(services, err);
     if (code == 0 && !osr_instance_id_is_valid(request->instance)) {
@@ -507,14 +695,16 @@ static int join(struct joining *joining, const Osr__JoinRequest *request, struct
     if (code != 0) {
         return code;
     }
-    snprintf(who, sizeof(who), "instance:%s", request->instance);
-    code = prepare(joining, request, &token, who, err);
+    snprintf(joining->who, sizeof(joining->who), "instance:%s", request->instance);
+    snprintf(joining->name, sizeof(joining->name), "%s", request->name);
+    osr_token_id_text(joining->invitation, &token);
+    code = prepare(joining, request, &token, joining->who, err);
     if (code == 0) {
-        code = osr_credentials_use_invitation(services->credentials, &token, who, osr_wall_ms(),
-                                              role, done, err);
+        code = osr_credentials_use_invitation(services->credentials, &token, joining->who,
+                                              osr_wall_ms(), joining->role, done, err);
     }
     explicit_bzero(&token, sizeof(token));
-    return code != 0 ? note_refused_join(call, who, err) : 0;
+    return code != 0 ? note_refused_join(call, joining->who, err) : 0;
 }
 
 void osr_operation_join(struct osr_operations *operations, struct osr_call *call,

@@ -48,7 +48,12 @@ char *osr_credential_key(const struct osr_credential *credential)
     case OSR_CREDENTIAL_INVITATION:
         return osr_credential_named_key(credential->kind, credential->invitation.id);
     case OSR_CREDENTIAL_REVOCATION:
-        return osr_revocation_key(credential->revocation.serial, &credential->revocation.authority);
+        return credential->revocation.serial[0] == '\0'
+                   ? osr_credential_named_key(credential->kind, credential->revocation.who)
+                   : osr_revocation_key(credential->revocation.serial,
+                                        &credential->revocation.authority);
+    case OSR_CREDENTIAL_MEMBER:
+        return osr_credential_named_key(credential->kind, credential->member.instance);
     default:
         abort();
     }
@@ -132,6 +137,18 @@ static void add_revocation(struct osr_buffer *value, const struct osr_revocation
     osr_buffer_add_u64(value, revocation->expires_ms);
 }
 
+static void add_member(struct osr_buffer *value, const struct osr_member_record *member)
+{
+    osr_form_add_text(value, member->instance);
+    osr_form_add_text(value, member->name);
+    add_roles(value, &member->roles);
+    osr_form_add_text(value, member->serial);
+    add_hash(value, &member->authority);
+    osr_form_add_text(value, member->invited_by);
+    osr_buffer_add_u64(value, member->joined_ms);
+    osr_buffer_add_u64(value, member->expires_ms);
+}
+
 void osr_credential_encode(const struct osr_credential *credential, struct osr_buffer *value)
 {
     osr_buffer_add_u8(value, FORMAT);
@@ -147,6 +164,9 @@ void osr_credential_encode(const struct osr_credential *credential, struct osr_b
         break;
     case OSR_CREDENTIAL_REVOCATION:
         add_revocation(value, &credential->revocation);
+        break;
+    case OSR_CREDENTIAL_MEMBER:
+        add_member(value, &credential->member);
         break;
     default:
         abort();
@@ -243,6 +263,18 @@ static void read_revocation(struct reader *reader, struct osr_revocation_record 
     revocation->expires_ms = osr_form_read_u64(&reader->form);
 }
 
+static void read_member(struct reader *reader, struct osr_member_record *member)
+{
+    member->instance = read_text(reader);
+    member->name = read_text(reader);
+    member->roles = read_roles(reader);
+    member->serial = read_text(reader);
+    member->authority = read_hash(reader);
+    member->invited_by = read_text(reader);
+    member->joined_ms = osr_form_read_u64(&reader->form);
+    member->expires_ms = osr_form_read_u64(&reader->form);
+}
+
 static void read_record(struct reader *reader, struct osr_credential *credential)
 {
     switch (credential->kind) {
@@ -257,6 +289,9 @@ static void read_record(struct reader *reader, struct osr_credential *credential
         break;
     case OSR_CREDENTIAL_REVOCATION:
         read_revocation(reader, &credential->revocation);
+        break;
+    case OSR_CREDENTIAL_MEMBER:
+        read_member(reader, &credential->member);
         break;
     default:
         abort();

@@ -1,4 +1,4 @@
-/* credential.h -- one token, user, invitation or revoked certificate, as it is kept: a fact.
+/* credential.h -- one token, user, invitation, revocation or member, as it is kept: a fact.
  *
  * Fact "credential:<kind>:<name>", format 1, in the form of model/form.h: u8 format, then
  *   token:      text id | 32 bytes hash | text name | roles | text created_by | u64 created_ms |
@@ -8,6 +8,8 @@
  *               u64 expires_ms | text used_by | u64 used_ms | text revoked_by | u64 revoked_ms
  *   revocation: text serial | 32 bytes authority | text who | text revoked_by | u64 revoked_ms |
  *               u64 expires_ms
+ *   member:     text instance | text name | roles | text serial | 32 bytes authority |
+ *               text invited_by | u64 joined_ms | u64 expires_ms
  * where roles is u32 n | n * text. Times are in ms since 1970, UTC. The texts of a credential are
  * somebody else's: `texts` of decode, or whoever made it. */
 #ifndef OSR_NODE_CREDENTIAL_H
@@ -30,7 +32,8 @@ enum {
     X(TOKEN, "token", "token")                                                                     \
     X(USER, "user", "user")                                                                        \
     X(INVITATION, "invitation", "invitation")                                                      \
-    X(REVOCATION, "revocation", "revoked certificate")
+    X(REVOCATION, "revocation", "revoked certificate")                                             \
+    X(MEMBER, "member", "member")
 
 enum osr_credential_kind {
 #define OSR_CREDENTIAL_ENUM(name, key, text) OSR_CREDENTIAL_##name,
@@ -80,12 +83,24 @@ struct osr_invitation_record {
 };
 
 struct osr_revocation_record {
-    const char *serial;        /* as in struct osr_certificate_facts */
-    struct osr_hash authority; /* fingerprint of the CA that issued it */
+    const char *serial; /* as in struct osr_certificate_facts; "": all certificates of `who` */
+    struct osr_hash authority; /* fingerprint of the CA that issued it; zeros where serial is "" */
     const char *who;           /* the identity in it; "": unknown */
     const char *revoked_by;
     uint64_t revoked_ms;
     uint64_t expires_ms; /* of the certificate: then it needs no revocation; 0: unknown */
+};
+
+/* An instance with a certificate of the cluster's CA. */
+struct osr_member_record {
+    const char *instance; /* its id */
+    const char *name;
+    struct osr_role_names roles; /* none: those that the policy gives to instances */
+    const char *serial;          /* of its newest certificate */
+    struct osr_hash authority;
+    const char *invited_by;
+    uint64_t joined_ms;
+    uint64_t expires_ms; /* of the certificate */
 };
 
 struct osr_credential {
@@ -95,10 +110,12 @@ struct osr_credential {
         struct osr_user_record user;
         struct osr_invitation_record invitation;
         struct osr_revocation_record revocation;
+        struct osr_member_record member;
     };
 };
 
-/* To be freed. `name`: a token's or an invitation's id, a user's name. */
+/* To be freed. `name`: a token's, an invitation's or a member's id, a user's name, or whose
+ * certificates are all revoked. */
 char *osr_credential_named_key(enum osr_credential_kind kind, const char *name);
 char *osr_credential_key(const struct osr_credential *credential);
 char *osr_revocation_key(const char *serial, const struct osr_hash *authority);

@@ -40,6 +40,7 @@ static const size_t item_max[] = {
     [OSR_CREDENTIAL_USER] = OSR_USERS_MAX,
     [OSR_CREDENTIAL_INVITATION] = OSR_INVITATIONS_MAX,
     [OSR_CREDENTIAL_REVOCATION] = OSR_REVOCATIONS_MAX,
+    [OSR_CREDENTIAL_MEMBER] = OSR_MEMBERS_MAX,
 };
 _Static_assert(sizeof(item_max) / sizeof(item_max[0]) == OSR_CREDENTIAL_KIND_COUNT,
                "a limit for each kind");
@@ -295,6 +296,9 @@ static uint64_t ended_ms(const struct osr_credential *credential, uint64_t now_m
         break;
     case OSR_CREDENTIAL_REVOCATION:
         expires = credential->revocation.expires_ms;
+        break;
+    case OSR_CREDENTIAL_MEMBER:
+        expires = credential->member.expires_ms;
         break;
     default:
         break; /* users stay */

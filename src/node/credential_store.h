@@ -18,6 +18,7 @@ enum {
     OSR_USERS_MAX = 1024,
     OSR_INVITATIONS_MAX = 1024,
     OSR_REVOCATIONS_MAX = 16384,
+    OSR_MEMBERS_MAX = 4096,
 };
 
 struct osr_credential_port {

@@ -7,6 +7,7 @@
 
 #include "adapter/password.h"
 #include "base/text.h"
+#include "model/identity.h"
 
 enum { TIME_CHARS = 32 };
 
@@ -61,6 +62,19 @@ void osr_credentials_destroy(struct osr_credentials *credentials)
 int osr_credentials_load(struct osr_credentials *credentials, const char *key,
                          struct osr_slice value, struct osr_err *err)
 {
+    return osr_credential_store_load(credentials->store, key, value, err);
+}
+
+int osr_credentials_adopt(struct osr_credentials *credentials, const char *key,
+                          struct osr_slice value, uint64_t now_ms, struct osr_err *err)
+{
+    enum osr_credential_kind kind;
+    int code = osr_credential_kind_of_key(key, &kind, err);
+    if (code != 0) {
+        return code;
+    }
+    /* Where there is no room it counts all the same: whoever wrote it has the same limits. */
+    osr_credential_store_make_room(credentials->store, kind, now_ms, NULL);
     return osr_credential_store_load(credentials->store, key, value, err);
 }
 
@@ -214,6 +228,7 @@ static int identify_token(const struct osr_token_record *token, uint64_t now_ms,
     set_identity(ret_identity, "token", token->name, token->id);
     ret_identity->roles = &token->roles;
     ret_identity->expires_ms = token->expires_ms;
+    ret_identity->is_login = false;
     return 0;
 }
 
@@ -230,6 +245,7 @@ static int identify_login(const struct osr_credentials *credentials, const struc
     set_identity(ret_identity, "user", login->user, login->id);
     ret_identity->roles = &user->user.roles;
     ret_identity->expires_ms = login->expires_ms;
+    ret_identity->is_login = true;
     return 0;
 }
 
@@ -570,6 +586,45 @@ int osr_credentials_revoke_invitation(struct osr_credentials *credentials, const
     return 0;
 }
 
+/* ---- members ---- */
+
+static int check_instance(const char *instance, struct osr_err *err)
+{
+    return osr_instance_id_is_valid(instance)
+               ? 0
+               : (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "'%.40s' is no instance's id",
+                                  instance);
+}
+
+static int check_member(const struct osr_member_record *member, struct osr_err *err)
+{
+    int code = check_instance(member->instance, err);
+    if (code == 0) {
+        code = check_roles(&member->roles, err);
+    }
+    if (code == 0) {
+        code = check_who(member->name, err);
+    }
+    return code != 0 ? code : check_who(member->invited_by, err);
+}
+
+int osr_credentials_put_member(struct osr_credentials *credentials,
+                               const struct osr_member_record *member, uint64_t now_ms,
+                               struct osr_credential_done done, struct osr_err *err)
+{
+    const struct osr_credential credential = {.kind = OSR_CREDENTIAL_MEMBER, .member = *member};
+    int code = check_member(member, err);
+    if (code == 0 &&
+        osr_credentials_find(credentials, OSR_CREDENTIAL_MEMBER, member->instance) == NULL) {
+        code =
+            osr_credential_store_make_room(credentials->store, OSR_CREDENTIAL_MEMBER, now_ms, err);
+    }
+    if (code == 0) {
+        osr_credential_store_put(credentials->store, &credential, OSR_WHEN_DURABLE, done);
+    }
+    return code;
+}
+
 /* ---- certificates ---- */
 
 /* Refused in any other writing: it would revoke nothing, and look as if it did. */
@@ -582,6 +637,27 @@ static int check_serial(const char *serial, struct osr_err *err)
         return OSR_INVALID_ARGUMENT;
     }
     return 0;
+}
+
+/* Checked; `before` is the one with its key. */
+static int put_revocation(struct osr_credentials *credentials,
+                          const struct osr_revocation_record *revocation,
+                          const struct osr_credential *before, uint64_t now_ms,
+                          struct osr_credential_done done, struct osr_err *err)
+{
+    if (before != NULL) {
+        osr_credential_store_put(credentials->store, before, OSR_AT_ONCE, done);
+        return 0;
+    }
+    int code =
+        osr_credential_store_make_room(credentials->store, OSR_CREDENTIAL_REVOCATION, now_ms, err);
+    if (code == 0) {
+        struct osr_credential credential = {.kind = OSR_CREDENTIAL_REVOCATION,
+                                            .revocation = *revocation};
+        credential.revocation.revoked_ms = now_ms;
+        osr_credential_store_put(credentials->store, &credential, OSR_AT_ONCE, done);
+    }
+    return code;
 }
 
 int osr_credentials_revoke_certificate(struct osr_credentials *credentials,
@@ -601,19 +677,27 @@ int osr_credentials_revoke_certificate(struct osr_credentials *credentials,
     }
     const struct osr_credential *before = osr_credential_store_find_revocation(
         credentials->store, revocation->serial, &revocation->authority);
-    if (before != NULL) {
-        osr_credential_store_put(credentials->store, before, OSR_AT_ONCE, done);
-        return 0;
-    }
-    code =
-        osr_credential_store_make_room(credentials->store, OSR_CREDENTIAL_REVOCATION, now_ms, err);
+    return put_revocation(credentials, revocation, before, now_ms, done, err);
+}
+
+int osr_credentials_revoke_instance(struct osr_credentials *credentials, const char *instance,
+                                    const char *revoked_by, uint64_t now_ms,
+                                    struct osr_credential_done done, struct osr_err *err)
+{
+    char who[sizeof("instance:") + OSR_INSTANCE_CHARS];
+    int code = check_instance(instance, err);
     if (code == 0) {
-        struct osr_credential credential = {.kind = OSR_CREDENTIAL_REVOCATION,
-                                            .revocation = *revocation};
-        credential.revocation.revoked_ms = now_ms;
-        osr_credential_store_put(credentials->store, &credential, OSR_AT_ONCE, done);
+        code = check_who(revoked_by, err);
     }
-    return code;
+    if (code != 0) {
+        return code;
+    }
+    snprintf(who, sizeof(who), "instance:%s", instance);
+    const struct osr_revocation_record revocation = {
+        .serial = "", .who = who, .revoked_by = revoked_by};
+    const struct osr_credential *before =
+        osr_credentials_find(credentials, OSR_CREDENTIAL_REVOCATION, who);
+    return put_revocation(credentials, &revocation, before, now_ms, done, err);
 }
 
 bool osr_credentials_is_revoked(const struct osr_credentials *credentials, const char *serial,

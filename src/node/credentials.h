@@ -1,5 +1,5 @@
-/* credentials.h -- who may come in by a secret, and by which certificates nobody may any more:
- * tokens, users with their logins, invitations, revocations.
+/* credentials.h -- who may come in by a secret, who is a member, and by which certificates nobody
+ * may come any more: tokens, users with their logins, invitations, members, revocations.
  *
  * Each is a fact in the log and in memory (credential_store.h); logins are in memory alone
  * (logins.h). Of a secret its hash is kept, so the one time to show it is when it is made.
@@ -28,7 +28,7 @@ struct osr_credentials_options {
     const char *cluster;
     uint64_t hash_seed;
     void (*random)(void *data, size_t size); /* osr_secret_random */
-    struct osr_credential_port port;         /* osr_journal_fact */
+    struct osr_credential_port port;         /* osr_trust_feed_write */
 };
 
 struct osr_credentials *osr_credentials_create(const struct osr_credentials_options *options);
@@ -39,6 +39,11 @@ void osr_credentials_destroy(struct osr_credentials *credentials);
 int osr_credentials_load(struct osr_credentials *credentials, const char *key,
                          struct osr_slice value, struct osr_err *err);
 
+/* A fact that was written elsewhere and is true here, too (trust_feed.h): in force at once; the
+ * caller writes it down. Failures: osr_credential_decode's. */
+int osr_credentials_adopt(struct osr_credentials *credentials, const char *key,
+                          struct osr_slice value, uint64_t now_ms, struct osr_err *err);
+
 /* ---- who shows a token ---- */
 
 struct osr_credential_identity {
@@ -46,6 +51,7 @@ struct osr_credential_identity {
     char id[OSR_SECRET_ID_CHARS + 1];        /* of the token */
     const struct osr_role_names *roles;      /* live until the next change */
     uint64_t expires_ms;                     /* 0: never */
+    bool is_login;                           /* it was got by a password */
 };
 
 /* Of a token or a login. UNAUTHENTICATED: mistyped, unknown, expired or revoked (err says
@@ -126,19 +132,27 @@ int osr_credentials_revoke_invitation(struct osr_credentials *credentials, const
 
 /* ---- certificates ---- */
 
-/* revoked_ms is set to now. Again: the first one stays. */
+/* New, or instead of the one of that instance: it has a new certificate. INVALID_ARGUMENT,
+ * TOO_LARGE. */
+int osr_credentials_put_member(struct osr_credentials *credentials,
+                               const struct osr_member_record *member, uint64_t now_ms,
+                               struct osr_credential_done done, struct osr_err *err);
+/* revoked_ms is set to now. Again: the first one stays. INVALID_ARGUMENT, TOO_LARGE. */
 int osr_credentials_revoke_certificate(struct osr_credentials *credentials,
                                        const struct osr_revocation_record *revocation,
                                        uint64_t now_ms, struct osr_credential_done done,
                                        struct osr_err *err);
+/* All certificates of an instance, those to come as well: its identity. The same for the rest. */
+int osr_credentials_revoke_instance(struct osr_credentials *credentials, const char *instance,
+                                    const char *revoked_by, uint64_t now_ms,
+                                    struct osr_credential_done done, struct osr_err *err);
 bool osr_credentials_is_revoked(const struct osr_credentials *credentials, const char *serial,
                                 const struct osr_hash *authority);
 
 /* ---- all of them ---- */
 
-/* By a token's or invitation's id, or a user's name. NULL: there is none. Lives until the next
- * change.
- */
+/* By a token's, invitation's or member's id, or a user's name. NULL: there is none. Lives until the
+ * next change. */
 const struct osr_credential *osr_credentials_find(const struct osr_credentials *credentials,
                                                   enum osr_credential_kind kind, const char *name);
 /* In no particular order. */

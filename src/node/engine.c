@@ -18,6 +18,10 @@ struct deferred {
     char name[OSR_NAME_BYTES_MAX + 1];
 };
 
+/* In WRITTEN's token: it was a write to the stream "trust". Tokens are addresses, so the bit is
+ * free. */
+enum { TRUST_TOKEN = 1 };
+
 struct osr_engine {
     uv_loop_t *loop;
     const struct osr_config *config;
@@ -28,7 +32,9 @@ struct osr_engine {
     struct osr_folder_lock *lock;
     struct osr_keys *keys;
     struct osr_journal *journal;
-    struct osr_access *access; /* NULL: not set yet */
+    struct osr_access *access;    /* NULL: not set yet */
+    struct osr_trust_feed *trust; /* NULL: not set yet */
+    bool has_started_trust;
     struct osr_feed *feed;
     struct osr_knowledge *knowledge;
 
@@ -97,6 +103,17 @@ static void take_output(struct osr_engine *engine, struct osr_feed_output *outpu
     }
 }
 
+static void carry_out_written(struct osr_engine *engine, const struct osr_feed_output *output)
+{
+    uint64_t token = output->written.token;
+    if ((token & TRUST_TOKEN) != 0) {
+        osr_trust_feed_written(engine->trust, token - TRUST_TOKEN, output->written.code);
+    } else {
+        osr_knowledge_written(engine->knowledge, token, output->written.code, output->written.first,
+                              output->written.first_time, output->written.acks);
+    }
+}
+
 static void carry_out(struct osr_engine *engine, struct deferred *deferred)
 {
     const struct osr_engine_handler *handler = &engine->handler;
@@ -111,9 +128,7 @@ static void carry_out(struct osr_engine *engine, struct deferred *deferred)
         osr_journal_carry_out(engine->journal, output);
         break;
     case OSR_FEED_OUT_WRITTEN:
-        osr_knowledge_written(engine->knowledge, output->written.token, output->written.code,
-                              output->written.first, output->written.first_time,
-                              output->written.acks);
+        carry_out_written(engine, output);
         break;
     case OSR_FEED_OUT_IDENTIFIED:
         handler->on_identified(handler->context, output->identified.peer, deferred->instance,
@@ -186,13 +201,37 @@ static void on_journal_read(void *context, uint64_t ticket, Osr__Update *update,
     osr_engine_post(context, &event);
 }
 
+/* Once all that the log had at the start is found good: nothing is released before. */
+static void start_trust(struct osr_engine *engine)
+{
+    if (engine->has_started_trust || engine->trust == NULL ||
+        !osr_journal_is_restored(engine->journal)) {
+        return;
+    }
+    engine->has_started_trust = true;
+    for (size_t i = 0; i < osr_feed_count(engine->feed); i++) {
+        struct osr_feed_info info;
+        osr_feed_info(engine->feed, i, &info);
+        if (info.stream == OSR_STREAM_TRUST) {
+            osr_trust_feed_restored(engine->trust, &info.id, info.sequence);
+        }
+    }
+    osr_trust_feed_start(engine->trust);
+}
+
 static void on_release(void *context, const struct osr_batch *batch, uint32_t log_id,
                        uint64_t last_ordinal)
 {
     struct osr_engine *engine = context;
-    if (!engine->is_closing) {
-        osr_knowledge_released(engine->knowledge, batch, log_id, last_ordinal);
+    if (engine->is_closing) {
+        return;
     }
+    start_trust(engine);
+    if (batch != NULL && strcmp(batch->feed.stream, osr_feed_stream_name(OSR_STREAM_TRUST)) == 0) {
+        osr_trust_feed_released(engine->trust, batch);
+        batch = NULL; /* the knowledge base passes over it */
+    }
+    osr_knowledge_released(engine->knowledge, batch, log_id, last_ordinal);
 }
 
 static void on_failure(void *context, const struct osr_err *err)
@@ -208,7 +247,12 @@ static void on_write(void *context, uint64_t token, const struct osr_feed_put *p
 {
     struct osr_engine *engine = context;
     struct osr_feed_event event = {.type = OSR_FEED_WRITE,
-                                   .write = {token, puts, count, acks, timeout_ms}};
+                                   .write = {.stream = OSR_STREAM_KB,
+                                             .token = token,
+                                             .puts = puts,
+                                             .count = count,
+                                             .acks = acks,
+                                             .timeout_ms = timeout_ms}};
     engine->flush_wanted = true;
     osr_engine_post(engine, &event);
 }
@@ -224,7 +268,8 @@ static void on_state(void *context, const struct osr_err *err)
 static bool instance_may(const struct osr_engine *engine, const char *instance,
                          enum osr_action action, const char *stream)
 {
-    return engine->access != NULL &&
+    return engine->access != NULL && engine->trust != NULL &&
+           osr_trust_feed_is_current(engine->trust) &&
            osr_access_instance_may(engine->access, instance, action, stream);
 }
 
@@ -242,6 +287,23 @@ void osr_engine_set_access(struct osr_engine *engine, struct osr_access *access)
 {
     struct osr_feed_event event = {.type = OSR_FEED_ACCESS_CHANGED};
     engine->access = access;
+    osr_engine_post(engine, &event);
+}
+
+void osr_engine_set_trust(struct osr_engine *engine, struct osr_trust_feed *trust)
+{
+    engine->trust = trust;
+    start_trust(engine);
+}
+
+void osr_engine_write_trust(struct osr_engine *engine, uint64_t token,
+                            const struct osr_feed_put *put)
+{
+    struct osr_feed_event event = {
+        .type = OSR_FEED_WRITE,
+        .write = {
+            .stream = OSR_STREAM_TRUST, .token = token | TRUST_TOKEN, .puts = put, .count = 1}};
+    engine->flush_wanted = true;
     osr_engine_post(engine, &event);
 }
 

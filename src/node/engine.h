@@ -1,5 +1,6 @@
 /* engine.h -- the feed core with what it stands on: keys, journal, knowledge base, clock. Events
- * go in; what the core puts out is carried out here, and what concerns a link is handed on.
+ * go in; what the core puts out is carried out here, and what concerns a link is handed on. Entries
+ * of the stream "kb" are the knowledge base's, those of "trust" the trust feed's.
  *
  * Happy path: osr_engine_post(event) -> step -> outputs in their order: to the journal, to the
  * knowledge base, to a link -> later the journal's answers, each an event again. Writes of one
@@ -17,6 +18,7 @@
 #include "node/config.h"
 #include "node/journal.h"
 #include "node/knowledge.h"
+#include "node/trust_feed.h"
 
 struct osr_engine;
 
@@ -42,9 +44,14 @@ int osr_engine_open(uv_loop_t *loop, const struct osr_config *config,
 void osr_engine_close(struct osr_engine *engine);
 void osr_engine_free(struct osr_engine *engine);
 
-/* Whose feeds are taken and who is given them; until it is set, nobody's and nobody. Again whenever
- * it answers otherwise than before. */
+/* Whose feeds are taken and who is given them; until it is set and the trust feed is current,
+ * nobody's and nobody. Again whenever it answers otherwise than before. */
 void osr_engine_set_access(struct osr_engine *engine, struct osr_access *access);
+/* Who takes what comes of the stream "trust". Stays the caller's; set before the loop runs. */
+void osr_engine_set_trust(struct osr_engine *engine, struct osr_trust_feed *trust);
+/* One put to the own feed of that stream; answered by osr_trust_feed_written. */
+void osr_engine_write_trust(struct osr_engine *engine, uint64_t token,
+                            const struct osr_feed_put *put);
 /* The event's times are set here. */
 void osr_engine_post(struct osr_engine *engine, struct osr_feed_event *event);
 /* Flushes what was written in this turn of the loop, and sets the core's timer. */

@@ -115,11 +115,17 @@ static const char *origin_name(const struct osr_services *services, const char *
     return "";
 }
 
+/* Peers that know UPDATE_KB alone are sent nothing else. */
+static size_t count_seeds(const struct osr_services *services, const struct osr_feed_info *feed)
+{
+    return feed->stream == OSR_STREAM_KB ? osr_neighbours_seed_count(services->neighbours) : 0;
+}
+
 static void fill_followers(struct report *report, size_t index, struct feed_parts *parts)
 {
     const struct osr_services *services = report->operations->services;
     size_t links = osr_feed_follower_count(services->feed, index);
-    size_t count = links + osr_neighbours_seed_count(services->neighbours);
+    size_t count = links + count_seeds(services, &parts->info);
     parts->followers = osr_alloc((count + 1) * sizeof(parts->followers[0]));
     parts->pointers = osr_alloc((count + 1) * sizeof(parts->pointers[0]));
     for (size_t i = 0; i < count; i++) {
@@ -290,7 +296,8 @@ static int find_feed(const struct osr_services *services, const Osr__FollowersRe
                      size_t *ret_index, struct osr_err *err)
 {
     const char *origin = request->origin[0] != '\0' ? request->origin : services->instance;
-    const char *stream = request->stream[0] != '\0' ? request->stream : "kb";
+    const char *stream =
+        request->stream[0] != '\0' ? request->stream : osr_feed_stream_name(OSR_STREAM_KB);
     uint64_t latest = 0;
     for (size_t i = 0; i < osr_feed_count(services->feed); i++) {
         struct osr_feed_info info;

@@ -9,12 +9,20 @@
 #include "adapter/folder.h"
 #include "adapter/keys.h"
 #include "node/engine.h"
+#include "node/listener_methods.h"
 #include "node/log_limit.h"
 #include "node/operations.h"
 
 enum {
     /* Files of our own beside connections: the log, SQLite, epoll, ... */
     DESCRIPTORS_KEPT = 128,
+};
+
+/* What is asked of who comes by a listener. */
+struct door {
+    struct osr_instance *instance;
+    bool seeds_allowed;
+    unsigned methods;
 };
 
 struct osr_instance {
@@ -26,8 +34,10 @@ struct osr_instance {
 
     struct osr_engine *engine;
     struct osr_credentials *credentials;
+    struct osr_trust_feed *trust;
     struct osr_audit *audit;
     struct osr_security *security;
+    struct osr_renewal *renewal;
     struct osr_access *access;
     struct osr_sessions *sessions;
     struct osr_peers *peers;
@@ -35,6 +45,7 @@ struct osr_instance {
     struct osr_services services;
     struct osr_operations *operations;
     struct osr_listener *listeners[1 + OSR_CONFIG_LISTENERS_MAX];
+    struct door doors[1 + OSR_CONFIG_LISTENERS_MAX]; /* of these */
     size_t listener_count;
 
     uv_prepare_t before_wait; /* a turn ends behind the timers ... */
@@ -77,6 +88,7 @@ static void on_identified(void *context, uint32_t peer, const char *id, const ch
     }
     osr_trace(instance->link_trace, OSR_LEVEL_INFO, "%s: is %s (%s)", osr_session_url(session),
               name, id);
+    osr_renewal_link_up(instance->renewal);
 }
 
 static enum osr_level level_of_close(enum osr_code code)
@@ -124,9 +136,23 @@ static void on_link(void *context, struct osr_session *session)
     osr_engine_post(((struct osr_instance *)context)->engine, &event);
 }
 
+/* What comes too late is let go. */
+static bool is_for_renewal(const struct osr_instance *instance, const struct osr_session *session,
+                           const Osr__Frame *frame)
+{
+    bool is_reply = frame->body_case == OSR__FRAME__BODY_RENEW_REPLY;
+    bool may_be = is_reply || frame->body_case == OSR__FRAME__BODY_ERROR;
+    return (may_be &&
+            osr_renewal_take_answer(instance->renewal, osr_session_number(session), frame)) ||
+           is_reply;
+}
+
 static void on_link_frame(void *context, struct osr_session *session, const Osr__Frame *frame)
 {
     struct osr_instance *instance = context;
+    if (is_for_renewal(instance, session, frame)) {
+        return;
+    }
     if (frame->body_case == OSR__FRAME__BODY_ERROR && osr_session_user(session) != NULL) {
         struct osr_err err;
         osr_err_set(&err, (enum osr_code)frame->error->code, "%s", frame->error->message);
@@ -195,6 +221,7 @@ static void on_closed(void *context, struct osr_session *session, const struct o
 {
     struct osr_instance *instance = context;
     osr_calls_abandon(session);
+    osr_renewal_link_down(instance->renewal, osr_session_number(session));
     if (osr_sessions_find_link(instance->sessions, osr_session_number(session)) != NULL) {
         struct osr_feed_event event = {.type = OSR_FEED_PEER_DOWN,
                                        .peer_down = {osr_session_number(session)}};
@@ -280,12 +307,6 @@ static uint64_t on_time(void *context)
 
 /* Who may come in */
 
-static void write_fact(void *context, const char *key, struct osr_slice value,
-                       void (*written)(void *context, enum osr_code code), void *written_context)
-{
-    osr_journal_fact(context, key, value, written, written_context);
-}
-
 struct credential_loading {
     struct osr_credentials *credentials;
     int code;
@@ -306,10 +327,11 @@ static int load_credentials(struct osr_instance *instance, struct osr_err *err)
     struct osr_credentials_options options = {
         .cluster = instance->config->cluster,
         .random = osr_secret_random,
-        .port = {write_fact, journal},
+        .port = {osr_trust_feed_write, instance->trust},
     };
     osr_secret_random(&options.hash_seed, sizeof(options.hash_seed));
     instance->credentials = osr_credentials_create(&options);
+    osr_trust_feed_set_credentials(instance->trust, instance->credentials);
     struct credential_loading loading = {.credentials = instance->credentials, .err = err};
     osr_journal_facts(journal, OSR_CREDENTIAL_PREFIX, load_credential, &loading);
     return loading.code;
@@ -331,12 +353,50 @@ static int open_audit(struct osr_instance *instance, struct osr_err *err)
     return osr_audit_create(&options, &instance->audit, err);
 }
 
-/* Links and connections look again at what they may do. */
+/* Links, connections and watchers look again at what they may do. */
 static void review(void *context)
 {
     struct osr_instance *instance = context;
     osr_engine_set_access(instance->engine, instance->access);
     osr_sessions_review(instance->sessions);
+    osr_knowledge_review(osr_engine_knowledge(instance->engine));
+}
+
+/* The trust feed */
+
+static bool may_lead_trust(void *context, const char *id)
+{
+    const struct osr_instance *instance = context;
+    return osr_access_instance_may(instance->access, id, OSR_ACTION_LEAD,
+                                   osr_feed_stream_name(OSR_STREAM_TRUST));
+}
+
+static void write_trust(void *context, uint64_t token, const struct osr_feed_put *put)
+{
+    const struct osr_instance *instance = context;
+    osr_engine_write_trust(instance->engine, token, put);
+}
+
+static int open_trust_feed(struct osr_instance *instance, struct osr_err *err)
+{
+    const struct osr_trust_feed_options options = {
+        .loop = instance->loop,
+        .journal = osr_engine_journal(instance->engine),
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
+        .time_ms = on_time,
+        .may_lead = may_lead_trust,
+        .write = write_trust,
+        .on_changed = review,
+        .context = instance,
+        .trace = instance->trace,
+    };
+    return osr_trust_feed_open(&options, &instance->trust, err);
+}
+
+static bool is_authority(void *context, const char *id)
+{
+    const struct osr_instance *instance = context;
+    return osr_security_is_authority(instance->security, id);
 }
 
 static void on_security_changed(void *context, struct osr_policy *policy)
@@ -354,6 +414,7 @@ static void on_security_changed(void *context, struct osr_policy *policy)
         }
     }
     review(instance);
+    osr_trust_feed_review(instance->trust);
 }
 
 static int open_security(struct osr_instance *instance, struct osr_err *err)
@@ -372,6 +433,39 @@ static int open_security(struct osr_instance *instance, struct osr_err *err)
     return osr_security_open(&options, &instance->security, err);
 }
 
+/* Links whose other side has shown who it is. */
+static size_t list_links(void *context, struct osr_renewal_link *links)
+{
+    const struct osr_instance *instance = context;
+    size_t count = 0;
+    for (size_t i = 0; i < osr_sessions_link_count(instance->sessions); i++) {
+        const struct osr_session *session = osr_sessions_link(instance->sessions, i);
+        if (osr_session_is_open(session) && osr_session_instance(session)[0] != '\0') {
+            links[count++] = (struct osr_renewal_link){osr_session_number(session),
+                                                       osr_session_instance(session)};
+        }
+    }
+    return count;
+}
+
+static void start_renewal(struct osr_instance *instance)
+{
+    struct osr_renewal_options options = {
+        .loop = instance->loop,
+        .security = instance->security,
+        .cluster = instance->config->cluster,
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
+        .time_ms = on_time,
+        .links = list_links,
+        .send = on_send,
+        .audit = instance->audit,
+        .trace = instance->trace,
+        .context = instance,
+    };
+    osr_secret_random(&options.seed, sizeof(options.seed));
+    instance->renewal = osr_renewal_create(&options);
+}
+
 static struct osr_tls_context *security_of_peer(void *context, const struct osr_url *url)
 {
     const struct osr_instance *instance = context;
@@ -386,7 +480,10 @@ static bool is_approved(void *context, const char *id)
 
 static int open_trust(struct osr_instance *instance, struct osr_err *err)
 {
-    int code = load_credentials(instance, err);
+    int code = open_trust_feed(instance, err);
+    if (code == 0) {
+        code = load_credentials(instance, err);
+    }
     if (code == 0) {
         code = open_audit(instance, err);
     }
@@ -402,6 +499,7 @@ static void create_access(struct osr_instance *instance)
         .audit = instance->audit,
         .time_ms = on_time,
         .is_approved = is_approved,
+        .is_authority = is_authority,
         .context = instance,
     };
     instance->config->access = NULL; /* is the access's now */
@@ -430,6 +528,8 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
     if (code != 0) {
         return code;
     }
+    osr_engine_set_trust(instance->engine, instance->trust);
+    osr_sessions_tell_sums(instance->sessions, instance->trace);
     osr_knowledge_limit_replies(osr_engine_knowledge(instance->engine),
                                 osr_sessions_replies(instance->sessions));
     const struct osr_peers_options peers = {
@@ -445,6 +545,7 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
     if (code != 0) {
         return code;
     }
+    start_renewal(instance);
     instance->services = (struct osr_services){
         .loop = instance->loop,
         .config = instance->config,
@@ -454,8 +555,10 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .feed = osr_engine_feed(instance->engine),
         .access = instance->access,
         .credentials = instance->credentials,
+        .trust = instance->trust,
         .audit = instance->audit,
         .security = instance->security,
+        .renewal = instance->renewal,
         .sessions = instance->sessions,
         .peers = instance->peers,
         .neighbours = instance->neighbours,
@@ -471,25 +574,22 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
 
 static void on_accept(void *context, struct osr_connection *connection)
 {
-    struct osr_instance *instance = context;
-    osr_sessions_accept(instance->sessions, connection, false);
-}
-
-static void on_accept_seed(void *context, struct osr_connection *connection)
-{
-    struct osr_instance *instance = context;
-    osr_sessions_accept(instance->sessions, connection, true);
+    const struct door *door = context;
+    osr_sessions_accept(door->instance->sessions, connection, door->seeds_allowed, door->methods);
 }
 
 static int listen_at(struct osr_instance *instance, const struct osr_url *url, struct osr_err *err)
 {
     struct osr_listener **listener = &instance->listeners[instance->listener_count];
-    int code = osr_transport_listen(
-        instance->loop, url, osr_security_listener(instance->security, url),
-        osr_config_is_seed(url) ? on_accept_seed : on_accept, instance, listener, err);
+    struct door *door = &instance->doors[instance->listener_count];
+    *door = (struct door){instance, osr_config_is_seed(url), osr_methods_of(url)};
+    int code =
+        osr_transport_listen(instance->loop, url, osr_security_listener(instance->security, url),
+                             on_accept, door, listener, err);
     if (code != 0) {
         return code;
     }
+    osr_listener_guard(*listener, osr_sessions_gate(instance->sessions));
     instance->services.listener_count = ++instance->listener_count;
     osr_trace(instance->trace, OSR_LEVEL_INFO, "listening at %s", osr_listener_url(*listener));
     return 0;
@@ -659,9 +759,11 @@ void osr_instance_close(struct osr_instance *instance)
     uv_loop_t *loop = instance->loop;
     close_doors(instance);
     osr_security_close(instance->security); /* what it is asked for is answered by operations */
+    osr_renewal_close(instance->renewal);
     osr_operations_destroy(instance->operations);
     osr_neighbours_close(instance->neighbours);
     stop_turns(instance);
+    osr_trust_feed_close(instance->trust);
     osr_engine_close(instance->engine);
     osr_peers_destroy(instance->peers);
     osr_sessions_destroy(instance->sessions);
@@ -671,5 +773,6 @@ void osr_instance_close(struct osr_instance *instance)
     osr_engine_free(instance->engine);
     osr_access_destroy(instance->access);
     osr_credentials_destroy(instance->credentials);
+    osr_trust_feed_free(instance->trust);
     free(instance);
 }

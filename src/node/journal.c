@@ -372,6 +372,17 @@ const struct osr_feed_id *osr_journal_feed(struct osr_journal *journal, uint32_t
     return log != NULL ? &log->feed : NULL;
 }
 
+uint32_t osr_journal_find_log(struct osr_journal *journal, const struct osr_feed_id *feed)
+{
+    const struct osr_feed_id *found;
+    for (uint32_t log_id = 1; (found = osr_journal_feed(journal, log_id)) != NULL; log_id++) {
+        if (osr_feed_id_equal(found, feed)) {
+            return log_id;
+        }
+    }
+    return 0;
+}
+
 int osr_journal_read_stored(struct osr_journal *journal, uint32_t log_id, uint64_t index,
                             struct osr_buffer *stored, struct osr_err *err)
 {
@@ -394,6 +405,11 @@ int osr_journal_read_stored(struct osr_journal *journal, uint32_t log_id, uint64
 uint64_t osr_journal_released(const struct osr_journal *journal)
 {
     return journal->released;
+}
+
+bool osr_journal_is_restored(const struct osr_journal *journal)
+{
+    return journal->restoring == 0;
 }
 
 bool osr_journal_is_full(const struct osr_journal *journal)

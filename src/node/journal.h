@@ -83,12 +83,16 @@ void osr_journal_facts(struct osr_journal *journal, const char *prefix,
  * id lives as long as the journal. Thread-safe. */
 struct osr_wal *osr_journal_wal(struct osr_journal *journal);
 const struct osr_feed_id *osr_journal_feed(struct osr_journal *journal, uint32_t log_id);
+/* The log id of a feed; 0: the log has nothing of it. */
+uint32_t osr_journal_find_log(struct osr_journal *journal, const struct osr_feed_id *feed);
 
 /* Appends an entry's stored form, without its chain value. Thread-safe. */
 int osr_journal_read_stored(struct osr_journal *journal, uint32_t log_id, uint64_t index,
                             struct osr_buffer *stored, struct osr_err *err);
 
 uint64_t osr_journal_released(const struct osr_journal *journal); /* ordinal */
+/* Whether the core has found good, or cut off, all that was in the log at open. */
+bool osr_journal_is_restored(const struct osr_journal *journal);
 bool osr_journal_is_full(const struct osr_journal *journal); /* the last append was DISK_FULL */
 
 #endif

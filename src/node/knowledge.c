@@ -147,6 +147,13 @@ void osr_knowledge_released(struct osr_knowledge *knowledge, const struct osr_ba
     osr_queries_released(knowledge->queries);
 }
 
+void osr_knowledge_review(struct osr_knowledge *knowledge)
+{
+    if (!knowledge->is_closing) {
+        osr_queries_released(knowledge->queries); /* each looks first who asks */
+    }
+}
+
 bool osr_knowledge_is_busy(const struct osr_knowledge *knowledge)
 {
     bool is_running = osr_projection_state(knowledge->projection)->code == OSR_OK;

@@ -88,6 +88,10 @@ enum osr_write_mode {
     OSR_WRITE_IMPORT, /* those that exist are passed over */
 };
 
+/* After a revocation, or another policy: queries that wait for more are told where their asker may
+ * have it no longer. */
+void osr_knowledge_review(struct osr_knowledge *knowledge);
+
 struct osr_write_result {
     /* OK; TIMEOUT: written, but not held by `acks` followers; else not written. PERMISSION_DENIED:
      * not what it would have replaced; NOT_FOUND: nor may he know that it is there. */
@@ -118,17 +122,17 @@ void osr_knowledge_write_arrival(struct osr_knowledge *knowledge, struct osr_sli
 struct osr_query;
 
 struct osr_query_reply {
-    const struct osr_err *err;     /* not NULL: it failed, and this is the last */
-    Osr__Document *document;       /* with `version`; lives until the return */
-    Osr__Operation operation;      /* history, watch */
-    bool winner, superseded;       /* history */
-    double rank;                   /* search */
-    const char *snippet;           /* search */
-    uint64_t position;             /* watch: ordinal */
-    const char *origin;            /* watch */
-    uint64_t sequence;             /* watch */
-    const struct osr_hash *digest; /* digest */
-    uint64_t count;                /* digest, count: visible documents */
+    const struct osr_err *err;      /* not NULL: it failed, and this is the last */
+    Osr__Document *document;        /* with `version`; lives until the return */
+    Osr__Operation operation;       /* history, watch */
+    bool winner, superseded;        /* history */
+    double rank;                    /* search */
+    const char *snippet;            /* search */
+    uint64_t position;              /* watch, of an origin: ordinal */
+    const struct osr_feed_id *feed; /* watch, of an origin; lives as long as the journal */
+    uint64_t sequence;              /* watch, of an origin */
+    const struct osr_hash *digest;  /* digest */
+    uint64_t count;                 /* digest, count: visible documents */
     bool more_later; /* the next one takes a while: pass on what was collected so far */
     bool last;
 };
@@ -159,6 +163,18 @@ struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, struct o
 struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, struct osr_identity *asker,
                                       uint64_t from_position, const char *collection,
                                       osr_query_reply_fn *on_reply, void *context);
+/* What an origin wrote, in the order of the log up to now, also what is superseded and what is no
+ * document. All of it: whether the asker may audit was checked before. */
+struct osr_origin_wanted {
+    const char *origin;
+    uint64_t from_position;
+    uint64_t from_ms; /* by the origin's clock */
+    uint64_t limit;   /* 0: none */
+};
+struct osr_query *osr_knowledge_of_origin(struct osr_knowledge *knowledge,
+                                          struct osr_identity *asker,
+                                          const struct osr_origin_wanted *wanted,
+                                          osr_query_reply_fn *on_reply, void *context);
 struct osr_query *osr_knowledge_count(struct osr_knowledge *knowledge, osr_query_reply_fn *on_reply,
                                       void *context);
 /* `feeds` as osr_feed_info gave them at the time of the call. While entries keep coming the

@@ -20,21 +20,9 @@ static int take(void *context, const struct osr_wal_record *record, struct osr_e
     return FOUND;
 }
 
-/* The log that holds a feed; 0: none. */
-static uint32_t find_log(struct osr_journal *journal, const struct osr_feed_id *feed)
-{
-    const struct osr_feed_id *found;
-    for (uint32_t log_id = 1; (found = osr_journal_feed(journal, log_id)) != NULL; log_id++) {
-        if (osr_feed_id_equal(found, feed)) {
-            return log_id;
-        }
-    }
-    return 0;
-}
-
 static void find(struct osr_journal *journal, struct osr_log_place *place)
 {
-    uint32_t log_id = find_log(journal, place->feed);
+    uint32_t log_id = osr_journal_find_log(journal, place->feed);
     struct osr_err err;
     if (log_id != 0) {
         (void)osr_wal_read(osr_journal_wal(journal), log_id, place->sequence, take, place, &err);

@@ -9,11 +9,15 @@
 
 #include "adapter/clock.h"
 #include "adapter/password.h"
+#include "node/listener_methods.h"
 #include "node/operation_handlers.h"
 
 enum {
-    /* Of all callers, for the thread: stops many at once from keeping everybody waiting. */
+    /* Of all callers, for the thread, a second's work: stops many at once from keeping everybody
+     * waiting. One caller has few of them, by core/attempts.h. */
     LOGINS_WAITING_MAX = 32,
+    /* Apart from these, so that no flood of logins keeps the owner from changing a password. */
+    USERS_WAITING_MAX = 32,
 };
 
 /* A password on its way to the thread and back. Wiped. */
@@ -61,6 +65,13 @@ static int check_user_size(const char *user, struct osr_err *err)
     }
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "a user's name has 1 to %d bytes",
                             OSR_CREDENTIAL_NAME_BYTES_MAX);
+}
+
+static int refuse_waiting(int count, struct osr_err *err)
+{
+    osr_err_set(err, OSR_BUSY, "%d passwords wait for their turn", count);
+    osr_err_hint(err, "try again in 2 s");
+    return OSR_BUSY;
 }
 
 /* -- login -- */
@@ -142,6 +153,17 @@ static void done_login(struct osr_file_job *file_job)
     destroy_job(job);
 }
 
+/* Whether this listener takes passwords at all: before one is looked at. */
+static int check_listener(const struct osr_call *call, const char *user, struct osr_err *err)
+{
+    int code = osr_methods_check_login(call->identity.methods, err);
+    struct osr_err failure;
+    if (code != 0 && note_login(call, user, err->message, &failure) != 0) {
+        *err = failure;
+    }
+    return code != 0 ? (int)err->code : 0;
+}
+
 static int begin_attempt(struct osr_operations *operations, const struct osr_call *call,
                          const Osr__LoginRequest *request, struct osr_err *err)
 {
@@ -149,13 +171,14 @@ static int begin_attempt(struct osr_operations *operations, const struct osr_cal
     if (code == 0) {
         code = check_password_size(request->password, err);
     }
+    if (code == 0) {
+        code = check_listener(call, request->user, err);
+    }
     if (code != 0) {
         return code;
     }
     if (operations->logins_waiting == LOGINS_WAITING_MAX) {
-        osr_err_set(err, OSR_BUSY, "%d passwords wait to be compared", LOGINS_WAITING_MAX);
-        osr_err_hint(err, "try again in a few seconds");
-        return OSR_BUSY;
+        return refuse_waiting(LOGINS_WAITING_MAX, err);
     }
     uint64_t wait_ms = osr_attempts_begin(operations->attempts, request->user, call->identity.from,
                                           osr_monotonic_ms());
@@ -220,6 +243,15 @@ static void reply_identity(struct osr_call *call, const struct osr_identity *ide
     osr_call_reply(call, &response.base);
 }
 
+/* Without a token it asks who the connection's is, which may have come to an end. */
+static int authenticate(struct osr_access *access, struct osr_identity *identity, const char *token,
+                        struct osr_err *err)
+{
+    struct osr_grant *grant;
+    return token[0] == '\0' ? osr_identity_grant(identity, &grant, err)
+                            : osr_access_take_token(access, identity, osr_slice_text(token), err);
+}
+
 /* Each call of gRPC shows its own token with its metadata: here it may try another one, which
  * changes nothing for others. */
 void osr_operation_authenticate(struct osr_operations *operations, struct osr_call *call,
@@ -229,10 +261,7 @@ void osr_operation_authenticate(struct osr_operations *operations, struct osr_ca
     struct osr_identity *identity =
         osr_session_is_rpc(call->session) ? &call->identity : osr_session_identity(call->session);
     struct osr_err err;
-    if (token[0] == '\0') {
-        reply_identity(call, &call->identity);
-    } else if (osr_access_take_token(operations->services->access, identity, osr_slice_text(token),
-                                     &err) != 0) {
+    if (authenticate(operations->services->access, identity, token, &err) != 0) {
         osr_call_fail(call, &err);
     } else {
         reply_identity(call, identity);
@@ -295,6 +324,7 @@ static void done_user(struct osr_file_job *file_job)
     struct password_job *job = (struct password_job *)file_job;
     const struct osr_services *services = job->operations->services;
     int code = job->code;
+    job->operations->users_waiting--;
     if (code == 0) {
         code = put_user(job, &job->err);
     }
@@ -306,16 +336,19 @@ static void done_user(struct osr_file_job *file_job)
     destroy_job(job);
 }
 
-static int check_user(const struct osr_services *services, const Osr__PutUserRequest *request,
+static int check_user(const struct osr_operations *operations, const Osr__PutUserRequest *request,
                       struct osr_role_names *ret_roles, struct osr_err *err)
 {
+    if (operations->users_waiting == USERS_WAITING_MAX) {
+        return refuse_waiting(USERS_WAITING_MAX, err);
+    }
     int code = check_user_size(request->user, err);
     if (code == 0) {
         code = check_password_size(request->password, err);
     }
-    return code != 0
-               ? code
-               : osr_operation_roles(services, request->roles, request->n_roles, ret_roles, err);
+    return code != 0 ? code
+                     : osr_operation_roles(operations->services, request->roles, request->n_roles,
+                                           ret_roles, err);
 }
 
 static void submit_user(struct osr_operations *operations, struct osr_call *call,
@@ -333,6 +366,7 @@ static void submit_user(struct osr_operations *operations, struct osr_call *call
     for (size_t i = 0; i < roles->count; i++) {
         job->roles.names[i] = osr_strdup(roles->names[i]);
     }
+    operations->users_waiting++;
     if (job->password[0] == '\0') {
         done_user(&job->job);
     } else {
@@ -347,7 +381,7 @@ void osr_operation_user_put(struct osr_operations *operations, struct osr_call *
     struct osr_role_names roles;
     struct osr_err err;
     osr_call_await(call, NULL);
-    if (check_user(operations->services, request, &roles, &err) == 0) {
+    if (check_user(operations, request, &roles, &err) == 0) {
         submit_user(operations, call, request, &roles);
     } else {
         osr_call_fail(call, &err);

@@ -29,14 +29,14 @@ struct osr_log {
     bool is_refused;  /* its last batch found no room: those built on it cannot be stored */
 };
 
-enum { OSR_LOGS_MAX = OSR_FEEDS_MAX + 64 };
+enum { OSR_LOGS_MAX = OSR_FEEDS_MAX + 64 * OSR_STREAM_COUNT };
 
 struct osr_logs;
 
 struct osr_logs *osr_logs_create(uint64_t seed);
 void osr_logs_destroy(struct osr_logs *logs); /* NULL is a no-op */
 struct osr_log *osr_logs_find(const struct osr_logs *logs, const struct osr_feed_id *feed);
-/* The core holds at most OSR_FEEDS_MAX feeds, and the own ones of keys that were replaced:
+/* The core holds at most OSR_FEEDS_MAX feeds, and the own ones, of keys that were replaced too:
  * asserted. */
 struct osr_log *osr_logs_add(struct osr_logs *logs, const struct osr_feed_id *feed,
                              const struct osr_public_key *public_key);

@@ -4,6 +4,7 @@
 #define OSR_NODE_OPERATION_HANDLERS_H
 
 #include "core/attempts.h"
+#include "node/issue_limit.h"
 #include "node/log_finder.h"
 #include "node/operations.h"
 
@@ -21,8 +22,10 @@ struct osr_operations {
     struct osr_feeds_waiter *feeds_waiters;
     struct osr_feeds_waiter *last_feeds_waiter; /* where there are any */
     bool is_reporting_feeds;
-    struct osr_attempts *attempts; /* at passwords */
-    uint32_t logins_waiting;       /* for the thread */
+    struct osr_attempts *attempts;       /* at passwords */
+    uint32_t logins_waiting;             /* for the thread that compares passwords */
+    uint32_t users_waiting;              /* likewise: passwords to be stored */
+    struct osr_issue_limit *issue_limit; /* of RENEW */
 };
 
 /* write_operations.c */
@@ -44,11 +47,15 @@ osr_operation_handler osr_operation_login, osr_operation_authenticate, osr_opera
 /* certificate_operations.c */
 osr_operation_handler osr_operation_join, osr_operation_renew, osr_operation_invite,
     osr_operation_issue;
+/* renew_own_operation.c */
+osr_operation_handler osr_operation_renew_own;
 /* trust_operations.c */
 osr_operation_handler osr_operation_token_create, osr_operation_revoke, osr_operation_credentials,
     osr_operation_access_check, osr_operation_reload;
 /* audit_operation.c */
 osr_operation_handler osr_operation_audit;
+/* written_operation.c */
+osr_operation_handler osr_operation_written;
 
 /* What a call is about to change of who may do what, for the audit log: which credential (`part`),
  * and what is worth knowing of it (`why`). BUSY: it must not be done. */

@@ -79,14 +79,17 @@ static const struct operation operations_table[] = {
         osr_operation_access_check),
     ROW(AUDIT, AUDIT_REPLY, INSTANCE, AUDIT, NAMING_BYTES_MAX, osr_operation_audit),
     ROW(RELOAD, RELOAD_REPLY, INSTANCE, OPERATE, NAMING_BYTES_MAX, osr_operation_reload),
+    ROW(WRITTEN, WRITTEN_REPLY, INSTANCE, AUDIT, NAMING_BYTES_MAX, osr_operation_written),
+    ROW(RENEW_OWN, RENEW_OWN_REPLY, INSTANCE, TRUST, NAMING_BYTES_MAX, osr_operation_renew_own),
 };
 
 /* In the contract a request and its reply stand side by side, in three runs of members; UPDATE_KB
- * stands alone. What comes behind RELOAD_REPLY, or between the runs, needs a row and a run. */
+ * stands alone. What comes behind RENEW_OWN_REPLY, or between the runs, needs a row and a run. */
 #define RUN(FIRST, LAST) ((OSR__FRAME__BODY_##LAST##_REPLY - OSR__FRAME__BODY_##FIRST + 1) / 2)
 enum {
     OPERATION_COUNT = sizeof(operations_table) / sizeof(operations_table[0]),
-    CONTRACT_COUNT = 1 + RUN(KB_PUT, KB_DIGEST) + RUN(STATUS, FEEDS_FOLLOWERS) + RUN(LOGIN, RELOAD),
+    CONTRACT_COUNT =
+        1 + RUN(KB_PUT, KB_DIGEST) + RUN(STATUS, FEEDS_FOLLOWERS) + RUN(LOGIN, RENEW_OWN),
 };
 _Static_assert((int)OPERATION_COUNT == (int)CONTRACT_COUNT, "a row for each operation");
 
@@ -174,6 +177,7 @@ int osr_operations_create(const struct osr_services *services,
     uint64_t seed;
     osr_secret_random(&seed, sizeof(seed));
     operations->attempts = osr_attempts_create(seed);
+    operations->issue_limit = osr_issue_limit_create(seed);
     *ret_operations = operations;
     return 0;
 }
@@ -191,5 +195,6 @@ void osr_operations_destroy(struct osr_operations *operations)
     osr_status_waiters_drop(operations);
     osr_log_finder_destroy(operations->finder);
     osr_attempts_destroy(operations->attempts);
+    osr_issue_limit_destroy(operations->issue_limit);
     uv_close((uv_handle_t *)&operations->wait_timer, on_timer_closed);
 }

@@ -12,7 +12,9 @@
 #include "node/config.h"
 #include "node/neighbours.h"
 #include "node/peers.h"
+#include "node/renewal.h"
 #include "node/security.h"
+#include "node/trust_feed.h"
 
 enum {
     OSR_WAIT_DEFAULT_MS = 10 * 1000, /* for acks, and of status --wait, where none is given */
@@ -29,8 +31,10 @@ struct osr_services {
     const struct osr_feed *feed; /* asked, never stepped */
     struct osr_access *access;
     struct osr_credentials *credentials;
+    struct osr_trust_feed *trust;
     struct osr_audit *audit;
     struct osr_security *security;
+    struct osr_renewal *renewal;
     struct osr_sessions *sessions;
     struct osr_peers *peers;
     struct osr_neighbours *neighbours;

@@ -24,6 +24,7 @@ int osr_own_certificate_issue(const struct osr_trust_folder *folder, const struc
             .cluster = own->cluster,
             .who = who,
             .subject = own->name,
+            .follows_pem = osr_trust_text(trust, OSR_TRUST_TLS_CERTIFICATE),
             .now_s = own->now_s,
         };
         code = osr_authority_issue(authority, osr_trust_text(trust, OSR_TRUST_CA_KEY), &order,

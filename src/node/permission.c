@@ -63,15 +63,18 @@ static int check_documents(struct osr_access *access, struct osr_identity *ident
                                                    osr_frame_type(frame), err);
 }
 
-static int check_certificate(struct osr_access *access, const struct osr_identity *identity,
+/* One that was revoked since the connection came up shows nobody any more. */
+static int check_certificate(struct osr_access *access, struct osr_identity *identity,
                              const char *what, struct osr_err *err)
 {
-    if (osr_identity_has_certificate(identity)) {
+    struct osr_grant *grant;
+    if (!osr_identity_has_certificate(identity)) {
+        osr_err_set(err, OSR_UNAUTHENTICATED, "%s is for who shows a certificate of this cluster",
+                    what);
+        osr_err_hint(err, "connect with the certificate that is to be renewed, or join anew");
+    } else if (osr_identity_grant(identity, &grant, err) == 0) {
         return 0;
     }
-    osr_err_set(err, OSR_UNAUTHENTICATED, "%s is for who shows a certificate of this cluster",
-                what);
-    osr_err_hint(err, "connect with the certificate that is to be renewed, or join anew");
     return osr_access_note_refusal(access, identity, OSR_ACTION_TRUST,
                                    osr_part(OSR_PART_INSTANCE, ""), what, err);
 }

@@ -123,6 +123,10 @@ static int collect_entry(struct walk *walk, const struct osr_wal_record *record,
         walk->log_id = record->log_id;
         walk->feed = osr_journal_feed(projector->journal, record->log_id);
     }
+    if (walk->feed != NULL &&
+        strcmp(walk->feed->stream, osr_feed_stream_name(OSR_STREAM_KB)) != 0) {
+        return 0; /* no document of the knowledge base */
+    }
     if (walk->feed == NULL || record->payload.size < OSR_SHA256_SIZE + OSR_STORED_HEAD_SIZE) {
         return osr_err_set(err, OSR_CORRUPT, "record %llu of the log: no entry of a known feed",
                            (unsigned long long)record->ordinal);

@@ -1,4 +1,6 @@
 /* What can be asked of the knowledge base: one kind of query each. */
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "node/query.h"
@@ -288,74 +290,105 @@ struct osr_query *osr_knowledge_search(struct osr_knowledge *knowledge, struct o
     return osr_query_ask(query);
 }
 
-/* ---- watch ---- */
+/* ---- of the log ---- */
 
-/* Records looked at for one chunk: stops a watcher of a rare collection from holding the thread. */
-enum { WATCH_RECORDS_MAX = 8192 };
+/* Records looked at for one chunk: stops who wants little of a long log from holding the thread. */
+enum { LOG_RECORDS_MAX = 8192 };
 
-struct watch_walk {
+/* Adds a row for an entry of this feed, if it belongs to the answer. */
+typedef int take_entry(struct osr_query *query, const struct osr_wal_record *record,
+                       const struct osr_feed_id *feed, struct osr_err *err);
+
+struct log_walk {
     struct osr_query *query;
+    take_entry *take;
     size_t record_count;
 };
 
 enum { ENOUGH = -1 };
 
-static int watch_entry(struct osr_query *query, const struct osr_wal_record *record,
-                       struct osr_err *err)
+static int read_entry(struct osr_query *query, const struct osr_wal_record *record,
+                      Osr__Entry **ret_entry, struct osr_err *err)
 {
-    const struct osr_feed_id *feed =
-        osr_journal_feed(query->knowledge->options.journal, record->log_id);
     struct osr_slice stored = osr_record_stored(record->payload);
-    Osr__Entry *entry;
     uint8_t *copy = osr_arena_take(query->arena, stored.size);
-    if (feed == NULL || copy == NULL) {
-        return osr_err_set(err, OSR_CORRUPT, "record %llu of the log cannot be shown",
-                           (unsigned long long)record->ordinal);
-    }
+    assert(copy != NULL); /* a chunk ends long before its arena */
     memcpy(copy, stored.data, stored.size);
-    int code =
-        osr_entry_decode(osr_slice(copy, stored.size), record->index, query->arena, &entry, err);
-    if (code != 0) {
-        return code;
-    }
-    const char *collection = entry->document->collection;
-    bool is_wanted = query->collection[0] == '\0' || strcmp(query->collection, collection) == 0;
-    if (!is_wanted || !osr_query_may_show(query, osr_slice_text(collection))) {
-        return 0;
-    }
+    return osr_entry_decode(osr_slice(copy, stored.size), record->index, query->arena, ret_entry,
+                            err);
+}
+
+static void add_entry(struct osr_query *query, const struct osr_wal_record *record,
+                      const struct osr_feed_id *feed, Osr__Entry *entry)
+{
     struct osr_query_reply *row = osr_query_add_row(query);
     struct osr_version version = {.time = {entry->time_ms, entry->time_logical}};
     memcpy(version.origin, feed->origin, sizeof(version.origin));
     osr_query_set_document(query, row, entry, &version);
     row->position = record->ordinal;
-    row->origin = feed->origin;
+    row->feed = feed;
     row->sequence = record->index;
-    return 0;
 }
 
-static int watch_record(void *context, const struct osr_wal_record *record, struct osr_err *err)
+static int visit_record(void *context, const struct osr_wal_record *record, struct osr_err *err)
 {
-    struct watch_walk *walk = context;
+    struct log_walk *walk = context;
     struct osr_query *query = walk->query;
     if (record->ordinal > query->released || !osr_query_has_room(query) ||
-        walk->record_count == WATCH_RECORDS_MAX) {
+        query->row_count == query->limit || walk->record_count == LOG_RECORDS_MAX) {
         return ENOUGH;
     }
     walk->record_count++;
     query->from = record->ordinal + 1;
-    return record->type == OSR_WAL_ENTRY ? watch_entry(query, record, err) : 0;
+    if (record->type != OSR_WAL_ENTRY) {
+        return 0;
+    }
+    const struct osr_feed_id *feed =
+        osr_journal_feed(query->knowledge->options.journal, record->log_id);
+    if (feed == NULL) {
+        return osr_err_set(err, OSR_CORRUPT, "record %llu of the log cannot be shown",
+                           (unsigned long long)record->ordinal);
+    }
+    return walk->take(query, record, feed, err);
 }
 
-static int fill_watch(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+/* Fills a chunk with what `take` takes of the log from query->from on. */
+static int walk_log(struct osr_query *query, take_entry *take, struct osr_err *err)
 {
-    struct watch_walk walk = {.query = query};
+    struct log_walk walk = {.query = query, .take = take};
     struct osr_wal *wal = osr_journal_wal(query->knowledge->options.journal);
-    (void)reading;
-    int code = osr_wal_read_from(wal, query->from, watch_record, &walk, err);
+    int code = osr_wal_read_from(wal, query->from, visit_record, &walk, err);
     if (code == 0) {
         query->from = query->released + 1; /* what is left out was cut off */
     }
     return code == ENOUGH ? 0 : code;
+}
+
+/* ---- watch ---- */
+
+static int watch_entry(struct osr_query *query, const struct osr_wal_record *record,
+                       const struct osr_feed_id *feed, struct osr_err *err)
+{
+    Osr__Entry *entry;
+    if (strcmp(feed->stream, osr_feed_stream_name(OSR_STREAM_KB)) != 0) {
+        return 0;
+    }
+    int code = read_entry(query, record, &entry, err);
+    if (code != 0) {
+        return code;
+    }
+    const char *collection = entry->document->collection;
+    bool is_wanted = query->collection[0] == '\0' || strcmp(query->collection, collection) == 0;
+    if (is_wanted && osr_query_may_show(query, osr_slice_text(collection))) {
+        add_entry(query, record, feed, entry);
+    }
+    return 0;
+}
+
+static int fill_watch(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    (void)reading;
+    return walk_log(query, watch_entry, err);
 }
 
 struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, struct osr_identity *asker,
@@ -363,10 +396,53 @@ struct osr_query *osr_knowledge_watch(struct osr_knowledge *knowledge, struct os
                                       osr_query_reply_fn *on_reply, void *context)
 {
     static const struct osr_query_kind kind = {
-        .name = "watch", .is_stream = true, .is_of_log = true, .fill = fill_watch};
+        .name = "watch", .is_stream = true, .is_of_log = true, .is_live = true, .fill = fill_watch};
     struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
     query->from = from_position > 0 ? from_position : query->asked_at + 1;
     query->collection = osr_strdup(collection);
+    return osr_query_ask(query);
+}
+
+/* ---- of an origin ---- */
+
+static int take_of_origin(struct osr_query *query, const struct osr_wal_record *record,
+                          const struct osr_feed_id *feed, struct osr_err *err)
+{
+    Osr__Entry *entry;
+    if (strcmp(feed->origin, query->origin) != 0) {
+        return 0;
+    }
+    int code = read_entry(query, record, &entry, err);
+    if (code == 0 && entry->time_ms >= query->from_ms) {
+        add_entry(query, record, feed, entry);
+    }
+    return code;
+}
+
+static int fill_of_origin(struct osr_query *query, struct osr_reading *reading, struct osr_err *err)
+{
+    (void)reading;
+    if (query->released > query->asked_at) {
+        query->released = query->asked_at; /* it would never end where it writes on */
+    }
+    int code = query->from <= query->released ? walk_log(query, take_of_origin, err) : 0;
+    query->limit -= query->limit == UINT64_MAX ? 0 : query->row_count;
+    query->is_at_end = query->limit == 0 || query->from > query->asked_at;
+    return code;
+}
+
+struct osr_query *osr_knowledge_of_origin(struct osr_knowledge *knowledge,
+                                          struct osr_identity *asker,
+                                          const struct osr_origin_wanted *wanted,
+                                          osr_query_reply_fn *on_reply, void *context)
+{
+    static const struct osr_query_kind kind = {
+        .name = "written", .is_stream = true, .is_of_log = true, .fill = fill_of_origin};
+    struct osr_query *query = osr_query_create(knowledge, asker, &kind, on_reply, context);
+    snprintf(query->origin, sizeof(query->origin), "%s", wanted->origin);
+    query->from = wanted->from_position > 0 ? wanted->from_position : 1;
+    query->from_ms = wanted->from_ms;
+    query->limit = wanted->limit > 0 ? wanted->limit : UINT64_MAX;
     return osr_query_ask(query);
 }
 

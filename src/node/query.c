@@ -280,7 +280,8 @@ static void fetch(struct osr_query *query)
     }
     if (query->kind->is_of_log) {
         query->released = knowledge->released;
-        if (query->from > query->released) {
+        bool has_all = !query->kind->is_live && query->from > query->asked_at;
+        if (query->from > query->released && !has_all) {
             set_idle(query, true);
         } else {
             submit_in_turn(query);

@@ -33,7 +33,8 @@ struct osr_query_kind {
     bool is_stream; /* of as many documents as there are */
     bool is_lookup; /* of one document: by the lookups' thread, without waiting */
     bool is_search; /* waits for the full-text index */
-    bool is_of_log; /* reads the log alone: waits for nothing */
+    bool is_of_log; /* reads the log alone: does not wait for the projection */
+    bool is_live;   /* of the log, and goes on with what comes */
     bool is_told;   /* not run, but told its replies by others */
     bool may_lag;   /* answers from what is projected while the disk is full */
     /* On the thread: fills rows, sets is_at_end. A failure ends the query. */
@@ -74,8 +75,10 @@ struct osr_query {
     struct osr_lookup lookup;
     uint64_t ticket;     /* get: of the cache */
     bool has_no_version; /* get: none at all, not even a deleted one */
-    uint64_t from;       /* watch: ordinal of the next record to read */
-    uint64_t released;   /* watch: up to here */
+    uint64_t from;       /* of the log: ordinal of the next record to read */
+    uint64_t released;   /* of the log: up to here */
+    uint64_t from_ms;    /* of an origin: leaves out what was written before */
+    char origin[OSR_INSTANCE_CHARS + 1];
     struct osr_digest_feed *feeds;
     size_t feed_count;
 

@@ -20,21 +20,10 @@ static int check_id(const char *id, struct osr_err *err)
     return check_length("id", id, 1, OSR_ID_BYTES_MAX, err);
 }
 
-/* Ends the call where the query has failed; true if so. */
-static bool ended_by_failure(struct osr_call *call, const struct osr_query_reply *reply)
-{
-    if (reply->err == NULL) {
-        return false;
-    }
-    call->query = NULL;
-    osr_call_fail(call, reply->err);
-    return true;
-}
-
 static void on_get(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
     Osr__GetResponse response = OSR__GET_RESPONSE__INIT;
@@ -59,48 +48,22 @@ void osr_operation_kb_get(struct osr_operations *operations, struct osr_call *ca
     }
 }
 
-/* Lists: items are collected; `wrap` makes a reply of them. */
-
-typedef void wrap_items(struct osr_call *call, bool last);
-
-static void reply_or_stream(struct osr_call *call, ProtobufCMessage *message, bool last)
-{
-    if (last) {
-        osr_call_reply(call, message);
-        return;
-    }
-    osr_call_stream(call, message);
-    osr_call_clear_items(call);
-}
-
-/* Nothing is kept while the query takes its time. */
-static void collect(struct osr_call *call, const ProtobufCMessage *item,
-                    const struct osr_query_reply *reply, wrap_items *wrap)
-{
-    bool is_full = item != NULL && osr_call_collect(call, item);
-    if (reply->last) {
-        call->query = NULL;
-    }
-    if (reply->last || reply->more_later || is_full) {
-        wrap(call, reply->last);
-    }
-}
-
 static void wrap_documents(struct osr_call *call, bool last)
 {
     Osr__ListResponse response = OSR__LIST_RESPONSE__INIT;
     response.documents = (Osr__Document **)call->items;
     response.n_documents = call->item_count;
-    reply_or_stream(call, &response.base, last);
+    osr_call_send_items(call, &response.base, last);
 }
 
 static void on_list(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
-    collect(call, reply->document == NULL ? NULL : &reply->document->base, reply, wrap_documents);
+    osr_call_collect(call, reply->document == NULL ? NULL : &reply->document->base, reply,
+                     wrap_documents);
 }
 
 void osr_operation_kb_list(struct osr_operations *operations, struct osr_call *call,
@@ -123,13 +86,13 @@ static void wrap_hits(struct osr_call *call, bool last)
     Osr__SearchResponse response = OSR__SEARCH_RESPONSE__INIT;
     response.hits = (Osr__SearchHit **)call->items;
     response.n_hits = call->item_count;
-    reply_or_stream(call, &response.base, last);
+    osr_call_send_items(call, &response.base, last);
 }
 
 static void on_search(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
     Osr__SearchHit hit = OSR__SEARCH_HIT__INIT;
@@ -138,7 +101,7 @@ static void on_search(void *context, const struct osr_query_reply *reply)
     if (reply->snippet != NULL) {
         hit.snippet = (char *)reply->snippet;
     }
-    collect(call, reply->document == NULL ? NULL : &hit.base, reply, wrap_hits);
+    osr_call_collect(call, reply->document == NULL ? NULL : &hit.base, reply, wrap_hits);
 }
 
 void osr_operation_kb_search(struct osr_operations *operations, struct osr_call *call,
@@ -168,13 +131,13 @@ static void wrap_versions(struct osr_call *call, bool last)
     Osr__HistoryResponse response = OSR__HISTORY_RESPONSE__INIT;
     response.versions = (Osr__HistoryItem **)call->items;
     response.n_versions = call->item_count;
-    reply_or_stream(call, &response.base, last);
+    osr_call_send_items(call, &response.base, last);
 }
 
 static void on_history(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
     Osr__HistoryItem item = OSR__HISTORY_ITEM__INIT;
@@ -182,7 +145,7 @@ static void on_history(void *context, const struct osr_query_reply *reply)
     item.document = reply->document;
     item.winner = reply->winner;
     item.superseded = reply->superseded;
-    collect(call, reply->document == NULL ? NULL : &item.base, reply, wrap_versions);
+    osr_call_collect(call, reply->document == NULL ? NULL : &item.base, reply, wrap_versions);
 }
 
 void osr_operation_kb_history(struct osr_operations *operations, struct osr_call *call,
@@ -200,12 +163,12 @@ void osr_operation_kb_history(struct osr_operations *operations, struct osr_call
 static void on_watch(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
     Osr__WatchResponse response = OSR__WATCH_RESPONSE__INIT;
     response.position = reply->position;
-    response.origin = (char *)reply->origin;
+    response.origin = (char *)reply->feed->origin;
     response.sequence = reply->sequence;
     response.operation = reply->operation;
     response.document = reply->document;
@@ -242,7 +205,7 @@ struct digest_feeds {
 static void on_digest(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
     struct digest_feeds *feeds = call->operation;
@@ -277,17 +240,19 @@ static int compare_feeds(const void *a, const void *b)
     return osr_feed_id_compare(&left->feed, &right->feed);
 }
 
-/* In one order everywhere, so that two instances' answers can be compared as text. */
+/* Those of the knowledge base. In one order everywhere, so that two instances' answers can be
+ * compared as text. */
 static struct digest_feeds *heads_held(const struct osr_feed *feed)
 {
     size_t count = osr_feed_count(feed);
     struct digest_feeds *feeds = osr_alloc(sizeof(*feeds) + count * sizeof(feeds->items[0]));
-    feeds->count = count;
     for (size_t i = 0; i < count; i++) {
         struct osr_feed_info info;
         osr_feed_info(feed, i, &info);
-        feeds->items[i] = (struct osr_digest_feed){
-            .feed = info.id, .sequence = info.sequence, .chain = info.chain};
+        if (info.stream == OSR_STREAM_KB) {
+            feeds->items[feeds->count++] = (struct osr_digest_feed){
+                .feed = info.id, .sequence = info.sequence, .chain = info.chain};
+        }
     }
     qsort(feeds->items, feeds->count, sizeof(feeds->items[0]), compare_feeds);
     return feeds;
@@ -306,7 +271,7 @@ void osr_operation_kb_digest(struct osr_operations *operations, struct osr_call 
 static void on_rebuild(void *context, const struct osr_query_reply *reply)
 {
     struct osr_call *call = context;
-    if (ended_by_failure(call, reply)) {
+    if (osr_call_query_failed(call, reply)) {
         return;
     }
     Osr__RebuildResponse response = OSR__REBUILD_RESPONSE__INIT;

@@ -17,13 +17,12 @@ static const struct osr_session *find_link(const struct osr_sessions *sessions, 
     return NULL;
 }
 
-/* Untouched where this instance has written nothing yet. */
 static void find_own_feed(const struct osr_feed *feed, struct osr_feed_info *ret_info)
 {
     for (size_t i = 0; i < osr_feed_count(feed); i++) {
         struct osr_feed_info info;
         osr_feed_info(feed, i, &info);
-        if (info.own) {
+        if (info.own && info.stream == OSR_STREAM_KB) {
             *ret_info = info;
         }
     }
@@ -39,13 +38,13 @@ static int check_from(uint64_t from, const struct osr_feed_info *own, struct osr
                             from, own->sequence);
 }
 
-static uint64_t entries_in_all_feeds(const struct osr_feed *feed)
+static uint64_t entries_of_kb(const struct osr_feed *feed)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < osr_feed_count(feed); i++) {
         struct osr_feed_info info;
         osr_feed_info(feed, i, &info);
-        count += info.sequence;
+        count += info.stream == OSR_STREAM_KB ? info.sequence : 0;
     }
     return count;
 }
@@ -123,7 +122,7 @@ static void resend_to_seed(struct osr_operations *operations, struct osr_call *c
     struct osr_err err;
     if (from == 1) {
         osr_seed_peer_resend(seed, 1, services->instance, 1);
-        reply(call, entries_in_all_feeds(services->feed));
+        reply(call, entries_of_kb(services->feed));
         return;
     }
     find_own_feed(services->feed, &own);

@@ -30,7 +30,12 @@ bool osr_rpc_operation_take(struct osr_session *session, struct osr_grpc_call *c
 bool osr_rpc_service_take(struct osr_session *session, struct osr_grpc_call *call,
                           struct osr_slice path);
 bool osr_rpc_link_take(struct osr_session *session, struct osr_grpc_call *call,
-                       struct osr_slice path);
+                       const struct osr_grpc_head *head);
+/* Whose call it is: one that shows a token is the token's or nobody's, never the connection's.
+ * Fails as osr_access_take_token; *ret_identity held nothing before, and does not where that
+ * happens. */
+int osr_rpc_identify(struct osr_session *session, const struct osr_grpc_head *head,
+                     struct osr_identity *ret_identity, struct osr_err *err);
 
 /* The call becomes the kind's. */
 void osr_rpc_init(struct osr_rpc *rpc, const struct osr_rpc_kind *kind, struct osr_session *session,

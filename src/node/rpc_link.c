@@ -158,14 +158,20 @@ static void carry(struct osr_session *session, struct osr_session *connection,
 /* ---- accepted ---- */
 
 bool osr_rpc_link_take(struct osr_session *connection, struct osr_grpc_call *call,
-                       struct osr_slice path)
+                       const struct osr_grpc_head *head)
 {
-    if (!osr_slice_equal(path, osr_slice_text(LINK_PATH))) {
+    struct osr_identity identity;
+    struct osr_err err;
+    if (!osr_slice_equal(head->path, osr_slice_text(LINK_PATH))) {
         return false;
+    }
+    if (osr_rpc_identify(connection, head, &identity, &err) != 0) {
+        osr_rpc_finish(&(struct osr_rpc){.session = connection, .call = call}, &err);
+        return true;
     }
     struct osr_session *session =
         osr_session_create(connection->sessions, SESSION_FRESH, OSR_CODEC_PROTOBUF);
-    osr_identity_copy(&session->identity, &connection->identity);
+    session->identity = identity;
     snprintf(session->url, sizeof(session->url), "%s", connection->url);
     session->patience_ms = OSR_FIRST_FRAME_MS;
     session->is_reading = true;

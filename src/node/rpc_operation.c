@@ -51,7 +51,7 @@ static void destroy(struct osr_rpc_operation *operation)
     if (operation->next != NULL) {
         operation->next->previous = operation->previous;
     }
-    osr_buffer_done(&operation->waiting);
+    osr_buffer_wipe(&operation->waiting);
     osr_identity_done(&operation->identity);
     free(operation);
 }
@@ -74,6 +74,7 @@ static void handle(struct osr_rpc_operation *operation, struct osr_slice bytes)
     osr_arena_reset(sessions->arena);
     if (osr_message_decode(OSR_CODEC_PROTOBUF, operation->method->request_descriptor, bytes,
                            sessions->arena, &message, &err) != 0) {
+        osr_session_wipe_request(session, bytes);
         osr_rpc_finish(&operation->rpc, &err);
         return;
     }
@@ -81,8 +82,12 @@ static void handle(struct osr_rpc_operation *operation, struct osr_slice bytes)
     frame.request_id = id_of(operation);
     osr_frame_set_body(&frame, operation->method->request, message);
     operation->is_under_way = true;
+    bool is_secret = osr_session_is_secret(frame.body_case);
     sessions->handler.on_request(sessions->handler.context, session, &operation->identity, &frame,
                                  bytes.size);
+    if (is_secret) {
+        osr_session_wipe_request(session, bytes);
+    }
 }
 
 static bool has_room_in_line(const struct osr_session *session, size_t bytes)
@@ -135,7 +140,7 @@ void osr_session_rpc_process(struct osr_session *session)
         } else {
             destroy_if_done(operation);
         }
-        osr_buffer_done(&request);
+        osr_buffer_wipe(&request);
     }
 }
 
@@ -309,9 +314,8 @@ static int take_bearer(struct osr_session *session, struct osr_slice token, stru
     return 0;
 }
 
-/* A call that shows a token is the token's or nobody's, never the connection's. */
-static int identify(struct osr_session *session, const struct osr_grpc_head *head,
-                    struct osr_identity *ret_identity, struct osr_err *err)
+int osr_rpc_identify(struct osr_session *session, const struct osr_grpc_head *head,
+                     struct osr_identity *ret_identity, struct osr_err *err)
 {
     static const char scheme[] = "Bearer ";
     const size_t scheme_size = sizeof(scheme) - 1;
@@ -321,6 +325,7 @@ static int identify(struct osr_session *session, const struct osr_grpc_head *hea
         osr_identity_copy(ret_identity, &session->identity);
         return 0;
     }
+    session->sessions->room_has_secret = true;
     if (count > 1 || value.size < scheme_size ||
         strncasecmp((const char *)value.data, scheme, scheme_size) != 0) {
         osr_err_set(err, OSR_UNAUTHENTICATED, "the metadata 'authorization' are no token");
@@ -348,7 +353,7 @@ bool osr_rpc_operation_take(struct osr_session *session, struct osr_grpc_call *c
     if (method == NULL) {
         return false;
     }
-    if (identify(session, head, &identity, &err) != 0) {
+    if (osr_rpc_identify(session, head, &identity, &err) != 0) {
         osr_rpc_finish(&(struct osr_rpc){.session = session, .call = call}, &err);
         return true;
     }

@@ -9,7 +9,6 @@
 
 enum {
     LOOK_MS = 60 * 60 * 1000, /* how often it is looked whether it is time to renew */
-    DAY_S = 24 * 60 * 60,     /* also how often it is said that it is time, and cannot be done */
     CHANGES_MAX = 8,          /* lines of a reload: one for each thing that can change */
     MS_PER_S = 1000,
 };
@@ -25,15 +24,23 @@ struct osr_security {
     struct osr_trust *trust;
     struct osr_security_contexts *contexts;
     struct osr_security_info info;
-    uint64_t warned_s; /* when a renewal that cannot be made here was said last */
-    bool is_working;   /* a reload or a renewal is under way */
+    bool is_working; /* a change is under way */
 };
 
-/* A reload, or a renewal; read and made on the thread, put into force on the loop's. */
+/* What comes before all is read from the folder. */
+enum change_kind {
+    CHANGE_RELOAD, /* the config is read, too */
+    CHANGE_ISSUE,  /* a new certificate by the CA that is here */
+    CHANGE_STORE,  /* a certificate that was given */
+};
+
+/* Read and made on the thread, put into force on the loop's. */
 struct change {
     struct osr_file_job job; /* first */
     struct osr_security *security;
-    bool is_renewal; /* a new certificate first, and the config stays */
+    enum change_kind kind;
+    struct osr_buffer given_certificate, given_authorities; /* as in osr_trust_certificate */
+    char *given_by;
     uint64_t now_s;
     osr_security_reloaded *done; /* NULL: nobody waits */
     void *context;
@@ -134,11 +141,34 @@ static int issue(struct change *change, struct osr_err *err)
     return code;
 }
 
+static int store_given(const struct change *change, struct osr_err *err)
+{
+    const struct osr_trust_certificate given = {
+        .certificate_pem = osr_buffer_slice(&change->given_certificate),
+        .authorities_pem = osr_buffer_slice(&change->given_authorities),
+        .authority = change->given_by,
+    };
+    return osr_trust_folder_store_certificate(change->security->folder, &given, err);
+}
+
+static int prepare(struct change *change, struct osr_err *err)
+{
+    switch (change->kind) {
+    case CHANGE_RELOAD:
+        return read_config(change, err);
+    case CHANGE_ISSUE:
+        return issue(change, err);
+    case CHANGE_STORE:
+        break;
+    }
+    return store_given(change, err);
+}
+
 static void work(struct osr_file_job *job)
 {
     struct change *change = (struct change *)job;
     const struct osr_security *security = change->security;
-    int code = change->is_renewal ? issue(change, &change->err) : read_config(change, &change->err);
+    int code = prepare(change, &change->err);
     if (code == 0) {
         const struct osr_config *approving =
             change->config != NULL ? change->config : config_in_force(security);
@@ -264,6 +294,14 @@ static void note_renewal(struct osr_security *security, const struct osr_err *er
               "the certificate could not be renewed, which is tried again: %s", err->message);
 }
 
+static void destroy_change(struct change *change)
+{
+    osr_buffer_done(&change->given_certificate);
+    osr_buffer_done(&change->given_authorities);
+    free(change->given_by);
+    free(change);
+}
+
 static void on_done(struct osr_file_job *job)
 {
     struct change *change = (struct change *)job;
@@ -277,75 +315,96 @@ static void on_done(struct osr_file_job *job)
         destroy_config(change->config);
     }
     security->is_working = false;
-    if (change->is_renewal) {
+    if (change->kind == CHANGE_ISSUE) {
         note_renewal(security, &change->err);
     }
     if (change->done != NULL) {
         change->done(change->context, is_good ? &report.changes : NULL, &change->err);
     }
-    free(change);
+    destroy_change(change);
 }
 
-static struct change *begin(struct osr_security *security)
+static void begin(struct osr_security *security, struct change *change)
 {
-    struct change *change = osr_alloc(sizeof(*change));
     change->job.work = work;
     change->job.done = on_done;
     change->security = security;
     change->now_s = now_s(security);
     security->is_working = true;
+    osr_file_worker_submit(security->worker, &change->job);
+}
+
+static int check_idle(const struct osr_security *security, struct osr_err *err)
+{
+    if (!security->is_working) {
+        return 0;
+    }
+    osr_err_set(err, OSR_BUSY, "config and keys are being read");
+    osr_err_hint(err, "try again in a second");
+    return OSR_BUSY;
+}
+
+static struct change *make_change(enum change_kind kind, osr_security_reloaded *done, void *context)
+{
+    struct change *change = osr_alloc(sizeof(*change));
+    change->kind = kind;
+    change->done = done;
+    change->context = context;
     return change;
 }
 
 int osr_security_reload(struct osr_security *security, osr_security_reloaded *done, void *context,
                         struct osr_err *err)
 {
-    if (security->is_working) {
-        osr_err_set(err, OSR_BUSY, "config and keys are being read");
-        osr_err_hint(err, "try again in a second");
-        return OSR_BUSY;
+    int code = check_idle(security, err);
+    if (code == 0) {
+        begin(security, make_change(CHANGE_RELOAD, done, context));
     }
-    struct change *change = begin(security);
-    change->done = done;
-    change->context = context;
-    osr_file_worker_submit(security->worker, &change->job);
-    return 0;
+    return code;
 }
 
 /* -- the own certificate -- */
 
-static void warn(struct osr_security *security, uint64_t at_s)
+static void copy_text(struct osr_buffer *copy, struct osr_slice text)
 {
-    struct osr_security_info *info = &security->info;
-    uint64_t ends_s = info->certificate.expires_s;
-    uint64_t days = ends_s > at_s ? (ends_s - at_s) / DAY_S : 0;
-    osr_err_set(&info->renewal, OSR_CONFIG,
-                "the certificate of this instance ends in %llu days, and its CA is elsewhere",
-                (unsigned long long)days);
-    osr_err_hint(&info->renewal, "where that CA is: osiris invite; then here: stop osirisd, and "
-                                 "osiris join with the same data folder");
-    if (security->warned_s != 0 && at_s < security->warned_s + DAY_S) {
-        return;
+    osr_buffer_add(copy, text.data, text.size);
+}
+
+int osr_security_take_certificate(struct osr_security *security,
+                                  const struct osr_trust_certificate *certificate,
+                                  osr_security_reloaded *done, void *context, struct osr_err *err)
+{
+    assert(certificate->key_pem.size == 0); /* nobody is given a key */
+    int code = check_idle(security, err);
+    if (code != 0) {
+        return code;
     }
-    security->warned_s = at_s;
-    osr_trace(security->options.trace, OSR_LEVEL_WARNING, "%s; %s", info->renewal.message,
-              info->renewal.hint);
+    struct change *change = make_change(CHANGE_STORE, done, context);
+    copy_text(&change->given_certificate, certificate->certificate_pem);
+    copy_text(&change->given_authorities, certificate->authorities_pem);
+    change->given_by = certificate->authority != NULL ? osr_strdup(certificate->authority) : NULL;
+    begin(security, change);
+    return 0;
+}
+
+int osr_security_issue_certificate(struct osr_security *security, osr_security_reloaded *done,
+                                   void *context, struct osr_err *err)
+{
+    assert(osr_security_renews_itself(&security->info));
+    int code = check_idle(security, err);
+    if (code == 0) {
+        begin(security, make_change(CHANGE_ISSUE, done, context));
+    }
+    return code;
 }
 
 void osr_security_look_after_certificate(struct osr_security *security)
 {
     const struct osr_security_info *info = &security->info;
-    uint64_t at_s = now_s(security);
-    if (security->is_working || info->renew_at_s == 0 || at_s < info->renew_at_s) {
-        return;
+    bool is_time = info->renew_at_s != 0 && now_s(security) >= info->renew_at_s;
+    if (is_time && osr_security_renews_itself(info) && !security->is_working) {
+        begin(security, make_change(CHANGE_ISSUE, NULL, NULL));
     }
-    if (!info->has_authority || info->certificate.cluster[0] == '\0') {
-        warn(security, at_s);
-        return;
-    }
-    struct change *change = begin(security);
-    change->is_renewal = true;
-    osr_file_worker_submit(security->worker, &change->job);
 }
 
 static void on_timer(uv_timer_t *timer)
@@ -447,6 +506,11 @@ bool osr_security_is_approved(const struct osr_security *security, const char *i
         }
     }
     return false;
+}
+
+bool osr_security_is_authority(const struct osr_security *security, const char *instance)
+{
+    return osr_trust_names_authority(security->trust, security->options.config->cluster, instance);
 }
 
 const struct osr_trust *osr_security_trust(const struct osr_security *security)

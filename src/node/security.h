@@ -14,7 +14,7 @@
  * password.
  *
  * Renewal: the CA's instance issues itself a new certificate when two thirds of the time of the
- * present one are over. Others warn from then on, once a day, and say what to do.
+ * present one are over. Others ask it for theirs (renewal.h).
  *
  * A reload puts into force: certificates, keys, CAs, shared keys, the rules of `access`,
  * `approved`. Other keys of the config want a restart, and are named.
@@ -70,6 +70,9 @@ struct osr_tls_context *osr_security_dialler(const struct osr_security *security
 /* Whether links that show no certificate may be of this instance: `?id=` of a peer's URL, or the
  * config's `approved`. */
 bool osr_security_is_approved(const struct osr_security *security, const char *instance);
+/* Whether a CA of this cluster that is believed is this instance's: each names it in its
+ * certificate. Then its word on members and revocations counts (trust_feed.h). */
+bool osr_security_is_authority(const struct osr_security *security, const char *instance);
 /* What the folder held when it was read last. Lives until on_changed. */
 const struct osr_trust *osr_security_trust(const struct osr_security *security);
 /* The thread: for what takes long and has to do with secrets. */
@@ -83,15 +86,30 @@ typedef void osr_security_reloaded(void *context, const struct osr_security_chan
 int osr_security_reload(struct osr_security *security, osr_security_reloaded *done, void *context,
                         struct osr_err *err);
 
-/* For `doctor`, and for tests. */
+/* Into the folder and into force, as by a reload that finds nothing else: what the CA's instance
+ * has given. The slices are copied. BUSY as above. */
+int osr_security_take_certificate(struct osr_security *security,
+                                  const struct osr_trust_certificate *certificate,
+                                  osr_security_reloaded *done, void *context, struct osr_err *err);
+/* Issues itself a certificate now, where osr_security_renews_itself. BUSY as above. */
+int osr_security_issue_certificate(struct osr_security *security, osr_security_reloaded *done,
+                                   void *context, struct osr_err *err);
+
 struct osr_security_info {
     struct osr_certificate_facts certificate; /* expires_s 0: signed by itself or none */
     bool has_authority;                       /* it is the CA's instance */
     uint64_t renew_at_s;                      /* 0: never */
-    struct osr_err renewal; /* why it has not been renewed though it is time; code 0: it has */
+    /* Why it has not issued itself a certificate though it is time; code 0: it has. */
+    struct osr_err renewal;
 };
+/* Its certificate is of the CA that it has. */
+static inline bool osr_security_renews_itself(const struct osr_security_info *info)
+{
+    return info->has_authority && info->certificate.cluster[0] != '\0';
+}
 void osr_security_get_info(const struct osr_security *security, struct osr_security_info *ret_info);
-/* Looks whether it is time to renew: called by a timer, and by tests that cannot wait. */
+/* Looks whether it is time to issue itself a certificate: called by a timer, and by tests that
+ * cannot wait. */
 void osr_security_look_after_certificate(struct osr_security *security);
 
 #endif

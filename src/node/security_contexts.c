@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/text.h"
+#include "node/listener_methods.h"
 
 #define PROOF(name) (1u << OSR_TLS_PROOF_##name)
 
@@ -30,51 +30,43 @@ struct material {
 
 /* -- which proofs a URL lets in -- */
 
-static unsigned proofs_of_auth(const char *auth)
+/* Whoever needs a token or a password to be somebody has shown nothing by TLS. */
+static unsigned proofs_of_methods(unsigned methods)
 {
-    static const struct {
-        const char *word;
-        unsigned proof;
-    } words[] = {
-        {"certificate", PROOF(CERTIFICATE)},
-        {"key", PROOF(KEY)},
-        {"password", PROOF(NONE)},
-        {"pin", PROOF(PINNED)},
-        {"token", PROOF(NONE)},
+    static const unsigned proofs_of[OSR_METHOD_COUNT] = {
+        [OSR_METHOD_CERTIFICATE] = PROOF(CERTIFICATE),
+        [OSR_METHOD_KEY] = PROOF(KEY),
+        [OSR_METHOD_TOKEN] = PROOF(NONE),
+        [OSR_METHOD_PASSWORD] = PROOF(NONE),
+        [OSR_METHOD_PIN] = PROOF(PINNED),
     };
-    struct osr_slice list = osr_slice_text(auth);
     unsigned proofs = 0;
-    bool more = true;
 
-    while (more) {
-        struct osr_slice item;
-        more = osr_text_take_item(&list, &item);
-        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-            if (osr_slice_equal(item, osr_slice_text(words[i].word))) {
-                proofs |= words[i].proof;
-            }
-        }
+    for (size_t i = 0; i < OSR_METHOD_COUNT; i++) {
+        proofs |= (methods >> i & 1) != 0 ? proofs_of[i] : 0;
     }
     return proofs;
 }
 
-/* Whoever needs a token or a password to be somebody has shown nothing by TLS. */
+/* By default no certificate is asked for where no CA is believed. */
 static unsigned proofs_of_listener(const struct osr_trust *trust, const struct osr_url *url)
 {
-    const char *auth = osr_url_parameter(url, "auth");
-    if (auth != NULL) {
-        return proofs_of_auth(auth);
+    unsigned proofs = proofs_of_methods(osr_methods_of(url));
+    bool is_default = osr_url_parameter(url, "auth") == NULL;
+
+    if (is_default && !osr_trust_has(trust, OSR_TRUST_AUTHORITIES)) {
+        proofs &= ~PROOF(CERTIFICATE);
     }
-    return PROOF(NONE) | (osr_trust_has(trust, OSR_TRUST_AUTHORITIES) ? PROOF(CERTIFICATE) : 0);
+    return proofs;
 }
 
 static unsigned proofs_of_peer(const struct osr_security_source *source, const struct osr_url *url)
 {
     const struct osr_trust *trust = source->trust;
-    const char *auth = osr_url_parameter(url, "auth");
     unsigned proofs = 0;
-    if (auth != NULL) {
-        return proofs_of_auth(auth) & ~PROOF(NONE); /* a server always shows something */
+    if (osr_url_parameter(url, "auth") != NULL) {
+        /* A server always shows something. */
+        return proofs_of_methods(osr_methods_of(url)) & ~PROOF(NONE);
     }
     if (osr_trust_has(trust, OSR_TRUST_AUTHORITIES)) {
         proofs = PROOF(CERTIFICATE);

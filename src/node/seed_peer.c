@@ -338,11 +338,12 @@ static void on_reply(void *context, const struct osr_query_reply *reply)
     }
     assert(peer->state == READING);
     if (!make_message(peer, reply)) {
-        osr_seed_cursor_advance(&peer->cursor, reply->position, reply->origin, reply->sequence);
+        osr_seed_cursor_advance(&peer->cursor, reply->position, reply->feed->origin,
+                                reply->sequence);
         return;
     }
     peer->position = reply->position;
-    snprintf(peer->origin, sizeof peer->origin, "%s", reply->origin);
+    snprintf(peer->origin, sizeof peer->origin, "%s", reply->feed->origin);
     peer->sequence = reply->sequence;
     osr_query_pause(peer->query, true);
     dial(peer);

@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 256 << 10 };
+enum {
+    READ_BYTES = 256 << 10,
+    SECRET_FRAME_BYTES_MAX = 64 << 10, /* longer ones with a secret are refused (operations.c) */
+};
 
 /* Output */
 
@@ -160,6 +163,12 @@ static bool is_replication(const Osr__Frame *frame)
     return frame->body_case >= OSR__FRAME__BODY_HELLO && frame->body_case <= OSR__FRAME__BODY_ERROR;
 }
 
+/* What a link may be answered beside an ERROR. */
+static bool is_reply_to_link(const struct osr_session *session, const Osr__Frame *frame)
+{
+    return session->state == SESSION_LINK && frame->body_case == OSR__FRAME__BODY_RENEW_REPLY;
+}
+
 static bool is_append(const Osr__Frame *frame)
 {
     return frame->body_case == OSR__FRAME__BODY_UPDATE_KB && frame->request_id == 0;
@@ -243,21 +252,34 @@ static void handle_replication(struct osr_session *session, const Osr__Frame *fr
     }
 }
 
+/* A link takes one request, of who has shown which instance it is: its certificate renewed. */
+static int check_link_request(struct osr_session *session, const Osr__Frame *frame,
+                              struct osr_err *err)
+{
+    const char *what = osr_frame_type(frame);
+    if (frame->body_case != OSR__FRAME__BODY_RENEW || session->instance[0] == '\0') {
+        osr_err_set(err, OSR_PERMISSION_DENIED, "%s on a link between instances", what);
+        osr_err_hint(err, "ask over a connection of its own");
+        return osr_access_note_refusal(session->sessions->access, &session->identity,
+                                       OSR_ACTION_LINK, osr_part(OSR_PART_INSTANCE, ""), what, err);
+    }
+    if (session->requests > 0) { /* stops them from piling up: a link is not held back for these */
+        osr_err_set(err, OSR_BUSY, "a %s is under way on this link", what);
+        osr_err_hint(err, "wait for its answer");
+        return OSR_BUSY;
+    }
+    return osr_session_check_link(session, err);
+}
+
 static void handle_request(struct osr_session *session, Osr__Frame *frame, size_t size)
 {
-    struct osr_sessions *sessions = session->sessions;
-    if (session->state != SESSION_LINK) {
-        sessions->handler.on_request(sessions->handler.context, session, &session->identity, frame,
-                                     size);
-        return;
-    }
     struct osr_err err;
-    osr_err_set(&err, OSR_PERMISSION_DENIED, "%s on a link between instances",
-                osr_frame_type(frame));
-    osr_err_hint(&err, "ask over a connection of its own");
-    osr_access_note_refusal(sessions->access, &session->identity, OSR_ACTION_LINK,
-                            osr_part(OSR_PART_INSTANCE, ""), osr_frame_type(frame), &err);
-    osr_session_error(session, frame->request_id, &err);
+    if (session->state == SESSION_LINK && check_link_request(session, frame, &err) != 0) {
+        osr_session_error(session, frame->request_id, &err);
+    } else {
+        const struct osr_session_handler *handler = &session->sessions->handler;
+        handler->on_request(handler->context, session, &session->identity, frame, size);
+    }
 }
 
 static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t size)
@@ -265,7 +287,7 @@ static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t 
     if (session->state == SESSION_FRESH && !settle_state(session, frame)) {
         return;
     }
-    if (is_replication(frame)) {
+    if (is_replication(frame) || is_reply_to_link(session, frame)) {
         handle_replication(session, frame);
     } else if (is_append(frame)) {
         handle_append(session, frame);
@@ -284,6 +306,21 @@ static bool is_survivable(const struct osr_session *session, int code)
     return code == OSR_INVALID_ARGUMENT && session->state == SESSION_CLIENT;
 }
 
+bool osr_session_is_secret(Osr__Frame__BodyCase request)
+{
+    return request == OSR__FRAME__BODY_LOGIN || request == OSR__FRAME__BODY_AUTHENTICATE ||
+           request == OSR__FRAME__BODY_JOIN || request == OSR__FRAME__BODY_USER_PUT;
+}
+
+/* The bytes lie in memory of ours: the room of all, or what the session has received. */
+void osr_session_wipe_request(struct osr_session *session, struct osr_slice bytes)
+{
+    struct osr_sessions *sessions = session->sessions;
+    explicit_bzero((uint8_t *)bytes.data, bytes.size);
+    osr_arena_wipe(sessions->arena);
+    sessions->room_has_secret = true;
+}
+
 static void handle_bytes(struct osr_session *session, struct osr_slice bytes)
 {
     struct osr_sessions *sessions = session->sessions;
@@ -294,9 +331,14 @@ static void handle_bytes(struct osr_session *session, struct osr_slice bytes)
     int code =
         osr_frame_decode(session->stream.codec, bytes, sessions->arena, &frame, &request_id, &err);
     if (code == 0) {
+        bool is_secret = osr_session_is_secret(frame->body_case);
         handle_frame(session, frame, bytes.size);
+        if (is_secret) {
+            osr_session_wipe_request(session, bytes);
+        }
         return;
     }
+    osr_session_wipe_request(session, bytes); /* whatever it was meant to be */
     if (session->state == SESSION_FRESH && code != OSR_MALFORMED) {
         session->state = SESSION_CLIENT; /* speaks our language, if with an accent */
     }
@@ -364,8 +406,7 @@ static struct osr_buffer exchange_input(struct osr_session *session, struct osr_
 
 void osr_session_release_input(struct osr_session *session)
 {
-    osr_buffer_done(&session->stream.input);
-    session->stream.consumed = 0;
+    osr_stream_done(&session->stream);
     count_input(session);
 }
 
@@ -374,7 +415,7 @@ void osr_session_trim_input(struct osr_session *session)
     size_t needed = session->stream.input.size - session->stream.consumed;
     if (session->stream.input.capacity / 2 > needed) {
         struct osr_buffer before = exchange_input(session, (struct osr_buffer){0});
-        osr_buffer_done(&before);
+        osr_buffer_wipe(&before);
     }
 }
 
@@ -480,8 +521,8 @@ static bool identify(struct osr_session *session)
     if (session->identity.access != NULL) {
         return true;
     }
-    if (osr_access_identify(session->sessions->access, session->connection, &session->identity,
-                            &err) != 0) {
+    if (osr_access_identify(session->sessions->access, session->connection, session->methods,
+                            &session->identity, &err) != 0) {
         osr_session_refuse(session, 0, &err);
         return false;
     }
@@ -511,6 +552,21 @@ static uint8_t *on_room(void *context, size_t suggested, size_t *ret_size)
     (void)suggested;
     *ret_size = READ_BYTES;
     return osr_buffer_reserve(&session->sessions->room, READ_BYTES);
+}
+
+/* What was read may have held a secret, or the beginning or end of a frame that does; copies of
+ * these are looked after elsewhere (wire/stream.h). */
+static void tidy_room(struct osr_session *session, size_t size)
+{
+    struct osr_sessions *sessions = session->sessions;
+    const struct osr_stream *stream = &session->stream;
+    bool may_go_on = osr_stream_is_partial(stream) &&
+                     stream->input.size - stream->consumed <= SECRET_FRAME_BYTES_MAX;
+    bool is_there = sessions->room.data != NULL; /* not where a closed session took it along */
+    if (is_there && (sessions->room_has_secret || may_go_on)) {
+        explicit_bzero(sessions->room.data, size);
+    }
+    sessions->room_has_secret = false;
 }
 
 /* Lends the session the room of all, in which the next `size` bytes lie, so that of these only
@@ -545,6 +601,7 @@ static void on_read(void *context, struct osr_connection *connection, size_t siz
     struct osr_session *session = context;
     struct osr_slice bytes = osr_slice(session->sessions->room.data, size);
     (void)connection;
+    osr_stream_recognise(&session->stream, bytes); /* it may be refused in the next moment */
     if (is_untouched(session) && osr_session_begins_rpc(bytes)) {
         osr_session_rpc_begin(session, true);
     }
@@ -564,6 +621,7 @@ static void on_read(void *context, struct osr_connection *connection, size_t siz
     } else {
         process_lent(session, size);
     }
+    tidy_room(session, size);
     osr_sessions_spare_memory(session->sessions);
 }
 
@@ -604,12 +662,19 @@ void osr_session_gone(struct osr_session *session, const struct osr_err *err)
     osr_session_destroy(session);
 }
 
-/* Somebody who came to a TLS listener and got no further: the owner wants to know who, and why. */
-static bool is_failed_handshake(const struct osr_session *session, const struct osr_err *err)
+bool osr_session_shakes_hands(const struct osr_session *session)
 {
     return session->state == SESSION_FRESH && strncmp(session->url, "tls:", 4) == 0 &&
-           osr_connection_peer(session->connection) == NULL && err->code != OSR_OK &&
-           err->code != OSR_CANCELLED;
+           session->connection != NULL && /* a link on a gRPC call has none of its own */
+           osr_connection_peer(session->connection) == NULL;
+}
+
+/* Somebody who came to a TLS listener and got no further: the owner wants to know who, and why.
+ * Who had to go for others is told of in sums (sessions.c). */
+static bool is_failed_handshake(const struct osr_session *session, const struct osr_err *err)
+{
+    return osr_session_shakes_hands(session) && err->code != OSR_OK && err->code != OSR_CANCELLED &&
+           err->code != OSR_BUSY;
 }
 
 static void on_close(void *context, struct osr_connection *connection, const struct osr_err *err)

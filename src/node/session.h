@@ -31,6 +31,9 @@
 #include "wire/codec.h"
 
 enum {
+    /* Between two lines of the log on handshakes that were refused: stops a flood of them from
+     * filling the disk. */
+    OSR_GATE_TELL_MS = 10 * 1000,
     /* Until the first frame: stops silent connections from using up the table. This time and the
      * next run only while the session is read. */
     OSR_FIRST_FRAME_MS = 10 * 1000,
@@ -61,6 +64,7 @@ enum {
     OSR_INPUT_BYTES_MAX = 48 << 20,
 };
 
+struct osr_gate;
 struct osr_session;
 struct osr_sessions; /* all of one instance */
 struct osr_reply_memory;
@@ -70,10 +74,11 @@ struct osr_call;
 struct osr_session_handler {
     /* A link is up; the core may speak. */
     void (*on_link)(void *context, struct osr_session *session);
-    /* Replication messages of a link, HELLO to ERROR. Frames live until the return. */
+    /* Replication messages of a link, HELLO to ERROR, and RENEW_REPLY. Frames live until the
+     * return. */
     void (*on_link_frame)(void *context, struct osr_session *session, const Osr__Frame *frame);
-    /* Everything else; `size` is what it took on the wire. Access is not yet checked; the identity
-     * lives until the return. */
+    /* Everything else, of a link RENEW alone; `size` is what it took on the wire. Access is not yet
+     * checked; the identity lives until the return. */
     void (*on_request)(void *context, struct osr_session *session, struct osr_identity *identity,
                        Osr__Frame *frame, size_t size);
     /* An UPDATE_KB of a seed program. */
@@ -103,9 +108,14 @@ struct osr_reply_memory *osr_sessions_replies(const struct osr_sessions *session
 /* Only when the count is 0. Run the loop once more. NULL is a no-op. */
 void osr_sessions_destroy(struct osr_sessions *sessions);
 
-/* For a listener's on_accept. */
+/* Where the sums of refused handshakes are told of, which come seldom; else among all else, where a
+ * limit may leave them out. */
+void osr_sessions_tell_sums(struct osr_sessions *sessions, const struct osr_trace *trace);
+/* For osr_listener_guard; it lives as long as the sessions. */
+struct osr_gate *osr_sessions_gate(const struct osr_sessions *sessions);
+/* For a listener's on_accept; `methods` are what it takes (listener_methods.h). */
 void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
-                         bool seeds_allowed);
+                         bool seeds_allowed, unsigned methods);
 /* A link to another instance; `security` as for osr_transport_dial, `user` is given back by
  * osr_session_user. */
 int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,

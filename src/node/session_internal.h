@@ -3,6 +3,7 @@
 #ifndef OSR_NODE_SESSION_INTERNAL_H
 #define OSR_NODE_SESSION_INTERNAL_H
 
+#include "adapter/gate.h"
 #include "model/identity.h"
 #include "model/limits.h"
 #include "node/reply_memory.h"
@@ -33,6 +34,7 @@ struct osr_session {
     char instance[OSR_INSTANCE_CHARS + 1];
     char name[OSR_NAME_BYTES_MAX + 1];
     bool seeds_allowed; /* its listener has ?peer=seed */
+    unsigned methods;   /* that its listener takes (listener_methods.h) */
     bool is_dirty;      /* listed for the next flush */
     bool is_reading;
     bool is_ended; /* the other end has ended its direction */
@@ -73,6 +75,7 @@ struct osr_sessions {
     const struct osr_trace *trace;
     struct osr_arena *arena; /* for the frame at hand, whichever connection it came by */
     struct osr_buffer room;  /* what is read lies in here first, whichever connection it came by */
+    bool room_has_secret;    /* of what was read last */
     struct osr_session *first;
     struct osr_session *first_dirty;
     struct osr_session *links[OSR_PEERS_MAX];
@@ -80,7 +83,10 @@ struct osr_sessions {
     size_t count;
     uint32_t connections_max;
     uint32_t last_number;
-    uint32_t turned_away;             /* connections over the limit since the last sweep */
+    uint32_t turned_away;  /* connections over the limit since the last sweep */
+    struct osr_gate *gate; /* of the listeners with TLS */
+    const struct osr_trace *sums;
+    uint32_t gate_quiet_ms;           /* left until its refusals are told of again */
     size_t input;                     /* memory held for frames that are incomplete or wait */
     size_t request_bytes;             /* of requests under way */
     size_t unread;                    /* memory of what is queued to clients */
@@ -99,6 +105,10 @@ extern const struct osr_connection_handler osr_session_connection_handler;
 void osr_session_process(struct osr_session *session);
 /* Whether what comes over a link may. */
 int osr_session_check_link(struct osr_session *session, struct osr_err *err);
+/* Whether this request shows a password or a token. */
+bool osr_session_is_secret(Osr__Frame__BodyCase request);
+/* Wipes what a request with a secret was read and decoded in. */
+void osr_session_wipe_request(struct osr_session *session, struct osr_slice bytes);
 /* Hands what was collected to the connection. */
 void osr_session_flush(struct osr_session *session);
 /* A dialled session is open, or an accepted one has said HELLO. */
@@ -108,6 +118,8 @@ void osr_session_gone(struct osr_session *session, const struct osr_err *err);
 /* Closes without a last word. */
 void osr_session_drop(struct osr_session *session, bool reset);
 size_t osr_session_queued(const struct osr_session *session); /* bytes, not yet taken */
+/* Accepted with TLS, and its handshake is not done. */
+bool osr_session_shakes_hands(const struct osr_session *session);
 /* What it has to say is not wanted now. */
 bool osr_session_is_held(const struct osr_session *session);
 /* Forgets what was received and not handled. */

@@ -73,8 +73,7 @@ void osr_rpc_refuse(struct osr_rpc *rpc, enum osr_grpc_code code, const char *me
 static void on_call(void *context, struct osr_grpc_call *call, const struct osr_grpc_head *head)
 {
     struct osr_session *session = context;
-    if (osr_rpc_operation_take(session, call, head) ||
-        osr_rpc_link_take(session, call, head->path) ||
+    if (osr_rpc_operation_take(session, call, head) || osr_rpc_link_take(session, call, head) ||
         osr_rpc_service_take(session, call, head->path)) {
         return;
     }

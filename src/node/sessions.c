@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "adapter/authority.h"
+#include "adapter/keys.h"
 #include "node/session_internal.h"
 
 enum {
@@ -284,7 +284,7 @@ static void turn_away(struct osr_sessions *sessions, struct osr_connection *conn
 }
 
 void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
-                         bool seeds_allowed)
+                         bool seeds_allowed, unsigned methods)
 {
     if (sessions->count >= sessions->connections_max) {
         turn_away(sessions, connection);
@@ -293,6 +293,7 @@ void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *c
     struct osr_session *session = osr_session_create(sessions, SESSION_FRESH, OSR_CODEC_JSON);
     session->connection = connection;
     session->seeds_allowed = seeds_allowed;
+    session->methods = methods;
     session->patience_ms = OSR_FIRST_FRAME_MS;
     session->is_reading = true;
     snprintf(session->url, sizeof(session->url), "%s", osr_connection_url(connection));
@@ -333,6 +334,9 @@ void osr_sessions_review(struct osr_sessions *sessions)
     for (struct osr_session *session = sessions->first; session != NULL; session = next) {
         struct osr_err err;
         next = session->next;
+        if (session->identity.access == NULL) {
+            continue; /* it has not shown yet who it is */
+        }
         bool may_link = osr_access_allows(sessions->access, &session->identity, OSR_ACTION_LINK,
                                           osr_part(OSR_PART_INSTANCE, ""));
         if (session->state == SESSION_LINK && !may_link &&
@@ -366,10 +370,12 @@ static void check_stall(struct osr_session *session, uint32_t passed_ms)
     osr_session_drop(session, true);
 }
 
-/* Nobody is blamed for time in which we would not have listened. */
+/* Nobody is blamed for time in which we would not have listened. Handshakes have a time of their
+ * own. */
 static void check_patience(struct osr_session *session, uint32_t passed_ms)
 {
-    if (session->patience_ms == 0 || osr_session_is_held(session)) {
+    if (session->patience_ms == 0 || osr_session_is_held(session) ||
+        osr_session_shakes_hands(session)) {
         return;
     }
     if (session->patience_ms > passed_ms) {
@@ -396,6 +402,30 @@ static void tell_turned_away(struct osr_sessions *sessions)
     sessions->turned_away = 0;
 }
 
+/* In sums: one line for each would be what the flood is after. */
+static void tell_refused_handshakes(struct osr_sessions *sessions, uint32_t passed_ms)
+{
+    if (sessions->gate_quiet_ms > passed_ms) {
+        sessions->gate_quiet_ms -= passed_ms;
+        return;
+    }
+    struct osr_gate_refusals refusals = osr_gate_take_refusals(sessions->gate);
+    sessions->gate_quiet_ms =
+        refusals.turned_away > 0 || refusals.crowded_out > 0 ? OSR_GATE_TELL_MS : 0;
+    if (refusals.turned_away > 0) {
+        osr_trace(
+            sessions->trace, OSR_LEVEL_WARNING,
+            "%u connections turned away: at most %d TLS handshakes a second from one address, "
+            "%d from all that are not known",
+            refusals.turned_away, OSR_GATE_ADDRESS_RATE, OSR_GATE_STRANGERS_RATE);
+    }
+    if (refusals.crowded_out > 0) {
+        osr_trace(sessions->sums, OSR_LEVEL_WARNING,
+                  "%u TLS handshakes given up for later ones: at most %d are under way at a time",
+                  refusals.crowded_out, OSR_GATE_UNDER_WAY_MAX);
+    }
+}
+
 void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms)
 {
     for (struct osr_session *session = sessions->first; session != NULL; session = session->next) {
@@ -414,6 +444,7 @@ void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms)
     osr_reply_memory_pass_time(sessions->replies, passed_ms);
     make_room_for_replies(sessions);
     tell_turned_away(sessions);
+    tell_refused_handshakes(sessions, passed_ms);
 }
 
 /* Counts turns, not the clock: time in which the loop stood still is nobody's fault. */
@@ -434,6 +465,7 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
     sessions->handler = *handler;
     sessions->access = access;
     sessions->trace = trace;
+    sessions->sums = trace;
     sessions->connections_max = connections_max;
     sessions->rpc_budget.bytes_max = OSR_RPC_BYTES_MAX;
     sessions->replies = osr_reply_memory_create();
@@ -449,6 +481,9 @@ int osr_sessions_create(uv_loop_t *loop, const struct osr_session_handler *handl
         return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot start a timer");
     }
     sessions->sweep.data = sessions;
+    uint64_t seed;
+    osr_secret_random(&seed, sizeof(seed));
+    sessions->gate = osr_gate_create(seed);
     *ret_sessions = sessions;
     return 0;
 }
@@ -463,6 +498,16 @@ void osr_sessions_shut(struct osr_sessions *sessions)
             osr_session_close(session);
         }
     }
+}
+
+void osr_sessions_tell_sums(struct osr_sessions *sessions, const struct osr_trace *trace)
+{
+    sessions->sums = trace;
+}
+
+struct osr_gate *osr_sessions_gate(const struct osr_sessions *sessions)
+{
+    return sessions->gate;
 }
 
 size_t osr_sessions_count(const struct osr_sessions *sessions)
@@ -481,7 +526,8 @@ static void on_sweep_closed(uv_handle_t *handle)
     osr_rpc_services_done(sessions);
     osr_grpc_budget_done(&sessions->rpc_budget);
     osr_reply_memory_destroy(sessions->replies);
-    osr_buffer_done(&sessions->room);
+    osr_gate_destroy(sessions->gate);
+    osr_buffer_wipe(&sessions->room);
     osr_arena_destroy(sessions->arena);
     free(sessions);
 }

@@ -186,9 +186,20 @@ static int issue_own(struct setup *setup, uint64_t now_s, struct osr_err *err)
     return osr_own_certificate_issue(setup->folder, setup->trust, &own, err);
 }
 
+/* As certificates have it. */
+enum { WHO_SIZE = sizeof("instance:") + OSR_INSTANCE_CHARS };
+
+static const char *name_own(const struct setup *setup, char who[WHO_SIZE])
+{
+    snprintf(who, WHO_SIZE, "instance:%s", setup->report.instance);
+    return who;
+}
+
 static int make_authority(struct setup *setup, uint64_t now_s, struct osr_err *err)
 {
-    int code = osr_trust_folder_make_authority(setup->folder, setup->config->cluster, now_s, err);
+    char who[WHO_SIZE];
+    int code = osr_trust_folder_make_authority(setup->folder, setup->config->cluster,
+                                               name_own(setup, who), now_s, err);
     return code != 0 ? code : reload(setup, err);
 }
 
@@ -225,6 +236,55 @@ int osr_setup_init(const struct osr_config *config, uint64_t now_s,
     if (code == 0) {
         *ret_report = setup.report;
     }
+    close_setup(&setup);
+    return code;
+}
+
+/* Of this CA or of another one. */
+static int check_is_no_member(const struct setup *setup, struct osr_err *err)
+{
+    if (!osr_trust_has(setup->trust, OSR_TRUST_TLS_CERTIFICATE)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_ALREADY_EXISTS,
+                osr_trust_has(setup->trust, OSR_TRUST_CA_KEY)
+                    ? "this instance has a CA already"
+                    : "this instance has a certificate of a CA that is elsewhere");
+    osr_err_hint(err, "osiris ca list shows it; a cluster has one CA, which osiris ca rotate "
+                      "replaces where it is");
+    return OSR_ALREADY_EXISTS;
+}
+
+int osr_setup_make_authority(const struct osr_config *config, uint64_t now_s, struct osr_err *err)
+{
+    struct setup setup;
+    int code = open_setup(&setup, config, true, err);
+
+    if (code != 0) {
+        return code;
+    }
+    code = check_is_no_member(&setup, err);
+    if (code == 0 && !osr_trust_has(setup.trust, OSR_TRUST_CA_KEY)) { /* else it was cut short */
+        code = make_authority(&setup, now_s, err);
+    }
+    if (code == 0) {
+        code = issue_own(&setup, now_s, err);
+    }
+    close_setup(&setup);
+    return code;
+}
+
+int osr_setup_begin_rotation(const struct osr_config *config, uint64_t now_s, struct osr_err *err)
+{
+    struct setup setup;
+    char who[WHO_SIZE];
+    int code = open_setup(&setup, config, true, err);
+
+    if (code != 0) {
+        return code;
+    }
+    code = osr_trust_folder_begin_rotation(setup.folder, config->cluster, name_own(&setup, who),
+                                           now_s, err);
     close_setup(&setup);
     return code;
 }

@@ -44,8 +44,14 @@ int osr_setup_join_begin(const struct osr_config *config, const char *invitation
 int osr_setup_join_finish(const struct osr_config *config, const Osr__JoinResponse *response,
                           struct osr_setup_report *ret_report, struct osr_err *err);
 
-/* Uses the next CA from now on (trust_folder.h), for the instance's own certificate too. Without
- * the lock: a running instance takes it over with a reload. */
+/* Makes the next CA, and believes it (trust_folder.h). Both without the lock: a running instance
+ * takes it over with a reload. */
+int osr_setup_begin_rotation(const struct osr_config *config, uint64_t now_s, struct osr_err *err);
+/* Makes the cluster's CA at an instance that has no certificate of one, and its own certificate.
+ * ALREADY_EXISTS: it has a CA, or is the member of one. Without the lock: as below. */
+int osr_setup_make_authority(const struct osr_config *config, uint64_t now_s, struct osr_err *err);
+
+/* Uses the next CA from now on, for the instance's own certificate too. */
 int osr_setup_switch_authority(const struct osr_config *config, uint64_t now_s,
                                struct osr_err *err);
 

@@ -128,13 +128,14 @@ static struct osr_trust_folder *open_folder(const struct order *order)
     return osr_trust_folder_open(osr_disk_system(), order->config.data);
 }
 
+static int run_ca_init(struct order *order, struct osr_err *err)
+{
+    return osr_setup_make_authority(&order->config, order->now_s, err);
+}
+
 static int run_ca_begin(struct order *order, struct osr_err *err)
 {
-    struct osr_trust_folder *folder = open_folder(order);
-    int code = osr_trust_folder_begin_rotation(folder, order->config.cluster, order->now_s, err);
-
-    osr_trust_folder_close(folder);
-    return code;
+    return osr_setup_begin_rotation(&order->config, order->now_s, err);
 }
 
 static int run_ca_switch(struct order *order, struct osr_err *err)
@@ -304,6 +305,7 @@ static const struct mode {
     {"join-begin", WORD_NONE, true, run_join_begin},
     {"join-finish", WORD_NONE, true, run_join_finish},
     {"doctor", WORD_NONE, true, run_doctor},
+    {"ca-init", WORD_NONE, false, run_ca_init},
     {"ca-list", WORD_NONE, false, run_ca_list},
     {"ca-add", WORD_NONE, false, run_ca_add},
     {"ca-begin", WORD_NONE, false, run_ca_begin},

@@ -14,6 +14,7 @@
 #include "adapter/keys.h"
 #include "base/text.h"
 #include "model/speakable.h"
+#include "node/listener_methods.h"
 #include "node/setup_finding.h"
 #include "node/trust_folder.h"
 
@@ -163,6 +164,18 @@ static void check_certificate(struct doctor *doctor, const struct osr_certificat
                       "\"%s\" %s %s", facts->subject, state, expires);
 }
 
+static const char *renewing_command(const struct osr_trust *trust,
+                                    const struct osr_certificate_facts *facts)
+{
+    if (facts->cluster[0] == '\0') {
+        return "ask the CA that issued it for a new one, put it at trust/tls.crt; osiris reload";
+    }
+    return osr_trust_has(trust, OSR_TRUST_CA_KEY)
+               ? "osiris renew"
+               : "see that the CA's instance can be reached, then: osiris renew; after its end: "
+                 "osiris invite there, and osiris join here";
+}
+
 /* One that should have renewed itself long ago does not. */
 static void check_own_certificate(struct doctor *doctor, const struct osr_trust *trust)
 {
@@ -181,10 +194,7 @@ static void check_own_certificate(struct doctor *doctor, const struct osr_trust 
     }
     uint64_t renew_at_s = osr_certificate_renew_at_s(&facts);
     uint64_t late_s = renew_at_s + (facts.expires_s - renew_at_s) / 2;
-    check_certificate(doctor, &facts, "certificate", late_s,
-                      osr_trust_has(trust, OSR_TRUST_CA_KEY)
-                          ? "osiris reload"
-                          : "see that the CA's instance can be reached, then: osiris reload");
+    check_certificate(doctor, &facts, "certificate", late_s, renewing_command(trust, &facts));
 }
 
 static void check_authorities(struct doctor *doctor, const struct osr_trust *trust)
@@ -229,15 +239,31 @@ static void check_trust(struct doctor *doctor)
 
 /* -- listeners -- */
 
+/* Whom it lets in, for whoever did not mean to. */
+static void add_open_listener(struct doctor *doctor, const struct osr_url *url)
+{
+    struct osr_buffer methods = {0};
+
+    osr_methods_write(osr_methods_of(url), &methods);
+    osr_setup_finding(doctor->lines, OSR_FINDING_OK, "listener", "",
+                      "%s: open to the network, by TLS, to %.*s", url->text, (int)methods.size,
+                      (const char *)methods.data);
+    osr_buffer_done(&methods);
+}
+
 static void check_listeners(struct doctor *doctor)
 {
     const struct osr_config *config = doctor->config;
 
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct osr_url *url = &config->listen[i];
-        if (osr_url_is_secure(url) || osr_url_is_loopback(url)) {
-            osr_setup_finding(doctor->lines, OSR_FINDING_OK, "listener", "", "%s%s", url->text,
-                              osr_url_is_secure(url) ? "" : " (this machine alone)");
+        if (osr_url_is_loopback(url)) {
+            osr_setup_finding(doctor->lines, OSR_FINDING_OK, "listener", "",
+                              "%s: for this machine alone", url->text);
+            continue;
+        }
+        if (osr_url_is_secure(url)) {
+            add_open_listener(doctor, url);
             continue;
         }
         char *mend = osr_format("listen at tls://%s:%u instead, and take `insecure` out of the "

@@ -96,7 +96,7 @@ static uint64_t entries_held(const struct osr_feed *feed)
     for (size_t i = 0; i < osr_feed_count(feed); i++) {
         struct osr_feed_info info;
         osr_feed_info(feed, i, &info);
-        entries += info.sequence;
+        entries += info.stream == OSR_STREAM_KB ? info.sequence : 0;
     }
     return entries;
 }

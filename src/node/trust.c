@@ -41,6 +41,30 @@ bool osr_trust_is_among(struct osr_slice authorities, const struct osr_hash *fin
     return false;
 }
 
+/* "instance:<id>" */
+static bool is_instance(const char *who, const char *instance)
+{
+    static const char kind[] = "instance:";
+    size_t size = sizeof(kind) - 1;
+    return strncmp(who, kind, size) == 0 && strcmp(who + size, instance) == 0;
+}
+
+bool osr_trust_names_authority(const struct osr_trust *trust, const char *cluster,
+                               const char *instance)
+{
+    struct osr_slice authorities = osr_trust_text(trust, OSR_TRUST_AUTHORITIES);
+    struct osr_slice pem;
+
+    while (osr_certificate_next(&authorities, &pem)) {
+        struct osr_certificate_facts facts;
+        if (osr_certificate_read(pem, &facts, NULL) == 0 && facts.is_authority &&
+            strcmp(facts.cluster, cluster) == 0 && is_instance(facts.who, instance)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool is_believed(const struct osr_trust *trust, enum osr_trust_file certificate)
 {
     struct osr_hash fingerprint = osr_trust_fingerprint(osr_trust_text(trust, certificate));

@@ -54,6 +54,9 @@ static inline struct osr_slice osr_trust_text(const struct osr_trust *trust,
 /* Of the first certificate in the text, which has been checked. */
 struct osr_hash osr_trust_fingerprint(struct osr_slice pem);
 bool osr_trust_is_among(struct osr_slice certificates, const struct osr_hash *fingerprint);
+/* Whether a CA that is believed says that it is this instance's of this cluster. */
+bool osr_trust_names_authority(const struct osr_trust *trust, const char *cluster,
+                               const char *instance);
 /* Whether all of it makes sense together; CONFIG names the file in `folder` that does not. */
 int osr_trust_check(const struct osr_trust *trust, const char *folder, struct osr_err *err);
 

@@ -42,6 +42,26 @@ void osr_trust_folder_close(struct osr_trust_folder *folder)
     free(folder);
 }
 
+/* -- one at a time -- */
+
+enum { LOCK_WAIT_MS = 10000 }; /* far more than a change takes: stops one that hangs */
+
+static int lock(const struct osr_trust_folder *folder, struct osr_file **ret_lock,
+                struct osr_err *err)
+{
+    struct osr_disk *disk = folder->set.disk;
+    int code = disk->ops->lock_folder(disk, folder->data_folder, LOCK_WAIT_MS, ret_lock, err);
+    if (code == OSR_BUSY) {
+        osr_err_hint(err, "another osiris command, or a reload, is at it: try again");
+    }
+    return code;
+}
+
+static void unlock(const struct osr_trust_folder *folder, struct osr_file *held)
+{
+    folder->set.disk->ops->close(folder->set.disk, held);
+}
+
 /* -- reading -- */
 
 static int read_files(const struct osr_trust_folder *folder, struct osr_trust *trust,
@@ -62,8 +82,8 @@ static int read_files(const struct osr_trust_folder *folder, struct osr_trust *t
     return 0;
 }
 
-int osr_trust_folder_load(const struct osr_trust_folder *folder, struct osr_trust **ret_trust,
-                          struct osr_err *err)
+static int load_locked(const struct osr_trust_folder *folder, struct osr_trust **ret_trust,
+                       struct osr_err *err)
 {
     struct osr_trust *trust = osr_alloc(sizeof(*trust));
     int code = osr_file_set_settle(&folder->set, err);
@@ -80,6 +100,19 @@ int osr_trust_folder_load(const struct osr_trust_folder *folder, struct osr_trus
     }
     *ret_trust = trust;
     return 0;
+}
+
+int osr_trust_folder_load(const struct osr_trust_folder *folder, struct osr_trust **ret_trust,
+                          struct osr_err *err)
+{
+    struct osr_file *held;
+    int code = lock(folder, &held, err);
+
+    if (code == 0) {
+        code = load_locked(folder, ret_trust, err);
+        unlock(folder, held);
+    }
+    return code;
 }
 
 /* -- changing -- */
@@ -125,13 +158,13 @@ static int store(const struct osr_trust_folder *folder, const struct edit *edit,
     return count == 0 ? 0 : osr_file_set_change(&folder->set, changes, count, err);
 }
 
-/* Every change: load, edit, see that it is as it should be, store. */
-static int change(const struct osr_trust_folder *folder,
-                  int (*do_edit)(struct edit *edit, const void *order, struct osr_err *err),
-                  const void *order, struct osr_err *err)
+typedef int edit_trust(struct edit *edit, const void *order, struct osr_err *err);
+
+static int change_locked(const struct osr_trust_folder *folder, edit_trust *do_edit,
+                         const void *order, struct osr_err *err)
 {
     struct edit edit = {0};
-    int code = osr_trust_folder_load(folder, &edit.trust, err);
+    int code = load_locked(folder, &edit.trust, err);
 
     if (code == 0) {
         code = do_edit(&edit, order, err);
@@ -143,6 +176,20 @@ static int change(const struct osr_trust_folder *folder,
         code = store(folder, &edit, err);
     }
     osr_trust_destroy(edit.trust);
+    return code;
+}
+
+/* Every change: load, edit, see that it is as it should be, store. */
+static int change(const struct osr_trust_folder *folder, edit_trust *do_edit, const void *order,
+                  struct osr_err *err)
+{
+    struct osr_file *held;
+    int code = lock(folder, &held, err);
+
+    if (code == 0) {
+        code = change_locked(folder, do_edit, order, err);
+        unlock(folder, held);
+    }
     return code;
 }
 
@@ -208,6 +255,38 @@ static int add_authorities(struct edit *edit, struct osr_slice authorities, stru
     return 0;
 }
 
+/* Those that name `authority` and are not among `named` any more. */
+static void drop_others_of(struct edit *edit, const char *authority, struct osr_slice named)
+{
+    struct osr_slice rest = osr_trust_text(edit->trust, OSR_TRUST_AUTHORITIES);
+    struct osr_buffer kept = {0};
+    struct osr_slice pem;
+
+    while (osr_certificate_next(&rest, &pem)) {
+        struct osr_certificate_facts facts = {.who = ""};
+        osr_certificate_read(pem, &facts, NULL);
+        if (strcmp(facts.who, authority) != 0 || osr_trust_is_among(named, &facts.fingerprint)) {
+            osr_buffer_add(&kept, pem.data, pem.size);
+            add_line_end(&kept);
+        }
+    }
+    put(edit, OSR_TRUST_AUTHORITIES, osr_buffer_slice(&kept));
+    osr_buffer_done(&kept);
+}
+
+static int store_authorities(struct edit *edit, const struct osr_trust_certificate *certificate,
+                             struct osr_err *err)
+{
+    int code = 0;
+    if (certificate->authorities_pem.size > 0) {
+        code = add_authorities(edit, certificate->authorities_pem, err);
+    }
+    if (code == 0 && certificate->authority != NULL) {
+        drop_others_of(edit, certificate->authority, certificate->authorities_pem);
+    }
+    return code;
+}
+
 static int store_certificate(struct edit *edit, const void *order, struct osr_err *err)
 {
     const struct osr_trust_certificate *certificate = order;
@@ -215,15 +294,15 @@ static int store_certificate(struct edit *edit, const void *order, struct osr_er
     if (certificate->key_pem.size > 0) {
         put(edit, OSR_TRUST_TLS_KEY, certificate->key_pem);
     }
-    put(edit, OSR_TRUST_TLS_CERTIFICATE, certificate->certificate_pem);
-    if (!osr_certificate_fits_key(certificate->certificate_pem,
-                                  osr_trust_text(edit->trust, OSR_TRUST_TLS_KEY))) {
-        return osr_err_set(err, OSR_CONFIG,
-                           "the new certificate does not belong to this instance's TLS key");
+    if (certificate->certificate_pem.size > 0) {
+        put(edit, OSR_TRUST_TLS_CERTIFICATE, certificate->certificate_pem);
+        if (!osr_certificate_fits_key(certificate->certificate_pem,
+                                      osr_trust_text(edit->trust, OSR_TRUST_TLS_KEY))) {
+            return osr_err_set(err, OSR_CONFIG,
+                               "the new certificate does not belong to this instance's TLS key");
+        }
     }
-    return certificate->authorities_pem.size == 0
-               ? 0
-               : add_authorities(edit, certificate->authorities_pem, err);
+    return store_authorities(edit, certificate, err);
 }
 
 int osr_trust_folder_store_certificate(const struct osr_trust_folder *folder,
@@ -300,6 +379,7 @@ int osr_trust_folder_remove_authority(const struct osr_trust_folder *folder,
 
 struct authority_order {
     const char *cluster;
+    const char *who;
     uint64_t now_s;
 };
 
@@ -311,8 +391,8 @@ static int put_new_authority(struct edit *edit, enum osr_trust_file key,
     struct osr_buffer made = {0};
 
     put_new_key(edit, key);
-    int code = osr_authority_make(osr_trust_text(edit->trust, key), order->cluster, order->now_s,
-                                  &made, err);
+    int code = osr_authority_make(osr_trust_text(edit->trust, key), order->cluster, order->who,
+                                  order->now_s, &made, err);
     if (code == 0) {
         put(edit, certificate, osr_buffer_slice(&made));
         code = add_authorities(edit, osr_buffer_slice(&made), err);
@@ -330,9 +410,9 @@ static int make_authority(struct edit *edit, const void *order, struct osr_err *
 }
 
 int osr_trust_folder_make_authority(const struct osr_trust_folder *folder, const char *cluster,
-                                    uint64_t now_s, struct osr_err *err)
+                                    const char *who, uint64_t now_s, struct osr_err *err)
 {
-    const struct authority_order order = {cluster, now_s};
+    const struct authority_order order = {cluster, who, now_s};
     return change(folder, make_authority, &order, err);
 }
 
@@ -354,9 +434,9 @@ static int begin_rotation(struct edit *edit, const void *order, struct osr_err *
 }
 
 int osr_trust_folder_begin_rotation(const struct osr_trust_folder *folder, const char *cluster,
-                                    uint64_t now_s, struct osr_err *err)
+                                    const char *who, uint64_t now_s, struct osr_err *err)
 {
-    const struct authority_order order = {cluster, now_s};
+    const struct authority_order order = {cluster, who, now_s};
     return change(folder, begin_rotation, &order, err);
 }
 

@@ -17,7 +17,10 @@
  * key, a file that is none of these; err names the file and what mends it. So a reload has all of
  * the new or goes on with all of the old.
  *
- * Blocking: for start, or a thread beside the loop's; one at a time. */
+ * Several processes may look and change at once: each has the data folder locked meanwhile, so that
+ * none sees half of a change, and none loses another's. BUSY: one has had it for long.
+ *
+ * Blocking: for start, or a thread beside the loop's. */
 #ifndef OSR_NODE_TRUST_FOLDER_H
 #define OSR_NODE_TRUST_FOLDER_H
 
@@ -39,14 +42,18 @@ int osr_trust_folder_load(const struct osr_trust_folder *folder, struct osr_trus
 
 /* Makes the TLS key unless there is one. */
 int osr_trust_folder_ensure_key(const struct osr_trust_folder *folder, struct osr_err *err);
-/* Makes the cluster's CA, and believes it. ALREADY_EXISTS: there is one. */
+/* Makes the cluster's CA, whose instance is `who` ("instance:<id>"), and believes it.
+ * ALREADY_EXISTS: there is one. */
 int osr_trust_folder_make_authority(const struct osr_trust_folder *folder, const char *cluster,
-                                    uint64_t now_s, struct osr_err *err);
+                                    const char *who, uint64_t now_s, struct osr_err *err);
 
 struct osr_trust_certificate {
     struct osr_slice key_pem;         /* empty: that of the folder */
-    struct osr_slice certificate_pem; /* with its chain */
+    struct osr_slice certificate_pem; /* with its chain; empty: that of the folder */
     struct osr_slice authorities_pem; /* believed too from now on; empty: none */
+    /* Whose CAs ("instance:<id>", which their certificates name) are believed no longer where they
+     * are not among authorities_pem; NULL: all stay. */
+    const char *authority;
 };
 
 /* A certificate that was issued, or renewed, or comes with joining. CONFIG: it is not the key's. */
@@ -64,7 +71,7 @@ int osr_trust_folder_remove_authority(const struct osr_trust_folder *folder,
 /* NOT_FOUND: this instance is not the CA's, or that step has nothing to do; ALREADY_EXISTS: the
  * step before has still to be done. */
 int osr_trust_folder_begin_rotation(const struct osr_trust_folder *folder, const char *cluster,
-                                    uint64_t now_s, struct osr_err *err);
+                                    const char *who, uint64_t now_s, struct osr_err *err);
 int osr_trust_folder_switch_authority(const struct osr_trust_folder *folder, struct osr_err *err);
 int osr_trust_folder_end_rotation(const struct osr_trust_folder *folder, struct osr_err *err);
 

@@ -5,6 +5,7 @@
 
 #include "adapter/clock.h"
 #include "base/text.h"
+#include "node/members.h"
 #include "node/operation_handlers.h"
 
 /* For ever is what 0 says; what is longer than this is a mistyped unit. */
@@ -57,10 +58,15 @@ int osr_operation_expiry(uint64_t lasts_ms, uint64_t max_ms, uint64_t *ret_expir
     return 0;
 }
 
+static void refuse_unstored(struct osr_err *err, enum osr_code code)
+{
+    osr_err_set(err, code, "it could not be stored: %s", osr_code_info(code)->text);
+}
+
 static void fail_unstored(struct osr_call *call, enum osr_code code)
 {
     struct osr_err err;
-    osr_err_set(&err, code, "it could not be stored: %s", osr_code_info(code)->text);
+    refuse_unstored(&err, code);
     osr_call_fail(call, &err);
 }
 
@@ -134,19 +140,54 @@ void osr_operation_token_create(struct osr_operations *operations, struct osr_ca
 
 /* -- taking a right away -- */
 
+/* Once all that it takes is stored. */
+struct revoking {
+    struct osr_call *call;
+    size_t under_way;   /* changes, and 1 until all have begun */
+    struct osr_err err; /* of the last one that failed; code OK: none did */
+    bool is_local;
+};
+
 static void on_revoked(void *context, enum osr_code code)
 {
+    struct revoking *revoking = context;
     Osr__RevokeResponse response = OSR__REVOKE_RESPONSE__INIT;
-    if (code == OSR_OK) {
-        osr_call_reply(context, &response.base);
-    } else {
-        fail_unstored(context, code);
+    if (code != OSR_OK) {
+        refuse_unstored(&revoking->err, code);
     }
+    if (--revoking->under_way > 0) {
+        return;
+    }
+    if (revoking->err.code == OSR_OK) {
+        response.local = revoking->is_local;
+        osr_call_reply(revoking->call, &response.base);
+    } else {
+        osr_call_fail(revoking->call, &revoking->err);
+    }
+    free(revoking);
 }
 
-/* Whose certificate this is, where he is linked to us: then his feeds are refused as well. */
-static const char *holder_of(const struct osr_services *services, const char *serial)
+static struct osr_credential_done await_one(struct revoking *revoking)
 {
+    revoking->under_way++;
+    return (struct osr_credential_done){on_revoked, revoking};
+}
+
+/* Where a change could not begin, its end is not told. */
+static int give_up_one(struct revoking *revoking, int code)
+{
+    revoking->under_way -= code != 0;
+    return code;
+}
+
+/* Whose certificate this is: then his feeds are refused as well. Known of members, and of who is
+ * linked to us. */
+static const char *holder_of(const struct osr_services *services, const char *serial,
+                             char who[OSR_POLICY_NAME_BYTES_MAX + 1])
+{
+    if (osr_members_find_holder(services->credentials, serial, who)) {
+        return who;
+    }
     for (size_t i = 0; i < osr_sessions_link_count(services->sessions); i++) {
         const struct osr_identity *identity =
             osr_session_identity(osr_sessions_link(services->sessions, i));
@@ -175,12 +216,28 @@ static int normalise_serial(const char *text, char *serial, struct osr_err *err)
     return OSR_INVALID_ARGUMENT;
 }
 
-static int revoke_certificate(struct osr_call *call, const char *text,
-                              struct osr_credential_done done, struct osr_err *err)
+/* Of each CA in the text: a serial number does not say whose it is. */
+static int revoke_under(struct revoking *revoking, struct osr_slice authorities,
+                        struct osr_revocation_record *revocation, struct osr_err *err)
 {
-    const struct osr_services *services = call->services;
+    struct osr_credentials *credentials = revoking->call->services->credentials;
+    struct osr_slice authority;
+    int code = 0;
+    while (code == 0 && osr_certificate_next(&authorities, &authority)) {
+        revocation->authority = osr_trust_fingerprint(authority);
+        code = osr_credentials_revoke_certificate(credentials, revocation, osr_wall_ms(),
+                                                  await_one(revoking), err);
+        code = give_up_one(revoking, code);
+    }
+    return code;
+}
+
+static int revoke_certificate(struct revoking *revoking, const char *text, struct osr_err *err)
+{
+    const struct osr_services *services = revoking->call->services;
     const struct osr_trust *trust = osr_security_trust(services->security);
     char serial[OSR_SERIAL_TEXT_MAX];
+    char who[OSR_POLICY_NAME_BYTES_MAX + 1];
     int code = normalise_serial(text, serial, err);
     if (code != 0) {
         return code;
@@ -188,17 +245,26 @@ static int revoke_certificate(struct osr_call *call, const char *text,
     if (!osr_trust_has(trust, OSR_TRUST_AUTHORITIES)) {
         return (int)osr_err_set(err, OSR_CONFIG, "this instance believes no CA");
     }
-    enum osr_trust_file file = osr_trust_has(trust, OSR_TRUST_CA_CERTIFICATE)
-                                   ? OSR_TRUST_CA_CERTIFICATE
-                                   : OSR_TRUST_AUTHORITIES;
-    const struct osr_revocation_record revocation = {
+    struct osr_revocation_record revocation = {
         .serial = serial,
-        .authority = osr_trust_fingerprint(osr_trust_text(trust, file)),
-        .who = holder_of(services, serial),
-        .revoked_by = call->identity.who,
+        .who = holder_of(services, serial, who),
+        .revoked_by = revoking->call->identity.who,
     };
-    return osr_credentials_revoke_certificate(services->credentials, &revocation, osr_wall_ms(),
-                                              done, err);
+    return revoke_under(revoking, osr_trust_text(trust, OSR_TRUST_AUTHORITIES), &revocation, err);
+}
+
+static int revoke_instance(struct revoking *revoking, const char *instance, struct osr_err *err)
+{
+    const struct osr_services *services = revoking->call->services;
+    if (strcmp(instance, services->instance) == 0) {
+        osr_err_set(err, OSR_INVALID_ARGUMENT, "this instance cannot revoke itself");
+        osr_err_hint(err, "say it at another instance, or rotate the CA");
+        return OSR_INVALID_ARGUMENT;
+    }
+    int code = osr_credentials_revoke_instance(services->credentials, instance,
+                                               revoking->call->identity.who, osr_wall_ms(),
+                                               await_one(revoking), err);
+    return give_up_one(revoking, code);
 }
 
 /* The kind and the text of what is to be revoked; false: the request names nothing. */
@@ -221,52 +287,71 @@ static bool name_of(const Osr__RevokeRequest *request, const char **ret_kind, co
         *ret_kind = "certificate";
         *ret_name = request->certificate;
         return true;
+    case OSR__REVOKE_REQUEST__WHAT_INSTANCE:
+        *ret_kind = "instance";
+        *ret_name = request->instance;
+        return true;
     default:
         return false;
     }
 }
 
-static int take_away(struct osr_call *call, const Osr__RevokeRequest *request, struct osr_err *err)
+static int take_away_named(struct revoking *revoking, const Osr__RevokeRequest *request,
+                           const char *name, struct osr_err *err)
 {
-    struct osr_credentials *credentials = call->services->credentials;
-    const struct osr_credential_done done = {on_revoked, call};
-    const char *by = call->identity.who;
+    struct osr_credentials *credentials = revoking->call->services->credentials;
+    const char *by = revoking->call->identity.who;
+    uint64_t now_ms = osr_wall_ms();
+    switch (request->what_case) {
+    case OSR__REVOKE_REQUEST__WHAT_TOKEN:
+        return give_up_one(revoking, osr_credentials_revoke_token(credentials, name, by, now_ms,
+                                                                  await_one(revoking), err));
+    case OSR__REVOKE_REQUEST__WHAT_INVITATION:
+        return give_up_one(revoking, osr_credentials_revoke_invitation(
+                                         credentials, name, by, now_ms, await_one(revoking), err));
+    case OSR__REVOKE_REQUEST__WHAT_USER:
+        return give_up_one(
+            revoking, osr_credentials_remove_user(credentials, name, await_one(revoking), err));
+    case OSR__REVOKE_REQUEST__WHAT_INSTANCE:
+        revoking->is_local = !osr_trust_feed_leads(revoking->call->services->trust);
+        return revoke_instance(revoking, name, err);
+    default:
+        revoking->is_local = !osr_trust_feed_leads(revoking->call->services->trust);
+        return revoke_certificate(revoking, name, err);
+    }
+}
+
+static int take_away(struct revoking *revoking, const Osr__RevokeRequest *request,
+                     struct osr_err *err)
+{
     const char *kind = NULL;
     const char *name = NULL;
     char part[OSR_AUDIT_TEXT_BYTES_MAX];
     if (!name_of(request, &kind, &name)) {
-        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
-                                "a token, an invitation, a user or a certificate is missing");
+        return (int)osr_err_set(
+            err, OSR_INVALID_ARGUMENT,
+            "a token, an invitation, a user, a certificate or an instance is missing");
     }
     snprintf(part, sizeof(part), "%s:%s", kind, name);
-    int code = osr_operation_note(call, "REVOKE", part, "", err);
-    if (code != 0) {
-        return code;
-    }
-    switch (request->what_case) {
-    case OSR__REVOKE_REQUEST__WHAT_TOKEN:
-        return osr_credentials_revoke_token(credentials, name, by, osr_wall_ms(), done, err);
-    case OSR__REVOKE_REQUEST__WHAT_INVITATION:
-        return osr_credentials_revoke_invitation(credentials, name, by, osr_wall_ms(), done, err);
-    case OSR__REVOKE_REQUEST__WHAT_USER:
-        return osr_credentials_remove_user(credentials, name, done, err);
-    default:
-        return revoke_certificate(call, name, done, err);
-    }
+    int code = osr_operation_note(revoking->call, "REVOKE", part, "", err);
+    return code != 0 ? code : take_away_named(revoking, request, name, err);
 }
 
 void osr_operation_revoke(struct osr_operations *operations, struct osr_call *call,
                           const Osr__Frame *frame)
 {
     const struct osr_services *services = operations->services;
+    struct revoking *revoking = osr_alloc(sizeof(*revoking));
     struct osr_err err;
+    revoking->call = call;
+    revoking->under_way = 1;
     osr_call_await(call, NULL);
-    if (take_away(call, frame->revoke, &err) != 0) {
-        osr_call_fail(call, &err);
-        return;
+    if (take_away(revoking, frame->revoke, &err) != 0) {
+        revoking->err = err;
     }
     /* In force already, though perhaps not stored yet. */
     services->on_revoked(services->context);
+    on_revoked(revoking, OSR_OK);
 }
 
 /* -- what there is -- */
@@ -282,6 +367,8 @@ struct listing {
     Osr__Credential **rows;
     size_t count, capacity;
     uint64_t now_ms;
+    struct osr_access *access;
+    const struct osr_trust *trust;
 };
 
 static struct row *add_row(struct listing *listing, const struct osr_role_names *roles)
@@ -363,13 +450,48 @@ static void show_row_of_revocation(struct listing *listing,
                                    const struct osr_revocation_record *revocation)
 {
     struct row *row = add_row(listing, NULL);
+    bool is_of_identity = revocation->serial[0] == '\0';
     row->message.kind = "revocation";
-    row->message.id = (char *)revocation->serial;
+    row->message.id = (char *)(is_of_identity ? revocation->who : revocation->serial);
     row->message.name = (char *)revocation->who;
     row->message.created_ms = revocation->revoked_ms;
     row->message.created_by = (char *)revocation->revoked_by;
     row->message.expires_ms = revocation->expires_ms;
     snprintf(row->state, sizeof(row->state), "revoked");
+}
+
+/* During a rotation: who has no certificate of the CA that issues now. Known where it is. */
+static bool is_of_old_authority(const struct listing *listing,
+                                const struct osr_member_record *member)
+{
+    const struct osr_trust *trust = listing->trust;
+    if (!osr_trust_has(trust, OSR_TRUST_CA_CERTIFICATE)) {
+        return false;
+    }
+    struct osr_hash present =
+        osr_trust_fingerprint(osr_trust_text(trust, OSR_TRUST_CA_CERTIFICATE));
+    return !osr_hash_equal(&present, &member->authority);
+}
+
+static void show_row_of_member(struct listing *listing, const struct osr_member_record *member)
+{
+    char who[OSR_POLICY_NAME_BYTES_MAX + 1];
+    struct row *row = add_row(listing, &member->roles);
+    row->message.kind = "member";
+    row->message.id = (char *)member->instance;
+    row->message.name = (char *)member->name;
+    row->message.serial = (char *)member->serial;
+    row->message.created_ms = member->joined_ms;
+    row->message.created_by = (char *)member->invited_by;
+    row->message.expires_ms = member->expires_ms;
+    snprintf(who, sizeof(who), "instance:%s", member->instance);
+    if (osr_access_is_revoked(listing->access, who)) {
+        snprintf(row->state, sizeof(row->state), "revoked");
+    } else if (is_of_old_authority(listing, member)) {
+        snprintf(row->state, sizeof(row->state), "old ca's");
+    } else {
+        describe_validity(row, member->expires_ms, listing->now_ms);
+    }
 }
 
 static void show_credential(void *context, const struct osr_credential *credential)
@@ -388,6 +510,9 @@ static void show_credential(void *context, const struct osr_credential *credenti
     case OSR_CREDENTIAL_REVOCATION:
         show_row_of_revocation(listing, &credential->revocation);
         break;
+    case OSR_CREDENTIAL_MEMBER:
+        show_row_of_member(listing, &credential->member);
+        break;
     case OSR_CREDENTIAL_KIND_COUNT:
         break;
     }
@@ -398,10 +523,9 @@ static int list_kinds(const struct osr_services *services, const char *name,
                       struct listing *listing, struct osr_err *err)
 {
     static const char *const names[OSR_CREDENTIAL_KIND_COUNT] = {
-        [OSR_CREDENTIAL_TOKEN] = "token",
-        [OSR_CREDENTIAL_USER] = "user",
-        [OSR_CREDENTIAL_INVITATION] = "invitation",
-        [OSR_CREDENTIAL_REVOCATION] = "revocation",
+        [OSR_CREDENTIAL_TOKEN] = "token",           [OSR_CREDENTIAL_USER] = "user",
+        [OSR_CREDENTIAL_INVITATION] = "invitation", [OSR_CREDENTIAL_REVOCATION] = "revocation",
+        [OSR_CREDENTIAL_MEMBER] = "member",
     };
     bool is_known = name[0] == '\0';
     for (int kind = 0; kind < OSR_CREDENTIAL_KIND_COUNT; kind++) {
@@ -415,14 +539,17 @@ static int list_kinds(const struct osr_services *services, const char *name,
         return 0;
     }
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
-                            "'%.40s' is no kind: token, user, invitation or revocation", name);
+                            "'%.40s' is no kind: token, user, invitation, revocation or member",
+                            name);
 }
 
 void osr_operation_credentials(struct osr_operations *operations, struct osr_call *call,
                                const Osr__Frame *frame)
 {
     Osr__CredentialsResponse response = OSR__CREDENTIALS_RESPONSE__INIT;
-    struct listing listing = {.now_ms = osr_wall_ms()};
+    struct listing listing = {.now_ms = osr_wall_ms(),
+                              .access = operations->services->access,
+                              .trust = osr_security_trust(operations->services->security)};
     struct osr_err err;
     if (list_kinds(operations->services, frame->credentials->kind, &listing, &err) != 0) {
         osr_call_fail(call, &err);
@@ -439,7 +566,8 @@ void osr_operation_credentials(struct osr_operations *operations, struct osr_cal
 
 /* -- who may do what -- */
 
-/* Users and tokens may bring roles of their own, beside what the config says of their names. */
+/* Users and tokens may bring roles of their own, in place of what the config says of their names.
+ */
 struct own_roles {
     const char *name; /* of the token */
     const struct osr_role_names *roles;
@@ -483,6 +611,8 @@ static int explain(const struct osr_services *services, const Osr__CheckAccessRe
     }
     if (code == 0 && own != NULL) {
         code = osr_policy_subject_of_roles(policy, own->names, own->count, &subject, err);
+    } else if (code == 0) {
+        code = osr_access_member_subject(services->access, request->who, &subject, err);
     }
     if (code != 0) {
         return code;

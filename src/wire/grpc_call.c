@@ -18,7 +18,7 @@ static void pool_buffer(struct osr_buffer *buffer)
     if (buffer->capacity > POOL_BUFFER_BYTES_MAX) {
         osr_buffer_done(buffer);
     }
-    buffer->size = 0;
+    osr_buffer_clear(buffer);
 }
 
 static void pool_list(struct osr_grpc_metadata_list *list)

@@ -394,10 +394,10 @@ void osr_grpc_drain(struct osr_grpc *grpc, uint64_t now_ms)
     grpc->now_ms = now_ms;
     grpc->is_draining = true;
     grpc->drain_ms = now_ms;
-    if (grpc->options.is_server) {
+    if (grpc->options.is_server && grpc->told_count > 0) {
         nghttp2_submit_shutdown_notice(grpc->session);
         osr_grpc_session_ping_to_drain(grpc);
-    } else {
+    } else { /* a call on its way to an idle server was not taken, as the GOAWAY says */
         osr_grpc_session_finish_drain(grpc);
     }
 }

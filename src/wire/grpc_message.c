@@ -166,8 +166,8 @@ void osr_grpc_reader_init(struct osr_grpc_reader *reader, size_t bytes_max)
 
 void osr_grpc_reader_done(struct osr_grpc_reader *reader)
 {
-    osr_buffer_done(&reader->partial);
-    osr_buffer_done(&reader->inflated);
+    osr_buffer_wipe(&reader->partial); /* a password may have come in it */
+    osr_buffer_wipe(&reader->inflated);
 }
 
 static size_t framed_size(const uint8_t *prefix)
@@ -187,7 +187,7 @@ bool osr_grpc_reader_is_partial(const struct osr_grpc_reader *reader)
 
 static void forget(struct osr_buffer *buffer)
 {
-    buffer->size = 0;
+    osr_buffer_clear(buffer);
     if (buffer->capacity > KEEP_BYTES) {
         osr_buffer_done(buffer);
     }

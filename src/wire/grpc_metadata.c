@@ -73,14 +73,14 @@ bool osr_grpc_metadata_is_valid(const struct osr_grpc_metadata *metadata)
 void osr_grpc_metadata_list_done(struct osr_grpc_metadata_list *list)
 {
     free(list->items);
-    osr_buffer_done(&list->bytes);
+    osr_buffer_wipe(&list->bytes); /* tokens are among them */
     *list = (struct osr_grpc_metadata_list){0};
 }
 
 void osr_grpc_metadata_list_clear(struct osr_grpc_metadata_list *list)
 {
     list->count = 0;
-    list->bytes.size = 0;
+    osr_buffer_clear(&list->bytes);
 }
 
 static struct osr_slice moved(struct osr_slice slice, const uint8_t *from, const uint8_t *to)

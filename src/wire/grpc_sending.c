@@ -71,7 +71,7 @@ void osr_grpc_call_write(struct osr_grpc_call *call, size_t size, struct osr_buf
     call->grpc->queued_bytes -= size;
     call->is_cut = call->queue_sent < call->queue_ready;
     if (!call->is_cut && !call->is_building) {
-        call->queue.size = 0;
+        osr_buffer_clear(&call->queue);
         call->queue_sent = 0;
         call->queue_ready = 0;
         if (call->queue.capacity > QUEUE_KEEP_BYTES) {

@@ -2,6 +2,7 @@
 #include "wire/grpc_internal.h"
 
 #include <assert.h>
+#include <malloc.h>
 #include <stdlib.h>
 
 enum {
@@ -367,9 +368,13 @@ static void *take_memory(size_t size, void *context)
     return osr_alloc_unset(size);
 }
 
+/* Wiped: headers with tokens have lain in it. */
 static void give_memory_back(void *memory, void *context)
 {
     (void)context;
+    if (memory != NULL) {
+        explicit_bzero(memory, malloc_usable_size(memory));
+    }
     free(memory);
 }
 

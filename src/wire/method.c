@@ -42,7 +42,9 @@ static const struct osr_method methods[] = {
     UNARY("Trust", "Revoke", REVOKE, revoke_request, revoke_response),
     UNARY("Trust", "Credentials", CREDENTIALS, credentials_request, credentials_response),
     UNARY("Trust", "CheckAccess", ACCESS_CHECK, check_access_request, check_access_response),
+    UNARY("Trust", "RenewOwn", RENEW_OWN, renew_own_request, renew_own_response),
     SERVER_STREAM("Trust", "Audit", AUDIT, audit_request, audit_response),
+    SERVER_STREAM("Trust", "Written", WRITTEN, written_request, written_response),
     UNARY("Trust", "Reload", RELOAD, reload_request, reload_response),
 };
 

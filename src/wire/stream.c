@@ -24,7 +24,7 @@ void osr_stream_init(struct osr_stream *stream, enum osr_codec codec, bool codec
 
 void osr_stream_done(struct osr_stream *stream)
 {
-    osr_buffer_done(&stream->input);
+    osr_buffer_wipe(&stream->input);
     stream->consumed = 0;
 }
 
@@ -56,6 +56,9 @@ static void drop_consumed(struct osr_stream *stream)
         stream->input = kept;
     } else {
         osr_buffer_consume(&stream->input, stream->consumed);
+        if (left > 0) {
+            explicit_bzero(stream->input.data + stream->consumed, left); /* where it lay before */
+        }
         stream->consumed = 0;
     }
 }
@@ -120,15 +123,19 @@ static int measure_protobuf(struct osr_stream *stream, size_t *ret_length, struc
     return 0;
 }
 
+void osr_stream_recognise(struct osr_stream *stream, struct osr_slice bytes)
+{
+    if (bytes.size > 0 && !stream->codec_known) {
+        stream->codec = bytes.data[0] == 0 ? OSR_CODEC_PROTOBUF : OSR_CODEC_JSON;
+        stream->codec_known = true;
+    }
+}
+
 int osr_stream_next(struct osr_stream *stream, struct osr_slice *ret_bytes, struct osr_err *err)
 {
     *ret_bytes = osr_slice(NULL, 0);
-    struct osr_slice left = unread(stream);
-    if (left.size > 0 && !stream->codec_known) {
-        stream->codec = left.data[0] == 0 ? OSR_CODEC_PROTOBUF : OSR_CODEC_JSON;
-        stream->codec_known = true;
-    }
     size_t length = 0;
+    osr_stream_recognise(stream, unread(stream));
     int code = stream->codec == OSR_CODEC_JSON ? measure_json(stream, &length, err)
                                                : measure_protobuf(stream, &length, err);
     if (code != 0) {

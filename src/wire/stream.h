@@ -2,7 +2,10 @@
  *
  * JSON: objects back to back or one a line. Protobuf: a length of four bytes, big-endian,
  * before each frame. Without a codec given, the first byte tells: a protobuf length begins
- * with 0 because frames are shorter than 16 MiB, and no JSON text does. */
+ * with 0 because frames are shorter than 16 MiB, and no JSON text does.
+ *
+ * Frames may carry secrets: while one is incomplete no copy of it is left behind where the input
+ * grows (base/bytes.h) or moves. What was given out is the caller's to wipe. */
 #ifndef OSR_WIRE_STREAM_H
 #define OSR_WIRE_STREAM_H
 
@@ -21,7 +24,11 @@ struct osr_stream {
 /* codec_known false: told by the first byte. frame_bytes_max: 0 for OSR_FRAME_BYTES_MAX. */
 void osr_stream_init(struct osr_stream *stream, enum osr_codec codec, bool codec_known,
                      size_t frame_bytes_max);
-void osr_stream_done(struct osr_stream *stream);
+void osr_stream_done(struct osr_stream *stream); /* wipes: a frame may have been a secret's */
+
+/* Tells the codec by the first bytes, where it is not known: before they are added, by whoever may
+ * have to answer without having read them. */
+void osr_stream_recognise(struct osr_stream *stream, struct osr_slice bytes);
 
 /* Takes bytes from the transport: read into what osr_buffer_reserve(&stream->input) gives, or
  * copy with this. */

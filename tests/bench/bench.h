@@ -21,6 +21,14 @@ static inline double bench_seconds_since(uint64_t began_ns)
     return (double)(bench_now_ns() - began_ns) / 1e9;
 }
 
+/* Of this thread, so that what else the machine does counts little. */
+static inline double bench_cpu_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+}
+
 static inline int bench_compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a;

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/random.h"
+#include "bench.h"
 #include "model/policy.h"
 
 enum {
@@ -119,14 +119,6 @@ static void make_questions(const struct shape *shape, bool are_allowed, struct q
     }
 }
 
-/* Of this thread, so that what else the machine does counts little. */
-static double cpu_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
-}
-
 static void measure(const struct shape *shape, bool are_allowed)
 {
     struct question *questions = osr_alloc(QUESTIONS * sizeof(*questions));
@@ -135,13 +127,13 @@ static void measure(const struct shape *shape, bool are_allowed)
     size_t allowed = 0;
 
     make_questions(shape, are_allowed, questions);
-    double began_ns = cpu_ns();
+    double began_ns = bench_cpu_ns();
     for (size_t round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < QUESTIONS; i++) {
             allowed += osr_policy_allows(ana, OSR_ACTION_READ, questions[i].part);
         }
     }
-    double ns = (cpu_ns() - began_ns) / ((double)ROUNDS * QUESTIONS);
+    double ns = (bench_cpu_ns() - began_ns) / ((double)ROUNDS * QUESTIONS);
     if (allowed != (are_allowed ? (size_t)ROUNDS * QUESTIONS : 0)) {
         fprintf(stderr, "bench_policy: %s: a wrong answer\n", shape->name);
         exit(1);

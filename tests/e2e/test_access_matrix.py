@@ -1,18 +1,31 @@
-"""Who may do what: every request of the contract, by every kind of identity, over every transport,
-each cell with the answer that it has to have; and what is shown to those who may see a part."""
+"""Who may do what: every request and message of the contract, by every kind of identity, over every
+transport, each cell with the one answer that it has to have."""
+import base64
+import contextlib
+import datetime
+import hashlib
 import itertools
+import os
+import pathlib
 import socket
-import struct
+import subprocess
+import tempfile
 import time
 
-import grpc
 import pytest
 
+import asking
+import authority
 import contract
 import osiris
+import tunnel
+from asking import CLOSED, OK, UNAVAILABLE, Data
 from contract import message
 
+CLUSTER = "lab"
+ROLES = ("administrator", "editor", "reader", "peer", "clerk")
 CONFIG = """
+cluster: lab
 insecure: true
 access:
   roles:
@@ -21,191 +34,221 @@ access:
         on: "collection:notes*"
       - deny: write
         on: "collection:notes-old"
-"""
+  members:
+    "key:of-readers": reader
+    "subject:editor.example": editor
+""" + "".join(f'    "user:{role}": {role}\n' for role in ROLES)
 
-# For each request, what each identity of IDENTITIES is answered: '+' what it asked for, or why that
-# cannot be; '-' PERMISSION_DENIED; '?' UNAUTHENTICATED; 'o' anything but PERMISSION_DENIED, as the
-# request is itself about showing who one is.
-IDENTITIES = ("admin", "local", "anonymous", "seed", "administrator", "editor", "reader",
-              "peer", "clerk", "expired", "revoked")
-MATRIX = {
-    # adm loc ano see adm edi rea pee cle exp rev
-    "UPDATE_KB": "+ + - - + + - - + ? ?",
-    "KB_PUT": "+ + - - + + - - + ? ?",
-    "KB_UPDATE": "+ + - - + + - - + ? ?",
-    "KB_DELETE": "+ + - - + + - - + ? ?",
-    "KB_IMPORT": "+ + - - + + - - + ? ?",
-    "KB_GET": "+ + - - + + + - + ? ?",
-    "KB_LIST": "+ + - - + + + - + ? ?",
-    "KB_SEARCH": "+ + - - + + + - + ? ?",
-    "KB_HISTORY": "+ + - - + + + - + ? ?",
-    "KB_WATCH": "+ + - - + + + - + ? ?",
-    "KB_DIGEST": "+ + - - + + + - - ? ?",
-    "STATUS": "+ + - - + + + - - ? ?",
-    "FEEDS": "+ + - - + + + - - ? ?",
-    "FEEDS_RESEND": "+ - - - + - - - - ? ?",
-    "FEEDS_FOLLOWERS": "+ + - - + + + - - ? ?",
-    "REBUILD": "+ - - - + - - - - ? ?",
-    "LOGIN": "o o o o o o o o o o o",
-    "AUTHENTICATE": "o o o o o o o o o o o",
-    "JOIN": "o o o o o o o o o o o",
-    "RENEW": "? ? ? ? ? ? ? ? ? ? ?",
-    "INVITE": "+ - - - + - - - - ? ?",
-    "ISSUE": "+ - - - + - - - - ? ?",
-    "TOKEN_CREATE": "+ - - - + - - - - ? ?",
-    "USER_PUT": "+ - - - + - - - - ? ?",
-    "REVOKE": "+ - - - + - - - - ? ?",
-    "CREDENTIALS": "+ - - - + - - - - ? ?",
-    "ACCESS_CHECK": "+ - - - + - - - - ? ?",
-    "AUDIT": "+ - - - + - - - - ? ?",
-    "RELOAD": "+ - - - + - - - - ? ?",
+# ---- what is asked, and what each standing is answered ----
+
+# A standing is what an identity amounts to, however it was shown. '+' stands for the answer of who
+# may (ALLOWED, else OK), '-' for PERMISSION_DENIED, '?' for UNAUTHENTICATED.
+STANDINGS = ("admin", "administrator", "local", "editor", "reader", "clerk", "peer", "newcomer",
+             "nobody", "bad")
+REQUESTS = {
+    # adm adm loc edi rea cle pee new nob bad
+    "UPDATE_KB": "+ + + + - + - - - ?",
+    "KB_PUT": "+ + + + - + - - - ?",
+    "KB_UPDATE": "+ + + + - + - - - ?",
+    "KB_DELETE": "+ + + + - + - - - ?",
+    "KB_IMPORT": "+ + + + - + - - - ?",
+    "KB_GET": "+ + + + + + - - - ?",
+    "KB_LIST": "+ + + + + + - - - ?",
+    "KB_SEARCH": "+ + + + + + - - - ?",
+    "KB_HISTORY": "+ + + + + + - - - ?",
+    "KB_WATCH": "+ + + + + + - - - ?",
+    "KB_DIGEST": "+ + + + + - - - - ?",
+    "STATUS": "+ + + + + - - - - ?",
+    "FEEDS": "+ + + + + - - - - ?",
+    "FEEDS_RESEND": "+ + - - - - - - - ?",
+    "FEEDS_FOLLOWERS": "+ + + + + - - - - ?",
+    "REBUILD": "+ + - - - - - - - ?",
+    "LOGIN": "+ + + + + + + + + +",
+    "AUTHENTICATE": "+ + + + + + + + + ?",
+    "JOIN": "+ + + + + + + + + +",
+    "RENEW": "? ? ? ? ? ? ? ? ? ?",  # but for who shows a certificate
+    "INVITE": "+ + - - - - - - - ?",
+    "ISSUE": "+ + - - - - - - - ?",
+    "TOKEN_CREATE": "+ + - - - - - - - ?",
+    "USER_PUT": "+ + - - - - - - - ?",
+    "REVOKE": "+ + - - - - - - - ?",
+    "CREDENTIALS": "+ + - - - - - - - ?",
+    "ACCESS_CHECK": "+ + - - - - - - - ?",
+    "AUDIT": "+ + - - - - - - - ?",
+    "RELOAD": "+ + - - - - - - - ?",
+    "WRITTEN": "+ + - - - - - - - ?",
+    "RENEW_OWN": "+ + - - - - - - - ?",
 }
 NOTE = {"id": "note", "collection": "notes"}
 # What is asked for, where an empty request would not show what is meant to be shown.
 FIELDS = {
-    "UPDATE_KB": {"data": b"1", "collection": "notes"},
-    "KB_PUT": {"document": {**NOTE, "data": b"1"}},
-    "KB_UPDATE": {"document": {**NOTE, "data": b"2"}},
+    "UPDATE_KB": {"data": Data("1"), "collection": "notes"},
+    "KB_PUT": {"document": {**NOTE, "data": Data("1")}},
+    "KB_UPDATE": {"document": {**NOTE, "data": Data("2")}},
     "KB_DELETE": {"id": "nothing"},
-    "KB_IMPORT": {"documents": [{**NOTE, "data": b"3"}]},
+    "KB_IMPORT": {"documents": [{**NOTE, "data": Data("3")}]},
     "KB_GET": {"id": "note"},
     "KB_SEARCH": {"query": "word"},
     "KB_HISTORY": {"id": "note"},
     "KB_WATCH": {"from_position": 1},
     "FEEDS_RESEND": {"peer": "nobody", "from_sequence": 1},
+    "HELLO": {"protocol": 1, "entry_format": 1, "cluster": CLUSTER, "instance": "a" * 32,
+              "name": "new", "nonce": bytes(32), "boot": bytes(16), "wanted": ["kb"]},
 }
+# The answer of who may, where that is not OK: it was let in, and then what it asked made no sense.
+ALLOWED = {
+    "KB_DELETE": "NOT_FOUND",
+    "FEEDS_RESEND": "NOT_FOUND",
+    "LOGIN": "INVALID_ARGUMENT",
+    "JOIN": "INVALID_ARGUMENT",
+    "ISSUE": "INVALID_ARGUMENT",
+    "TOKEN_CREATE": "INVALID_ARGUMENT",
+    "USER_PUT": "INVALID_ARGUMENT",
+    "REVOKE": "INVALID_ARGUMENT",
+    "ACCESS_CHECK": "INVALID_ARGUMENT",
+    "WRITTEN": "INVALID_ARGUMENT",
+}
+# Messages of links, which begin with HELLO; '+' is a HELLO in answer.
+LINK_MESSAGES = ("HELLO", "HELLO_PROOF", "UPDATE", "ACK", "FETCH", "PING", "PONG", "ERROR")
+#        adm adm loc edi rea cle pee new nob bad
+HELLO = "+ + + - - - + + - ?"
 METHODS = {
-    "KB_PUT": "Knowledge.Put", "KB_UPDATE": "Knowledge.Update", "KB_DELETE": "Knowledge.Delete",
-    "KB_IMPORT": "Knowledge.Import", "KB_GET": "Knowledge.Get", "KB_LIST": "Knowledge.List",
-    "KB_SEARCH": "Knowledge.Search", "KB_HISTORY": "Knowledge.History",
-    "KB_WATCH": "Knowledge.Watch", "KB_DIGEST": "Instance.Digest", "STATUS": "Instance.Status",
-    "FEEDS": "Instance.Feeds", "FEEDS_RESEND": "Instance.Resend",
-    "FEEDS_FOLLOWERS": "Instance.Followers", "REBUILD": "Instance.Rebuild", "LOGIN": "Trust.Login",
-    "AUTHENTICATE": "Trust.Authenticate", "JOIN": "Trust.Join", "RENEW": "Trust.Renew",
-    "INVITE": "Trust.Invite", "ISSUE": "Trust.Issue", "TOKEN_CREATE": "Trust.CreateToken",
-    "USER_PUT": "Trust.PutUser", "REVOKE": "Trust.Revoke", "CREDENTIALS": "Trust.Credentials",
-    "ACCESS_CHECK": "Trust.CheckAccess", "AUDIT": "Trust.Audit", "RELOAD": "Trust.Reload",
+    "Knowledge.Put": "KB_PUT", "Knowledge.Update": "KB_UPDATE", "Knowledge.Delete": "KB_DELETE",
+    "Knowledge.Import": "KB_IMPORT", "Knowledge.Get": "KB_GET", "Knowledge.List": "KB_LIST",
+    "Knowledge.Export": "KB_LIST", "Knowledge.Search": "KB_SEARCH",
+    "Knowledge.History": "KB_HISTORY", "Knowledge.Watch": "KB_WATCH",
+    "Instance.Digest": "KB_DIGEST", "Instance.Status": "STATUS", "Instance.Feeds": "FEEDS",
+    "Instance.Resend": "FEEDS_RESEND", "Instance.Followers": "FEEDS_FOLLOWERS",
+    "Instance.Rebuild": "REBUILD", "Trust.Login": "LOGIN", "Trust.Authenticate": "AUTHENTICATE",
+    "Trust.Join": "JOIN", "Trust.Renew": "RENEW", "Trust.Invite": "INVITE", "Trust.Issue": "ISSUE",
+    "Trust.CreateToken": "TOKEN_CREATE", "Trust.PutUser": "USER_PUT", "Trust.Revoke": "REVOKE",
+    "Trust.Credentials": "CREDENTIALS", "Trust.CheckAccess": "ACCESS_CHECK",
+    "Trust.Audit": "AUDIT", "Trust.Reload": "RELOAD", "Trust.Written": "WRITTEN",
+    "Trust.RenewOwn": "RENEW_OWN",
 }
+# What is no request: links, and gRPC's own services, which say nothing of what anybody stored and
+# are open to all who are let in.
+OTHER_METHODS = {"osiris.v1.Replication.Link", "grpc.health.v1.Health.Check",
+                 "grpc.health.v1.Health.Watch",
+                 "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
+                 "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo"}
 
 
-def as_json(value):
-    """Fields as frames of JSON have them: data are the value itself."""
-    if isinstance(value, dict):
-        return {name: as_json(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [as_json(member) for member in value]
-    return int(value) if isinstance(value, bytes) else value
+def fields_of_frames():
+    return {field.name.upper() for field in message("osiris.v1.Frame").DESCRIPTOR.oneofs[0].fields}
 
 
-def as_message(value):
-    """Fields as messages have them: data are a message with a text."""
-    if isinstance(value, dict):
-        return {name: as_message(member) for name, member in value.items()}
-    if isinstance(value, list):
-        return [as_message(member) for member in value]
-    return {"text": value} if isinstance(value, bytes) else value
+REPLIES = sorted(name for name in fields_of_frames() if name.endswith("_REPLY"))
 
 
-# ---- transports: each asks one thing as somebody and gives the error's name, or None ----
+# A request, message or method that is new in the contract needs a row here, with a cell for each
+# standing.
+def test_each_request_has_its_row():
+    fields = fields_of_frames() - set(REPLIES)
+    requests = {name for name in fields if name + "_REPLY" in REPLIES} | {"UPDATE_KB"}
+    assert requests == set(REQUESTS)
+    assert fields - requests == set(LINK_MESSAGES)
+    assert contract.methods() == {"osiris.v1." + method for method in METHODS} | OTHER_METHODS
+    assert set(METHODS.values()) == requests - {"UPDATE_KB"}
+    assert all(len(row.split()) == len(STANDINGS) for row in (*REQUESTS.values(), HELLO))
 
 
-class JsonFrames:
-    def __init__(self, where, token=None, first=None):
-        self.client = osiris.Client(where)
-        if first is not None:
-            self.client.send(first, **({"data": 1} if first == "UPDATE_KB" else {}))
-        if token is not None:
-            self.client.call("AUTHENTICATE", token=token)
+# ---- who comes in, by which door, and what they show ----
 
-    def ask(self, type):
-        request_id = self.client.ask(type, **as_json(FIELDS.get(type, {})))
-        while True:
-            frame = self.client.receive()
-            assert frame is not None, "closed"
-            if frame.get("request_id") == request_id:
-                return frame["code"] if frame["type"] == "ERROR" else None
-
-    def close(self):
-        self.client.close()
+LISTENERS = {
+    "plaintext": "tcp://0.0.0.0:{}",
+    "seeds": "tcp://127.0.0.1:{}?peer=seed",
+    "certificate": "tls://127.0.0.1:{}?auth=certificate",
+    "key": "tls://127.0.0.1:{}?auth=key",
+    "token": "grpcs://127.0.0.1:{}?auth=token",
+}
+TLS_DOORS = ("certificate", "key", "token")
+TLS_OPTIONS = ("certificate", "key", "protocol", "options")  # of tunnel.Tls
+FRAMES = (asking.JsonFrames, asking.ProtobufFrames)
+LANGUAGES = (*FRAMES, asking.Grpc)
 
 
-class ProtobufFrames:
-    """A length in four bytes and an osiris.v1.Frame, both ways."""
+class World:
+    """An instance with a CA, shared keys and an outside CA, that listens in every way."""
 
-    def __init__(self, where, token=None, first=None):
-        if isinstance(where, tuple):
-            self.socket = socket.create_connection(where, osiris.WAIT_S)
+    def __init__(self, folder):
+        self.daemon = osiris.Daemon(folder, "one", flags=["--config", str(folder / "one.yaml")])
+        trust = self.daemon.data / "trust"
+        subprocess.run([osiris.program("osirisd"), "setup", "init", "--data", str(self.daemon.data),
+                        "--cluster", CLUSTER], check=True, capture_output=True)
+        (folder / "one.yaml").write_text(CONFIG)
+        self.ca = authority.Authority(CLUSTER, trust)
+        self.stranger = authority.Authority(CLUSTER)
+        self.outside = authority.Authority("elsewhere")
+        self.secrets = {name: os.urandom(32) for name in ("of-all", "of-readers")}
+        authority.write_private(trust / "psk", b"".join(
+            name.encode() + b" " + base64.b64encode(secret) + b"\n"
+            for name, secret in self.secrets.items()))
+        authority.write_private(trust / "authorities.pem", self.ca.pem + self.outside.pem)
+        self.alert = None  # of who went through a TLS door last
+        self.ports = {door: osiris.free_port() for door in LISTENERS}
+        self.daemon.listen = [url.format(self.ports[door]) for door, url in LISTENERS.items()]
+        self.daemon.start()
+        self.daemon.call("KB_PUT", document={**NOTE, "data": "word"})
+
+    # What is shown, as arguments of tunnel.Tls; and tokens.
+
+    def token(self, role, **fields):
+        made = self.daemon.call("TOKEN_CREATE", name=role, roles=[role], **fields)
+        return {"token": made["token"], "id": made["id"]}
+
+    def certificate(self, who, by=None, **how):
+        return {"certificate": b"".join((by or self.ca).issue(who, **how))}
+
+    def foreign_certificate(self, who):
+        return {"certificate": b"".join(self.outside.issue(who, is_foreign=True)),
+                "is_foreign": True}
+
+    def revoked_certificate(self, who):
+        shown = self.certificate(who)
+        self.revoke(shown)
+        return shown
+
+    def certificate_of_another_cluster(self):
+        other = authority.Authority("another")
+        other.key, other.certificate = self.ca.key, self.ca.certificate
+        return self.certificate("user:administrator", other)
+
+    def revoke(self, shown):
+        if "token" in shown:
+            self.daemon.call("REVOKE", token=shown["id"])
         else:
-            self.socket = socket.socket(socket.AF_UNIX)
-            self.socket.settimeout(osiris.WAIT_S)
-            self.socket.connect(str(where))
-        self.last_id = 0
-        if first is not None:
-            self.send(first, 0, {"data": {"text": b"1"}} if first == "UPDATE_KB" else {})
-        if token is not None:
-            assert self.call("AUTHENTICATE", {"token": token}) is None
+            self.daemon.call("REVOKE", certificate=authority.serial_of(shown["certificate"]))
 
-    def send(self, type, request_id, fields):
-        frame = message("osiris.v1.Frame", request_id=request_id, **{type.lower(): fields})
-        data = frame.SerializeToString()
-        self.socket.sendall(struct.pack(">I", len(data)) + data)
+    # Doors: what to connect to, for as long as the context lasts.
 
-    def read(self, size):
-        data = b""
-        while len(data) < size:
-            more = self.socket.recv(size - len(data))
-            assert more, "closed"
-            data += more
-        return data
+    def door(self, door, shown, language):
+        if door == "socket":
+            return contextlib.nullcontext(self.daemon.socket_path)
+        if door == "socket of others":
+            return self._socket_of_others()
+        if door == "from elsewhere":
+            return contextlib.nullcontext((own_address(), self.ports["plaintext"]))
+        if door in TLS_DOORS:
+            return self._tunnel(door, shown, language)
+        return contextlib.nullcontext(self.ports[door])
 
-    def call(self, type, fields):
-        self.last_id += 1
-        self.send(type, self.last_id, fields)
-        while True:
-            size, = struct.unpack(">I", self.read(4))
-            frame = message("osiris.v1.Frame")
-            frame.ParseFromString(self.read(size))
-            if frame.request_id == self.last_id:
-                is_error = frame.WhichOneof("body") == "error"
-                return contract.code_name(frame.error.code) if is_error else None
+    @contextlib.contextmanager
+    def _tunnel(self, door, shown, language):
+        options = {"protocol": "h2" if language is asking.Grpc else "osiris/1",
+                   **{name: shown[name] for name in TLS_OPTIONS if name in shown}}
+        with tunnel.Tls(self.ports[door], ca=self.ca.pem, **options) as made:
+            yield made.port
+            self.alert = made.alert()
 
-    def ask(self, type):
-        return self.call(type, as_message(FIELDS.get(type, {})))
-
-    def close(self):
-        self.socket.close()
-
-
-class Grpc:
-    def __init__(self, where, token=None):
-        target = "%s:%d" % where if isinstance(where, tuple) else f"unix:{where}"
-        self.channel = grpc.insecure_channel(target)
-        self.metadata = [] if token is None else [("authorization", f"Bearer {token}")]
-
-    def ask(self, type):
-        method = "osiris.v1." + METHODS[type]
-        request = contract.request(method, **as_message(FIELDS.get(type, {})))
-        call = contract.method(self.channel, method)
-        try:
-            if type == "KB_IMPORT":
-                call(iter((request,)), metadata=self.metadata, timeout=osiris.WAIT_S)
-            else:
-                reply = call(request, metadata=self.metadata, timeout=osiris.WAIT_S)
-                if hasattr(reply, "__next__"):
-                    next(reply, None)
-                    reply.cancel()
-        except grpc.RpcError as error:
-            return contract.status_details(error)[1].reason
-        return None
-
-    def close(self):
-        self.channel.close()
-
-
-TRANSPORTS = {"frames JSON": JsonFrames, "frames protobuf": ProtobufFrames, "gRPC": Grpc}
-
-
-# ---- identities ----
+    @contextlib.contextmanager
+    def _socket_of_others(self):
+        """In production it is in a folder that is its owner's alone."""
+        for path, mode in ((self.daemon.data.parent, 0o711), (self.daemon.data, 0o711),
+                           (self.daemon.socket_path, 0o666)):
+            path.chmod(mode)
+        with tunnel.AnotherUser(self.daemon.socket_path) as made:
+            yield made.port
 
 
 def own_address():
@@ -219,268 +262,267 @@ def own_address():
     return None if address.startswith("127.") else address
 
 
-@pytest.fixture
-def instance(make_daemon, folder):
-    config = folder / "osirisd.yaml"
-    config.write_text(CONFIG)
-    daemon = make_daemon(flags=["--config", str(config)])
-    daemon.port, daemon.seed_port = osiris.free_port(), osiris.free_port()
-    daemon.listen += [f"tcp://0.0.0.0:{daemon.port}",
-                      f"tcp://127.0.0.1:{daemon.seed_port}?peer=seed"]
-    daemon.start()
-    daemon.put("word", **{})
-    daemon.call("KB_PUT", document={"id": "note", "collection": "notes", "data": "word"})
-    return daemon
+def forged(token, at, by):
+    """A token with other bytes in it that is well written (src/model/token.h)."""
+    text = token.removeprefix("osrt_").upper()
+    body = bytearray(base64.b32decode(text + "=" * (-len(text) % 8))[:36])
+    body[at:at + len(by)] = by
+    check = hashlib.sha256(b"osiris check 1\0osrt_" + body).digest()[:4]
+    return "osrt_" + base64.b32encode(body + check).decode().lower().rstrip("=")
 
 
-def create_token(daemon, name, role, **fields):
-    return daemon.call("TOKEN_CREATE", name=name, roles=[role], **fields)
+NOTHING = {}
+ENTRANCES = {
+    "root on the socket": ("socket", lambda world: NOTHING, "admin"),
+    "another user on the socket": ("socket of others", lambda world: NOTHING, "nobody"),
+    "nothing, from this machine": ("plaintext", lambda world: NOTHING, "local"),
+    "nothing, from elsewhere": ("from elsewhere", lambda world: NOTHING, "newcomer"),
+    "nothing, over TLS": ("token", lambda world: NOTHING, "newcomer"),
+    "a seed program": ("seeds", lambda world: NOTHING, "nobody"),
+    "a certificate of an instance":
+        ("certificate", lambda world: world.certificate("instance:" + "a" * 32), "peer"),
+    "a certificate of a user without roles":
+        ("certificate", lambda world: world.certificate("user:none"), "nobody"),
+    "a certificate of an outside CA":
+        ("certificate", lambda world: world.foreign_certificate("desk.example"), "newcomer"),
+    "a certificate of an outside CA with a role":
+        ("certificate", lambda world: world.foreign_certificate("editor.example"), "editor"),
+    "a shared key": ("key", lambda world: {"key": ("of-all", world.secrets["of-all"])}, "newcomer"),
+    "a shared key with a role":
+        ("key", lambda world: {"key": ("of-readers", world.secrets["of-readers"])}, "reader"),
+}
+for role in ROLES:
+    ENTRANCES[f"a certificate of a user, {role}"] = (
+        "certificate", lambda world, role=role: world.certificate(f"user:{role}"), role)
+    for door in "plaintext", "token":
+        ENTRANCES[f"a token, {role}, {door}"] = (
+            door, lambda world, role=role: world.token(role), role)
 
 
-class Gates:
-    """How each identity comes in."""
-
-    def __init__(self, daemon, transport):
-        self.daemon = daemon
-        self.make = TRANSPORTS[transport]
-        self.is_grpc = transport == "gRPC"
-
-    def where(self, port, address="127.0.0.1"):
-        is_json = self.make is JsonFrames
-        return port if is_json and address == "127.0.0.1" else (address, port)
-
-    def enter(self, identity):
-        """None where this identity does not exist on this transport."""
-        daemon = self.daemon
-        if identity == "admin":
-            return self.make(daemon.socket_path)
-        if identity == "local":
-            return self.make(self.where(daemon.port))
-        if identity == "anonymous":
-            address = own_address()
-            return None if address is None else self.make(self.where(daemon.port, address))
-        if identity == "seed":
-            if self.is_grpc:
-                return None  # seed programs speak JSON; protobuf, where they have learned it
-            return self.make(self.where(daemon.seed_port), first="UPDATE_KB")
-        if identity == "expired":
-            made = create_token(daemon, "old", "administrator", expires_ms=1500)
-            gate = self.make(self.where(daemon.port), token=made["token"])
-            time.sleep(1.6)
-            return gate
-        if identity == "revoked":
-            made = create_token(daemon, "bad", "administrator")
-            gate = self.make(self.where(daemon.port), token=made["token"])
-            assert gate.ask("STATUS") is None
-            daemon.call("REVOKE", token=made["id"])
-            return gate
-        made = create_token(daemon, identity, identity)
-        return self.make(self.where(daemon.port), token=made["token"])
-
-
-def is_expected(mark, code):
-    if mark == "+":
-        return code not in ("PERMISSION_DENIED", "UNAUTHENTICATED")
-    if mark == "o":
-        return code != "PERMISSION_DENIED"
-    return code == {"-": "PERMISSION_DENIED", "?": "UNAUTHENTICATED"}[mark]
-
-
-# What was learned of a token that is bad ends gRPC's calls before anybody asks what they want.
-def mark_of(type, identity, transport):
-    mark = MATRIX[type].split()[IDENTITIES.index(identity)]
-    is_bad = identity in ("expired", "revoked")
-    return "?" if transport == "gRPC" and is_bad else mark
+@pytest.fixture(scope="module")
+def world():
+    with tempfile.TemporaryDirectory(prefix="osr-") as folder:
+        made = World(pathlib.Path(folder))
+        yield made
+        status = made.daemon.stop()
+        log = made.daemon.log()
+        print(log)
+        assert status == 0 and "ERROR: AddressSanitizer" not in log and "runtime error:" not in log
 
 
 # ---- the matrix ----
 
 
-# A request that is new in the contract needs a row here, with a cell for each identity.
-def test_each_request_has_its_row():
-    fields = {field.name for field in message("osiris.v1.Frame").DESCRIPTOR.oneofs[0].fields}
-    requests = {name for name in fields if name + "_reply" in fields} | {"update_kb"}
-    assert {name.upper() for name in requests} == set(MATRIX)
-    assert all(len(row.split()) == len(IDENTITIES) for row in MATRIX.values())
-    assert set(METHODS) == set(MATRIX) - {"UPDATE_KB"}
+def answer(mark, type):
+    return {"+": ALLOWED.get(type, OK), "-": "PERMISSION_DENIED", "?": "UNAUTHENTICATED"}[mark]
 
 
-@pytest.mark.parametrize("transport, identity", itertools.product(TRANSPORTS, IDENTITIES))
-def test_matrix(instance, transport, identity):
-    gate = Gates(instance, transport).enter(identity)
-    if gate is None:
-        pytest.skip("there is no such identity here")
-    wrong = []
-    for type in MATRIX:
-        if transport == "gRPC" and type not in METHODS:
-            continue
-        mark = mark_of(type, identity, transport)
-        code = gate.ask(type)
-        if not is_expected(mark, code):
-            wrong.append(f"{type}: {code}, and not '{mark}'")
-    gate.close()
+def expected(type, standing, shown):
+    is_certified = "certificate" in shown and not shown.get("is_foreign")
+    if type == "RENEW" and is_certified and standing != "bad":
+        return OK
+    return answer(REQUESTS[type].split()[STANDINGS.index(standing)], type)
+
+
+def expected_first(type, standing, shown, language):
+    """Of a message that begins a connection, or a call of a link."""
+    if type == "UPDATE_KB" and language in FRAMES:
+        return "PERMISSION_DENIED"  # without a number it is for seed programs
+    is_first = language is asking.Grpc or "token" not in shown  # which frames show by a frame
+    if type == "HELLO" and is_first:
+        mark = HELLO.split()[STANDINGS.index(standing)]
+        return "HELLO" if mark == "+" else answer(mark, type)
+    return "INVALID_ARGUMENT"
+
+
+def requests_of(language):
+    """What is to be asked, and the rows of that."""
+    return METHODS if language is asking.Grpc else {type: type for type in REQUESTS}
+
+
+def wrong_answers(asker, standing, shown, language):
+    for asked, type in requests_of(language).items():
+        code = asker.ask(asked, FIELDS.get(type, {}))
+        if code != expected(type, standing, shown):
+            yield f"{asked}: {code}, and not {expected(type, standing, shown)}"
+    for type in REPLIES if language in FRAMES else ():
+        code = asker.ask(type, {})
+        if code != "INVALID_ARGUMENT":
+            yield f"{type}: {code}, and not INVALID_ARGUMENT"
+
+
+def wrong_first_answers(connect, standing, shown, language):
+    for type in (*LINK_MESSAGES, "UPDATE_KB"):
+        asker = connect()
+        code = asker.first_answer(type, FIELDS.get(type, {}))
+        asker.close()
+        if code != expected_first(type, standing, shown, language):
+            yield f"{type} first: {code}, and not {expected_first(type, standing, shown, language)}"
+
+
+def is_possible(entrance, language):
+    return entrance != "a seed program" or language in FRAMES  # which is what those speak
+
+
+@pytest.mark.parametrize("entrance, language", [
+    pytest.param(entrance, language, id=f"{entrance}, {language.__name__}")
+    for entrance, language in itertools.product(ENTRANCES, LANGUAGES)
+    if is_possible(entrance, language)])
+def test_matrix(world, entrance, language):
+    door, show, standing = ENTRANCES[entrance]
+    if door == "socket of others" and os.geteuid() != 0:
+        pytest.skip("only root can be another user")
+    if door == "from elsewhere" and own_address() is None:
+        pytest.skip("this machine has no address but the loopback's")
+    shown = show(world)
+    with world.door(door, shown, language) as where:
+        def connect():
+            asker = language(where)
+            if "token" in shown:
+                assert asker.show_token(shown["token"]) == OK
+            return asker
+
+        asker = connect()
+        if door == "seeds":
+            asker.send("UPDATE_KB", FIELDS["UPDATE_KB"])  # by which it becomes one
+        wrong = list(wrong_answers(asker, standing, shown, language))
+        asker.close()
+        if door != "seeds":
+            wrong += wrong_first_answers(connect, standing, shown, language)
     assert not wrong, "\n".join(wrong)
 
 
-# Replication messages are for links, and a link begins with HELLO, whoever it is.
-@pytest.mark.parametrize("type", ["HELLO_PROOF", "FETCH", "UPDATE", "ACK", "PING", "PONG"])
-def test_replication_outside_a_link_is_refused(instance, type):
-    for where in instance.socket_path, instance.port:
-        with osiris.Client(where) as client:
-            client.send(type)
-            assert client.receive()["code"] == "INVALID_ARGUMENT"
-            assert client.receive() is None
+# Tokens that are good no more: at once on connections that are up, and by no new one.
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
+@pytest.mark.parametrize("door", ["plaintext", "token"])
+@pytest.mark.parametrize("end", ["expired", "revoked"])
+def test_matrix_of_tokens_that_have_ended(world, end, door, language):
+    shown = world.token("administrator", **({"expires_ms": 1000} if end == "expired" else {}))
+    with world.door(door, shown, language) as where:
+        asker = language(where)
+        assert asker.show_token(shown["token"]) == OK
+        if end == "expired":
+            time.sleep(1.1)
+        else:
+            world.revoke(shown)
+        wrong = []
+        for asked, type in requests_of(language).items():
+            is_open = language in FRAMES and type in ("LOGIN", "JOIN")
+            code = asker.ask(asked, FIELDS.get(type, {}))
+            if code != ("INVALID_ARGUMENT" if is_open else "UNAUTHENTICATED"):
+                wrong.append(f"{asked}: {code}")
+        assert not wrong, "\n".join(wrong)
+        if language is asking.Grpc:
+            assert asker.first_answer("HELLO", FIELDS["HELLO"]) == "UNAUTHENTICATED"
+        asker.close()
+        asker = language(where)
+        assert asker.show_token(shown["token"]) == "UNAUTHENTICATED"
+        asker.close()
 
 
-# A token that is bad is never passed over for what the connection would be without it.
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer osrt_x", "Basic YTpi",
-                                   "osrt_abc", "Bearer " + "x" * 4000])
-def test_bad_authorization_ends_the_call(instance, value):
-    with grpc.insecure_channel(f"unix:{instance.socket_path}") as channel:
-        status = contract.method(channel, "osiris.v1.Instance.Status")
-        request = message("osiris.v1.StatusRequest")
-        with pytest.raises(grpc.RpcError) as failure:
-            status(request, metadata=[("authorization", value)])
-        assert failure.value.code() == grpc.StatusCode.UNAUTHENTICATED
-        assert status(request).name == "one"
+# A certificate that is revoked lets its bearer do nothing any more, on the connection that is up.
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
+def test_matrix_of_a_certificate_that_is_revoked(world, language):
+    shown = world.certificate("user:administrator")
+    with world.door("certificate", shown, language) as where:
+        asker = language(where)
+        status = "Instance.Status" if language is asking.Grpc else "STATUS"
+        assert asker.ask(status, {}) == OK
+        world.revoke(shown)
+        wrong = list(wrong_answers(asker, "bad", shown, language))
+        asker.close()
+    assert not wrong, "\n".join(wrong)
 
 
-# Calls on one connection are each their own token's.
-def test_calls_of_a_connection_have_their_own_tokens(instance):
-    tokens = {role: create_token(instance, role, role)["token"] for role in ("reader", "peer")}
-    with grpc.insecure_channel(f"127.0.0.1:{instance.port}") as channel:
-        status = contract.method(channel, "osiris.v1.Instance.Status")
-        request = message("osiris.v1.StatusRequest")
-        for role, is_let_in in (("reader", True), ("peer", False), ("reader", True)):
-            metadata = [("authorization", f"bearer {tokens[role]}")]
-            if is_let_in:
-                assert status(request, metadata=metadata).name == "one"
-            else:
-                with pytest.raises(grpc.RpcError) as failure:
-                    status(request, metadata=metadata)
-                assert failure.value.code() == grpc.StatusCode.PERMISSION_DENIED
+# Tokens that were never any here: whoever shows one is told so, and is who he was without it; in
+# gRPC, where it comes with each call, the call has ended.
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
+@pytest.mark.parametrize("door, standing", [("plaintext", "local"), ("token", "newcomer")])
+@pytest.mark.parametrize("at, by, code", [
+    pytest.param(16, bytes(20), "UNAUTHENTICATED", id="another secret"),
+    pytest.param(8, bytes(8), "UNAUTHENTICATED", id="another id"),
+    pytest.param(0, bytes(8), "WRONG_CLUSTER", id="another cluster"),
+])
+def test_matrix_of_tokens_that_are_none(world, at, by, code, door, standing, language):
+    with world.door(door, NOTHING, language) as where:
+        asker = language(where)
+        found = asker.show_token(forged(world.token("administrator")["token"], at, by))
+        assert found == code
+        if language is asking.Grpc:
+            wrong = [method for method in METHODS if asker.ask(method, {}) != code]
+        else:
+            wrong = list(wrong_answers(asker, standing, NOTHING, language))
+        asker.close()
+    assert not wrong, "\n".join(wrong)
 
 
-# ---- what a clerk sees and may change ----
+# ---- who does not come in ----
+
+IN_DAYS = {days: authority.now() + datetime.timedelta(days=days) for days in (-9, -2, 2, 9)}
+# By which door, what is shown, and how it is refused: by an alert in the handshake, or behind it.
+REFUSED = {
+    "no certificate": ("certificate", lambda world: {}, "certificate required"),
+    "a certificate of a wrong CA":
+        ("certificate", lambda world: world.certificate("user:administrator", world.stranger),
+         "unknown ca"),
+    "a certificate that has expired":
+        ("certificate", lambda world: world.certificate("user:administrator", begins=IN_DAYS[-9],
+                                                        ends=IN_DAYS[-2]), "certificate expired"),
+    "a certificate that is not valid yet":
+        ("certificate", lambda world: world.certificate("user:administrator", begins=IN_DAYS[2],
+                                                        ends=IN_DAYS[9]), "bad certificate"),
+    "a certificate that was revoked":
+        ("certificate", lambda world: world.revoked_certificate("user:administrator"),
+         "certificate revoked"),
+    "a certificate of another cluster":
+        ("certificate", lambda world: world.certificate_of_another_cluster(), "WRONG_CLUSTER"),
+    "TLS 1.2":
+        ("certificate", lambda world: {**world.certificate("user:administrator"),
+                                       "options": ["-quiet", "-tls1_2"]}, "protocol version"),
+    "a foreign protocol":
+        ("certificate", lambda world: {**world.certificate("user:administrator"),
+                                       "protocol": "http/1.1"}, "no application protocol"),
+    "no shared key": ("key", lambda world: {}, "handshake failure"),
+    "a wrong shared key":
+        ("key", lambda world: {"key": ("of-all", bytes(32))}, "illegal parameter"),
+    "an unknown shared key":
+        ("key", lambda world: {"key": ("of-none", bytes(32))}, "handshake failure"),
+    "a certificate, where a key is wanted":
+        ("key", lambda world: world.certificate("user:administrator"), "handshake failure"),
+}
 
 
-@pytest.fixture
-def clerk(instance):
-    with instance.client() as admin:
-        for number in range(300):  # more than a chunk of a query
-            admin.call("KB_PUT", document={"id": f"a{number:03}", "collection": "secret",
-                                           "data": "word"})
-        for number in range(5):
-            admin.call("KB_PUT", document={"id": f"b{number}", "collection": "notes",
-                                           "data": "word"})
-        admin.call("KB_PUT", document={"id": "old", "collection": "notes-old", "data": "word"})
-        admin.call("KB_PUT", document={"id": "moved", "collection": "secret", "data": "word"})
-        admin.call("KB_PUT", document={"id": "moved", "collection": "notes", "data": "word"})
-    with osiris.Client(instance.port) as client:
-        client.call("AUTHENTICATE", token=create_token(instance, "clerk", "clerk")["token"])
-        yield client
+# Everything, sent without waiting for an answer: nothing comes back but why not.
+def blind_answers(where, language):
+    asker = language(where)
+    try:
+        for type in REQUESTS:
+            asker.send(type, FIELDS.get(type, {}), request_id=1)
+    except OSError:
+        pass  # it is over already
+    answers = list(asker.answers())
+    asker.close()
+    return answers
 
 
-SEEN = {"b0", "b1", "b2", "b3", "b4", "moved", "note", "old"}
-
-
-def listed(client, **fields):
-    return [document["id"] for frame in client.stream("KB_LIST", **fields)
-            for document in frame.get("documents", [])]
-
-
-def found(client, **fields):
-    return [hit["document"]["id"] for frame in client.stream("KB_SEARCH", query="word", **fields)
-            for hit in frame.get("hits", [])]
-
-
-def code_of(client, type, **fields):
-    with pytest.raises(osiris.Failure) as failure:
-        client.call(type, **fields)
-    return failure.value.code
-
-
-# Lists and searches leave out what the asker may not read, and their limits count the rest.
-def test_lists_show_what_may_be_read(clerk):
-    assert set(listed(clerk)) == SEEN
-    assert listed(clerk, limit=3) == ["b0", "b1", "b2"]
-    assert listed(clerk, limit=2, after_id="b2") == ["b3", "b4"]
-    assert set(found(clerk, limit=1000)) == SEEN
-    assert len(found(clerk, limit=3)) == 3
-    assert code_of(clerk, "KB_LIST", collection="secret") == "PERMISSION_DENIED"
-
-
-# What may not be read is not there, and its answer is that of what is not.
-def test_reads_by_id_do_not_tell(clerk, instance):
-    for type in "KB_GET", "KB_HISTORY":
-        failures = []
-        for id in "a000", "none":
-            with pytest.raises(osiris.Failure) as failure:
-                clerk.call(type, id=id)
-            failures.append((failure.value.code, str(failure.value).replace(id, "X")))
-        assert failures[0] == failures[1] and failures[0][0] == "NOT_FOUND"
-    instance.call("KB_GET", id="a001")  # now it is cached
-    assert code_of(clerk, "KB_GET", id="a001") == "NOT_FOUND"
-    versions = [version for frame in clerk.stream("KB_HISTORY", id="moved")
-                for version in frame["versions"]]
-    assert [version["document"]["collection"] for version in versions] == ["notes"]
-
-
-# A watch shows what may be read, from the past and live.
-def test_watch_shows_what_may_be_read(clerk, instance):
-    request = clerk.ask("KB_WATCH", from_position=1)
-    instance.call("KB_PUT", document={"id": "a-late", "collection": "secret", "data": 1})
-    instance.call("KB_PUT", document={"id": "z-late", "collection": "notes", "data": 1})
-    seen = set()
-    while "z-late" not in seen:
-        frame = clerk.receive()
-        assert frame["request_id"] == request
-        assert frame["document"]["collection"].startswith("notes")
-        seen.add(frame["document"]["id"])
-    assert seen == SEEN | {"z-late"}
-
-
-# One who may not write a document's collection can neither take it over nor remove it.
-def test_writes_by_id_look_at_what_they_replace(clerk, instance):
-    document = {"id": "a000", "collection": "notes", "data": "mine"}
-    assert code_of(clerk, "KB_PUT", document=document) == "PERMISSION_DENIED"
-    assert code_of(clerk, "KB_UPDATE", document=document) == "NOT_FOUND"
-    assert code_of(clerk, "KB_DELETE", id="a000") == "NOT_FOUND"
-    assert code_of(clerk, "KB_DELETE", id="old") == "PERMISSION_DENIED"
-    assert code_of(clerk, "KB_PUT", document={"collection": "secret", "data": 1}) == \
-        "PERMISSION_DENIED"
-    assert code_of(clerk, "KB_PUT", document={"data": 1}) == "PERMISSION_DENIED"
-    assert code_of(clerk, "KB_IMPORT", documents=[
-        {"collection": "notes", "data": 1}, {"collection": "secret", "data": 1}]) == \
-        "PERMISSION_DENIED"
-    assert instance.call("KB_GET", id="a000")["document"]["data"] == "word"
-    clerk.call("KB_UPDATE", document={"id": "b0", "collection": "notes", "data": "mine"})
-    clerk.call("KB_DELETE", id="b1")
-    assert instance.call("KB_GET", id="b0")["document"]["data"] == "mine"
-    assert code_of(clerk, "KB_GET", id="b1") == "NOT_FOUND"
-
-
-# A watch that goes on after a reload shows what the new rules let its asker read.
-def test_watch_follows_a_reload(clerk, instance, folder):
-    request = clerk.ask("KB_WATCH")
-    instance.call("KB_PUT", document={"id": "z1", "collection": "secret", "data": 1})
-    instance.call("KB_PUT", document={"id": "z2", "collection": "notes", "data": 1})
-    assert clerk.receive()["document"]["id"] == "z2"
-    config = folder / "osirisd.yaml"
-    config.write_text(CONFIG.replace('"collection:notes*"', '"collection:secret"'))
-    instance.call("RELOAD")
-    instance.call("KB_PUT", document={"id": "z3", "collection": "notes", "data": 1})
-    instance.call("KB_PUT", document={"id": "z4", "collection": "secret", "data": 1})
-    frame = clerk.receive()
-    assert (frame["request_id"], frame["document"]["id"]) == (request, "z4")
-
-
-# With its token goes what was asked with it.
-def test_watch_ends_with_its_token(instance):
-    made = create_token(instance, "reader", "reader")
-    with osiris.Client(instance.port) as client:
-        client.call("AUTHENTICATE", token=made["token"])
-        client.ask("KB_WATCH")
-        instance.call("REVOKE", token=made["id"])
-        instance.put(1)
-        assert client.receive()["code"] == "UNAUTHENTICATED"
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
+@pytest.mark.parametrize("how", REFUSED)
+def test_matrix_of_those_who_are_refused(world, how, language):
+    door, show, why = REFUSED[how]
+    is_alert = why == why.lower()
+    shown = show(world)
+    before = world.daemon.call("FEEDS"), world.daemon.count()
+    with world.door(door, shown, language) as where:
+        if language is asking.Grpc:
+            asker = language(where)
+            codes = {asker.ask(method, FIELDS.get(type, {})) for method, type in METHODS.items()}
+            assert codes == {UNAVAILABLE}
+            assert asker.first_answer("HELLO", FIELDS["HELLO"]) == UNAVAILABLE
+            asker.close()
+        else:
+            assert blind_answers(where, language) == ([] if is_alert else [why])
+            asker = language(where)
+            assert asker.first_answer("HELLO", FIELDS["HELLO"]) == (CLOSED if is_alert else why)
+            asker.close()
+    assert world.alert == (why if is_alert else None)
+    assert (world.daemon.call("FEEDS"), world.daemon.count()) == before

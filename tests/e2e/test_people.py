@@ -180,6 +180,44 @@ def test_password_is_asked_for_twice(home, second, status):
     assert b"long" not in shown
 
 
+# ---- what a listener takes ----
+
+def listen_apart(home):
+    """The instance anew, with a listener for tokens and one for passwords: their URLs."""
+    urls = [f"grpcs://127.0.0.1:{osiris.free_port()}" for _ in range(2)]
+    home.stop()
+    config = home.data / "osirisd.yaml"
+    first = f'  - "{home.url}"\n'
+    more = [f'  - "{url}?auth={way}"\n' for url, way in zip(urls, ("token", "password"))]
+    config.write_text(config.read_text().replace(first, first + "".join(more)))
+    home("init")
+    return urls
+
+
+# Tokens come in where tokens are taken, passwords and what they gave where passwords are; both
+# where the URL names none.
+def test_listener_takes_what_its_url_names(home, ana):
+    urls = listen_apart(home)
+    tokens, passwords = (cli.Cli("--to", url, "--ca", home.ca) for url in urls)
+    token = home("token", "create", "ci", "--role", "reader").strip()
+    login = ("--password-file", ana)
+
+    assert who(tokens, env={"OSIRIS_TOKEN": token}) == "token:ci"
+    assert "takes no tokens: it takes passwords" in \
+        passwords.fails(77, "whoami", env={"OSIRIS_TOKEN": token})
+    assert "takes no passwords: it takes tokens" in \
+        tokens.fails(77, "login", urls[0], "ana", *login, env=home.environment)
+    passwords("login", urls[1], "ana", *login, env=home.environment)
+    assert who(passwords, env=home.environment) == "user:ana"
+    kept, = (home.home / ".config" / "osiris" / "tokens").iterdir()
+    got = {"OSIRIS_TOKEN": kept.read_text().split()[-1]}
+    assert "takes no passwords" in tokens.fails(77, "whoami", env=got)
+    assert who(home.remote(), env=got) == "user:ana"
+    assert who(home.remote(), env={"OSIRIS_TOKEN": token}) == "token:ci"
+    refused = home.json("audit", "--denied", "--since", "1h")
+    assert [record["why"] for record in refused if "this listener takes" in record["why"]]
+
+
 # ---- certificates ----
 
 def test_certificate_of_a_person_lets_in_until_revoked(home):

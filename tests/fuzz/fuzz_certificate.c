@@ -30,7 +30,9 @@ static void make_authority(void)
         return;
     }
     osr_tls_key_make(&authority_key);
-    MUST(osr_authority_make(osr_buffer_slice(&authority_key), "c", now_s, &authority, &err) == 0);
+    MUST(osr_authority_make(osr_buffer_slice(&authority_key), "c",
+                            "instance:abcdefghijklmnopqrstuvwxyz234567", now_s, &authority,
+                            &err) == 0);
     MUST(osr_certificate_request(osr_buffer_slice(&authority_key), &request, &err) == 0);
 }
 

@@ -4,7 +4,7 @@
 
 #include "model/policy.h"
 
-enum { RULES_MAX = 16, GRANTS_MAX = 12, TEXT_MAX = 24, ROLES = 4, BYTE_IN_NO_RULE = 1 };
+enum { RULES_MAX = 16, MEMBERS_MAX = 12, TEXT_MAX = 24, ROLES = 4, BYTE_IN_NO_RULE = 1 };
 
 /* What was added, as it was written. */
 struct rule {
@@ -14,16 +14,16 @@ struct rule {
     char part[TEXT_MAX];
 };
 
-struct grant {
+struct member {
     char who[TEXT_MAX];
-    unsigned role;
+    unsigned roles; /* bits */
 };
 
 struct model {
     struct rule rules[RULES_MAX];
     size_t rule_count;
-    struct grant grants[GRANTS_MAX];
-    size_t grant_count;
+    struct member members[MEMBERS_MAX];
+    size_t member_count;
     struct osr_policy_builder *builder;
 };
 
@@ -66,6 +66,17 @@ static void take_text(struct input *input, const char *const *starts, size_t sta
 
 /* -- the policy -- */
 
+/* The one that was added under this name. */
+static struct member *find_member(struct model *model, const char *who)
+{
+    size_t i = 0;
+    while (strcmp(model->members[i].who, who) != 0) {
+        i++;
+        MUST(i < model->member_count);
+    }
+    return &model->members[i];
+}
+
 /* Whatever was refused leaves a reason. */
 static bool was_taken(int code, const struct osr_err *err)
 {
@@ -88,18 +99,29 @@ static void add_rule(struct model *model, struct input *input)
     model->rule_count += was_taken(code, &err);
 }
 
-static void add_grant(struct model *model, struct input *input)
+/* A role of one that is there already, or of a new one; or a new one without roles. */
+static void add_member(struct model *model, struct input *input)
 {
     static const char *const starts[] = {"user:", "instance:", "local", "anonymous", "usr:"};
-    struct grant *grant = &model->grants[model->grant_count];
+    struct member *member = &model->members[model->member_count];
     struct osr_err err = {0};
 
-    take_text(input, starts, sizeof(starts) / sizeof(starts[0]), grant->who);
-    grant->role = take(input, ROLES);
-    int code = osr_policy_add_member(model->builder, grant->who, &err);
-    was_taken(code, &err);
-    code = osr_policy_give_role(model->builder, grant->who, roles[grant->role], "here", &err);
-    model->grant_count += was_taken(code, &err);
+    take_text(input, starts, sizeof(starts) / sizeof(starts[0]), member->who);
+    member->roles = 0;
+    int code = osr_policy_add_member(model->builder, member->who, &err);
+    if (was_taken(code, &err)) {
+        model->member_count++;
+    } else if (code == OSR_ALREADY_EXISTS) {
+        member = find_member(model, member->who);
+    } else {
+        return;
+    }
+    unsigned role = take(input, ROLES + 1);
+    if (role < ROLES) {
+        code = osr_policy_give_role(model->builder, member->who, roles[role], "here", &err);
+        MUST(was_taken(code, &err) == ((member->roles >> role & 1) == 0));
+        member->roles |= 1u << role;
+    }
 }
 
 static struct osr_policy *make_policy(struct model *model, struct input *input)
@@ -108,11 +130,11 @@ static struct osr_policy *make_policy(struct model *model, struct input *input)
     for (size_t i = 0; i < ROLES; i++) {
         MUST(osr_policy_add_role(model->builder, roles[i], NULL) == 0);
     }
-    while (input->size > 0 && model->rule_count < RULES_MAX && model->grant_count < GRANTS_MAX) {
+    while (input->size > 0 && model->rule_count < RULES_MAX && model->member_count < MEMBERS_MAX) {
         if (take(input, 3) > 0) {
             add_rule(model, input);
         } else {
-            add_grant(model, input);
+            add_member(model, input);
         }
     }
     return osr_policy_build(model->builder);
@@ -129,10 +151,33 @@ static bool covers(const char *written, struct osr_slice text)
     return text.size == size && memcmp(text.data, written, size) == 0;
 }
 
-static bool has_role(const struct model *model, const char *who, unsigned role)
+static bool is_pattern(const struct member *member)
 {
-    for (size_t i = 0; i < model->grant_count; i++) {
-        if (model->grants[i].role == role && covers(model->grants[i].who, osr_slice_text(who))) {
+    return member->who[strlen(member->who) - 1] == '*';
+}
+
+/* Bits: those of the exact name, else of the longest that covers it. */
+static unsigned roles_of(const struct model *model, const char *who)
+{
+    const struct member *longest = NULL;
+
+    for (size_t i = 0; i < model->member_count; i++) {
+        const struct member *member = &model->members[i];
+        if (strcmp(member->who, who) == 0 && !is_pattern(member)) {
+            return member->roles;
+        }
+        if (covers(member->who, osr_slice_text(who)) &&
+            (longest == NULL || strlen(member->who) > strlen(longest->who))) {
+            longest = member;
+        }
+    }
+    return longest != NULL ? longest->roles : 0;
+}
+
+static bool is_named(const struct model *model, const char *who)
+{
+    for (size_t i = 0; i < model->member_count; i++) {
+        if (strcmp(model->members[i].who, who) == 0 && !is_pattern(&model->members[i])) {
             return true;
         }
     }
@@ -143,6 +188,7 @@ static bool is_allowed(const struct model *model, const char *who, enum osr_acti
                        struct osr_part part)
 {
     struct osr_buffer text = {0};
+    unsigned has = roles_of(model, who);
     bool allows = false;
     bool denies = false;
 
@@ -150,7 +196,7 @@ static bool is_allowed(const struct model *model, const char *who, enum osr_acti
     osr_buffer_add(&text, part.name.data, part.name.size);
     for (size_t i = 0; i < model->rule_count; i++) {
         const struct rule *rule = &model->rules[i];
-        if (has_role(model, who, rule->role) && (rule->actions >> action & 1) != 0 &&
+        if ((has >> rule->role & 1) != 0 && (rule->actions >> action & 1) != 0 &&
             covers(rule->part, osr_buffer_slice(&text))) {
             allows |= rule->allows;
             denies |= !rule->allows;
@@ -223,6 +269,7 @@ static void ask_all(const struct model *model, const struct osr_policy *policy, 
     const struct osr_policy_subject *subject = osr_policy_subject(policy, who);
     unsigned kinds = 0;
 
+    MUST(osr_policy_names(policy, who) == is_named(model, who));
     for (size_t i = 0; i < model->rule_count; i++) {
         ask_around(model, policy, who, action, model->rules[i].part, &kinds);
     }

@@ -29,6 +29,12 @@ def pem_of(certificate):
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
+def serial_of(pem):
+    """As `openssl x509 -serial` shows it; what stands beside the certificate is passed over."""
+    text = f"{x509.load_pem_x509_certificate(pem).serial_number:X}"
+    return text.zfill(len(text) + len(text) % 2)
+
+
 def write_private(path, data):
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
@@ -47,8 +53,13 @@ def _name(text):
 
 
 class Authority:
-    def __init__(self, cluster="osiris"):
+    def __init__(self, cluster="osiris", trust=None):
+        """`trust`: the trust folder of an instance that has a CA, which this one is then."""
         self.cluster = cluster
+        if trust is not None:
+            self.key = serialization.load_pem_private_key((trust / "ca.key").read_bytes(), None)
+            self.certificate = x509.load_pem_x509_certificate((trust / "ca.crt").read_bytes())
+            return
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.certificate = self._sign(
             _name(f"{cluster} CA"), self.key.public_key(), _name(f"{cluster} CA"),
@@ -71,9 +82,11 @@ class Authority:
             builder = builder.add_extension(extension, is_critical)
         return builder.sign(self.key, hashes.SHA256())
 
-    def issue(self, who, begins=None, ends=None):
-        """PEM texts of a new key and a certificate that says who it is ("user:ana")."""
+    def issue(self, who, begins=None, ends=None, is_foreign=False):
+        """PEM texts of a new key and a certificate that says who it is ("user:ana"), or, as those
+        say it that know nothing of us, what its host is called ("desk.example")."""
         key = ec.generate_private_key(ec.SECP256R1())
+        uri = x509.UniformResourceIdentifier(f"osiris:{self.cluster}/{who}")
         certificate = self._sign(
             _name(who[:64]), key.public_key(), self.certificate.subject,
             begins or now() - DAY, ends or now() + 7 * DAY,
@@ -81,8 +94,7 @@ class Authority:
             (_usage(digital_signature=True), True),
             (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH,
                                     ExtendedKeyUsageOID.CLIENT_AUTH]), False),
-            (x509.SubjectAlternativeName([x509.UniformResourceIdentifier(
-                f"osiris:{self.cluster}/{who}")]), False))
+            (x509.SubjectAlternativeName([x509.DNSName(who) if is_foreign else uri]), False))
         return pem_of_key(key), pem_of(certificate)
 
 

@@ -12,16 +12,26 @@ PROTO = pathlib.Path(__file__).resolve().parent.parent.parent / "proto"
 
 
 @functools.cache
-def _pool():
+def _files():
     with tempfile.NamedTemporaryFile() as output:
         files = map(str, sorted(PROTO.rglob("*.proto")))
         subprocess.run(["protoc", f"-I{PROTO}", "--include_imports",
                         f"--descriptor_set_out={output.name}", *files], check=True)
-        files = descriptor_pb2.FileDescriptorSet.FromString(output.read())
+        return descriptor_pb2.FileDescriptorSet.FromString(output.read()).file
+
+
+@functools.cache
+def _pool():
     pool = descriptor_pool.DescriptorPool()
-    for file in files.file:
+    for file in _files():
         pool.Add(file)
     return pool
+
+
+def methods():
+    """The names of all methods, such as "osiris.v1.Knowledge.Get"."""
+    return {f"{file.package}.{service.name}.{method.name}" for file in _files()
+            for service in file.service for method in service.method}
 
 
 def message(name, **fields):

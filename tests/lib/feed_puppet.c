@@ -1,6 +1,12 @@
 #include "lib/feed_puppet.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #include "lib/keyed_hash.h"
 
@@ -10,7 +16,8 @@ struct puppet puppet_make(uint8_t number, uint32_t link)
                             .key = keyed_hash_key(number),
                             .boot = number,
                             .nonce = (uint8_t)(100 + link),
-                            .cluster = "test"};
+                            .cluster = "test",
+                            .stream = "kb"};
     osr_instance_id(puppet.id, &puppet.key);
     return puppet;
 }
@@ -67,12 +74,12 @@ void puppet_prove(struct rig *rig, const struct puppet *puppet)
     rig_deliver(rig, puppet->link, &frame);
 }
 
-Osr__FeedHead feed_head(const char *origin, uint64_t sequence)
+Osr__FeedHead feed_head(const char *origin, const char *stream, uint64_t sequence)
 {
     Osr__FeedHead held;
     osr__feed_head__init(&held);
     held.origin = (char *)(uintptr_t)origin;
-    held.stream = "kb";
+    held.stream = (char *)(uintptr_t)stream;
     held.epoch = 1;
     held.sequence = sequence;
     return held;
@@ -88,12 +95,13 @@ void puppet_join_holding(struct rig *rig, const struct puppet *puppet, Osr__Feed
 
 void puppet_join(struct rig *rig, const struct puppet *puppet, uint64_t sequence)
 {
-    puppet_join_holding(rig, puppet, feed_head(puppet->id, sequence));
+    puppet_join_holding(rig, puppet, feed_head(puppet->id, puppet->stream, sequence));
 }
 
 void puppet_join_claiming(struct rig *rig, const struct puppet *puppet, uint64_t sequence)
 {
-    puppet_join_holding(rig, puppet, feed_head(osr_feed_instance(rig->core), sequence));
+    puppet_join_holding(rig, puppet,
+                        feed_head(osr_feed_instance(rig->core), puppet->stream, sequence));
 }
 
 struct puppet puppet_joined(struct rig *rig, uint8_t number, uint32_t link, uint64_t sequence)
@@ -128,7 +136,7 @@ void puppet_ack_of(struct rig *rig, const struct puppet *puppet, const char *ori
 
 void puppet_ack(struct rig *rig, const struct puppet *puppet, uint64_t sequence)
 {
-    puppet_ack_of(rig, puppet, osr_feed_instance(rig->core), "kb", sequence);
+    puppet_ack_of(rig, puppet, osr_feed_instance(rig->core), puppet->stream, sequence);
 }
 
 void puppet_fetch_of(struct rig *rig, const struct puppet *puppet, const char *origin,
@@ -137,7 +145,7 @@ void puppet_fetch_of(struct rig *rig, const struct puppet *puppet, const char *o
     Osr__Fetch fetch;
     osr__fetch__init(&fetch);
     fetch.origin = (char *)(uintptr_t)origin;
-    fetch.stream = "kb";
+    fetch.stream = (char *)(uintptr_t)puppet->stream;
     fetch.epoch = 1;
     fetch.from_sequence = from;
     Osr__Frame frame = frame_of(OSR__FRAME__BODY_FETCH);
@@ -172,13 +180,14 @@ void sent_seal(struct sent *sent, struct osr_hash chain)
     osr_buffer_done(&buffer);
 }
 
-struct sent *sent_make(const struct osr_public_key *key, uint64_t first, size_t count, size_t bytes,
-                       uint64_t time_ms, struct osr_hash chain)
+struct sent *sent_make(const struct osr_public_key *key, const char *stream, uint64_t first,
+                       size_t count, size_t bytes, uint64_t time_ms, struct osr_hash chain)
 {
     struct sent *sent = osr_alloc(sizeof(*sent));
     sent->key = *key;
-    sent->feed = (struct osr_feed_id){.stream = "kb", .epoch = 1};
-    osr_instance_id(sent->feed.origin, key);
+    char origin[OSR_INSTANCE_CHARS + 1];
+    osr_instance_id(origin, key);
+    assert_int_equal(osr_feed_id_make(&sent->feed, origin, stream, 1, NULL), 0);
     osr__update__init(&sent->update);
     sent->update.origin = sent->feed.origin;
     sent->update.stream = sent->feed.stream;
@@ -212,8 +221,8 @@ struct sent *sent_make(const struct osr_public_key *key, uint64_t first, size_t 
 
 struct sent *puppet_next_batch(struct puppet *puppet, size_t count, size_t bytes)
 {
-    struct sent *sent =
-        sent_make(&puppet->key, puppet->sequence + 1, count, bytes, TIME_MS, puppet->chain);
+    struct sent *sent = sent_make(&puppet->key, puppet->stream, puppet->sequence + 1, count, bytes,
+                                  TIME_MS, puppet->chain);
     puppet->sequence += count;
     puppet->chain = sent->chain;
     return sent;

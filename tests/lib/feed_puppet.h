@@ -13,7 +13,8 @@ struct puppet {
     char id[OSR_INSTANCE_CHARS + 1];
     const char *cluster;
     struct osr_slice binding; /* that it signs */
-    /* Its own feed, as it was sent so far. */
+    const char *stream;       /* that it speaks of; kb unless a test says otherwise */
+    /* Its own feed in that stream, as it was sent so far. */
     struct osr_hash chain;
     uint64_t sequence;
 };
@@ -28,7 +29,7 @@ void puppet_hello(struct rig *rig, const struct puppet *puppet, Osr__FeedHead **
 /* Links it as far as its HELLO, which speaks of no feeds. */
 void puppet_greet(struct rig *rig, const struct puppet *puppet, bool dialled);
 void puppet_prove(struct rig *rig, const struct puppet *puppet);
-Osr__FeedHead feed_head(const char *origin, uint64_t sequence);
+Osr__FeedHead feed_head(const char *origin, const char *stream, uint64_t sequence);
 /* Links a puppet that says it holds this much of a feed. */
 void puppet_join_holding(struct rig *rig, const struct puppet *puppet, Osr__FeedHead head);
 /* ... its own feed up to `sequence`. */
@@ -68,8 +69,8 @@ struct sent {
     struct osr_feed_id feed;
 };
 
-struct sent *sent_make(const struct osr_public_key *key, uint64_t first, size_t count, size_t bytes,
-                       uint64_t time_ms, struct osr_hash chain);
+struct sent *sent_make(const struct osr_public_key *key, const char *stream, uint64_t first,
+                       size_t count, size_t bytes, uint64_t time_ms, struct osr_hash chain);
 /* The entries' chain from what came before, and the origin's signature over its end. */
 void sent_seal(struct sent *sent, struct osr_hash chain);
 /* The next entries of the puppet's own feed. */

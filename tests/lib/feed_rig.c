@@ -33,7 +33,8 @@ static Osr__Frame *copy_frame(const Osr__Frame *frame)
 
 static void store_records(struct rig *rig, const struct osr_batch *batch)
 {
-    if (strcmp(batch->feed.origin, rig->log_feed) != 0) {
+    if (strcmp(batch->feed.origin, rig->log_feed) != 0 ||
+        strcmp(batch->feed.stream, osr_feed_stream_name(rig->log_stream)) != 0) {
         return;
     }
     assert_int_equal(batch->first, rig->record_count + 1);
@@ -60,6 +61,12 @@ static void answer_store(struct rig *rig, uint64_t ticket)
     }
 }
 
+static void note_feed(struct seen *seen, const struct osr_feed_id *id)
+{
+    memcpy(seen->feed, id->origin, sizeof(seen->feed));
+    memcpy(seen->stream, id->stream, sizeof(seen->stream));
+}
+
 static void note_output(struct rig *rig, struct osr_feed_output *output)
 {
     assert_true(rig->seen_count < OUTPUTS_MAX);
@@ -67,14 +74,14 @@ static void note_output(struct rig *rig, struct osr_feed_output *output)
     *seen = (struct seen){.output = *output};
     switch (output->type) {
     case OSR_FEED_OUT_STORE:
-        memcpy(seen->feed, output->store.batch->feed.origin, sizeof(seen->feed));
+        note_feed(seen, &output->store.batch->feed);
         if (rig->store_code == OSR_OK) {
             store_records(rig, output->store.batch);
         }
         answer_store(rig, output->store.ticket);
         break;
     case OSR_FEED_OUT_TRUNCATE:
-        memcpy(seen->feed, output->truncate.feed->origin, sizeof(seen->feed));
+        note_feed(seen, output->truncate.feed);
         answer_store(rig, output->truncate.ticket);
         break;
     case OSR_FEED_OUT_SIGN:
@@ -98,7 +105,7 @@ static void note_output(struct rig *rig, struct osr_feed_output *output)
         break;
     }
     case OSR_FEED_OUT_COMMIT:
-        memcpy(seen->feed, output->commit.feed->origin, sizeof(seen->feed));
+        note_feed(seen, output->commit.feed);
         break;
     case OSR_FEED_OUT_WRITTEN:
         seen->code = output->written.code;
@@ -200,18 +207,23 @@ void rig_release_verify(struct rig *rig, size_t nth)
 
 /* ---- create and destroy ---- */
 
+static bool is_barred(const struct rig *rig, const char *barred, const char *who,
+                      const char *stream)
+{
+    bool is_about_it = rig->barred_stream == NULL || strcmp(stream, rig->barred_stream) == 0;
+    return is_about_it && strcmp(who, barred) == 0;
+}
+
 static bool may_lead(void *context, const char *origin, const char *stream)
 {
     const struct rig *rig = context;
-    assert_string_equal(stream, "kb");
-    return strcmp(origin, rig->no_leader) != 0;
+    return !is_barred(rig, rig->no_leader, origin, stream);
 }
 
 static bool may_follow(void *context, const char *instance, const char *stream)
 {
     const struct rig *rig = context;
-    assert_string_equal(stream, "kb");
-    return strcmp(instance, rig->no_follower) != 0;
+    return !is_barred(rig, rig->no_follower, instance, stream);
 }
 
 struct rig *rig_create_stopped(uint32_t peers_max)
@@ -318,12 +330,13 @@ void rig_write(struct rig *rig, uint64_t token, size_t count, size_t bytes, uint
     for (size_t i = 0; i < count; i++) {
         puts[i] = (struct osr_feed_put){OSR__OPERATION__PUT, &document};
     }
-    rig_step(
-        rig,
-        &(struct osr_feed_event){
-            .type = OSR_FEED_WRITE,
-            .write = {
-                .token = token, .puts = puts, .count = count, .acks = acks, .timeout_ms = 1000}});
+    rig_step(rig, &(struct osr_feed_event){.type = OSR_FEED_WRITE,
+                                           .write = {.stream = rig->stream,
+                                                     .token = token,
+                                                     .puts = puts,
+                                                     .count = count,
+                                                     .acks = acks,
+                                                     .timeout_ms = 1000}});
     free(text);
 }
 
@@ -444,7 +457,7 @@ void assert_not_sent(struct rig *rig, uint32_t peer, Osr__Frame__BodyCase body)
     assert_null(rig_find_frame(rig, peer, body));
 }
 
-void assert_told(struct rig *rig, uint32_t peer, enum osr_code code)
+void assert_error_sent(struct rig *rig, uint32_t peer, enum osr_code code)
 {
     const Osr__Frame *frame = rig_find_frame(rig, peer, OSR__FRAME__BODY_ERROR);
     assert_non_null(frame);
@@ -458,7 +471,7 @@ void assert_closed(struct rig *rig, uint32_t peer, enum osr_code code)
     assert_non_null(close);
     assert_int_equal(close->output.close.peer, peer);
     assert_int_equal(close->code, code);
-    assert_told(rig, peer, code);
+    assert_error_sent(rig, peer, code);
 }
 
 void assert_open(struct rig *rig)

@@ -25,7 +25,8 @@ struct seen {
     struct osr_feed_output output;
     Osr__Frame *frame; /* of SEND; freed with the rig */
     enum osr_code code;
-    char feed[OSR_INSTANCE_CHARS + 1];
+    char feed[OSR_INSTANCE_CHARS + 1]; /* whose, and which of theirs */
+    char stream[OSR_STREAM_CHARS_MAX + 1];
 };
 
 struct rig {
@@ -35,8 +36,10 @@ struct rig {
     uint64_t time_ms;
     struct seen seen[OUTPUTS_MAX];
     size_t seen_count;
-    /* A log of the records of one feed, the own one unless a test says otherwise. */
+    enum osr_feed_stream stream; /* that is written into; kb unless a test says otherwise */
+    /* A log of the records of one feed, the own one of kb unless a test says otherwise. */
     char log_feed[OSR_INSTANCE_CHARS + 1];
+    enum osr_feed_stream log_stream;
     struct osr_buffer records[RECORDS_MAX];
     size_t record_count;
     struct osr_arena *arena;
@@ -44,7 +47,8 @@ struct rig {
     /* Who may not lead, and who may not follow: instances; "": all may. */
     char no_leader[OSR_INSTANCE_CHARS + 1];
     char no_follower[OSR_INSTANCE_CHARS + 1];
-    struct osr_slice binding; /* of links that come up from now on */
+    const char *barred_stream; /* what they may not; NULL: any stream */
+    struct osr_slice binding;  /* of links that come up from now on */
     /* What the world answers. */
     bool hold_stores; /* nothing, until the test releases an answer */
     bool hold_signs;
@@ -73,7 +77,7 @@ void rig_destroy(struct rig *rig);
 void rig_step(struct rig *rig, const struct osr_feed_event *event);
 /* Time passes, with every TICK that falls due. */
 void rig_advance(struct rig *rig, uint64_t ms);
-/* Puts of so many bytes each, as one write that wants so many followers. */
+/* Into rig->stream: puts of so many bytes each, as one write that wants so many followers. */
 void rig_write(struct rig *rig, uint64_t token, size_t count, size_t bytes, uint32_t acks);
 void rig_flush(struct rig *rig);
 /* A small one, flushed. */
@@ -107,7 +111,7 @@ void rig_forget(struct rig *rig);
 void assert_none(struct rig *rig, enum osr_feed_output_type type);
 void assert_not_sent(struct rig *rig, uint32_t peer, Osr__Frame__BodyCase body);
 /* The last ERROR sent to a peer. */
-void assert_told(struct rig *rig, uint32_t peer, enum osr_code code);
+void assert_error_sent(struct rig *rig, uint32_t peer, enum osr_code code);
 void assert_closed(struct rig *rig, uint32_t peer, enum osr_code code);
 /* No link was closed. */
 void assert_open(struct rig *rig);

@@ -3,6 +3,7 @@ hashes and signatures by hashlib and the cryptography package alone."""
 import base64
 import hashlib
 import os
+import re
 import struct
 import time
 
@@ -85,6 +86,7 @@ class Peer(osiris.Client):
 
     def __init__(self, port, identity=None, cluster=CLUSTER, held=(), boot=None):
         super().__init__(port)
+        self.report = b""  # of who carries it, which comes before the first frame
         self.identity = identity or Identity()
         self.nonce = os.urandom(32)
         self.hello = {"protocol": 1, "entry_format": 1, "cluster": cluster,
@@ -92,12 +94,17 @@ class Peer(osiris.Client):
                       "nonce": base64_text(self.nonce), "boot": base64_text(boot or os.urandom(16)),
                       "held": list(held), "wanted": ["kb"]}
 
+    def binding(self):
+        """What ties the proof to the channel: nothing, without TLS."""
+        return b""
+
     def greet(self, sign=None):
         """HELLO and HELLO_PROOF; `sign` replaces the honest signature."""
         self.send("HELLO", **self.hello)
         theirs = self.expect("HELLO")
         proof = (b"osiris proof 1\0" + text(self.identity.instance) + self.nonce
-                 + text(theirs["instance"]) + base64.b64decode(theirs["nonce"]) + text(""))
+                 + text(theirs["instance"]) + base64.b64decode(theirs["nonce"])
+                 + text(self.binding()))
         signature = (sign or self.identity.sign)(proof)
         self.send("HELLO_PROOF", public_key=base64_text(self.identity.public),
                   signature=base64_text(signature))
@@ -127,3 +134,25 @@ class Peer(osiris.Client):
         self.greet()
         self.state(sequence)
         assert self.expect_fetch() == 1
+
+
+class TlsPeer(Peer):
+    """The same through a tunnel.Tls with TLS_OPTIONS, which says at first what the channel is bound
+    to."""
+    TLS_OPTIONS = ("-keymatexport", "EXPORTER-Channel-Binding", "-keymatexportlen", "32")
+
+    def binding(self):
+        told = re.search(rb"Keying material: ([0-9A-F]{64})", self.report)
+        return bytes.fromhex(told.group(1).decode())
+
+    def receive(self):
+        """Passes over the report of the handshake, which has no line like a frame's."""
+        while b"{" not in self.received:
+            data = self.socket.recv(1 << 16)
+            if not data:
+                return None
+            self.received += data
+        begin = self.received.index(b"{")
+        self.report += self.received[:begin]
+        self.received = self.received[begin:]
+        return super().receive()

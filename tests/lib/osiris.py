@@ -5,6 +5,7 @@ Programs are found in the folder that the environment variable OSIRIS_BUILD name
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -20,10 +21,24 @@ def program(name):
     return str(pathlib.Path(folder).resolve() / name)
 
 
+reserved = []  # a socket for each port given, which keeps it from other tests
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port at which nobody listens. Connections that go out have others, and tests that run at the
+    same time are given others: a name of the kernel's, which goes with the process, reserves it."""
+    while True:
+        port = random.randrange(20000, 32768)
+        name = socket.socket(socket.AF_UNIX)
+        try:
+            name.bind(f"\0osiris-test-port-{port}")
+            with socket.socket() as probe:
+                probe.bind(("", port))
+        except OSError:
+            name.close()
+            continue
+        reserved.append(name)
+        return port
 
 
 def wait_for(condition, what, timeout_s=WAIT_S):
@@ -49,12 +64,12 @@ class Failure(Exception):
 
 class Client:
     """JSON frames over a Unix socket (a path) or TCP (a port of this machine, or an address and a
-    port), in TLS where an ssl.SSLContext is given."""
+    port), in TLS where an ssl.SSLContext is given; `source`: from this address of this machine."""
 
-    def __init__(self, where, timeout_s=WAIT_S, tls=None):
+    def __init__(self, where, timeout_s=WAIT_S, tls=None, source=""):
         if isinstance(where, (int, tuple)):
             address = where if isinstance(where, tuple) else ("127.0.0.1", where)
-            self.socket = socket.create_connection(address, timeout_s)
+            self.socket = socket.create_connection(address, timeout_s, (source, 0))
             if tls is not None:
                 self.socket = tls.wrap_socket(self.socket)
         else:
@@ -252,3 +267,18 @@ def wait_until_equal(*daemons, timeout_s=WAIT_S):
     (_, documents), = wait_for(digests, "equal digests of " + ", ".join(d.name for d in daemons),
                                timeout_s)
     return documents
+
+
+def wait_for_refusals(daemon, count=2, timeout_s=WAIT_S):
+    """Waits until its one peer has refused the daemon so often, one attempt after the other."""
+    last_ms = failed = 0
+
+    def has_failed():
+        nonlocal last_ms, failed
+        peer, = [peer for peer in daemon.call("STATUS").get("peers", []) if peer.get("dialled")]
+        left_ms = int(peer.get("retry_ms", 0))
+        failed += peer.get("last_error", "") != "" and left_ms > last_ms
+        last_ms = left_ms
+        return failed >= count
+
+    wait_for(has_failed, f"{count} refusals of {daemon.name}", timeout_s)

@@ -52,6 +52,7 @@ struct osr_sim_disk {
     uint64_t fail_sync_in;
     uint64_t life; /* grows with every restart; tells stale handles */
     bool is_down;
+    bool is_locked; /* some folder is: which one, nobody here asks for */
     struct osr_sim_disk_counts counts;
 };
 
@@ -326,11 +327,32 @@ static int sim_open(struct osr_disk *port, const char *path, bool create,
 
 static void sim_close(struct osr_disk *port, struct osr_file *file)
 {
-    (void)port;
+    struct osr_sim_disk *disk = of_port(port);
+
     if (file == NULL)
         return;
-    file->node->handles--;
+    if (file->node != NULL)
+        file->node->handles--;
+    else if (file->life == disk->life)
+        disk->is_locked = false;
     free(file);
+}
+
+/* Nobody else runs meanwhile whom one could wait for. */
+static int sim_lock_folder(struct osr_disk *port, const char *path, unsigned wait_ms,
+                           struct osr_file **ret_lock, struct osr_err *err)
+{
+    struct osr_sim_disk *disk = of_port(port);
+
+    (void)wait_ms;
+    if (disk->is_down)
+        return down(err);
+    if (disk->is_locked)
+        return (int)osr_err_set(err, OSR_BUSY, "somebody else is changing %s", path);
+    disk->is_locked = true;
+    *ret_lock = osr_alloc(sizeof(**ret_lock));
+    **ret_lock = (struct osr_file){NULL, disk->life};
+    return 0;
 }
 
 static int sim_size(struct osr_disk *port, struct osr_file *file, uint64_t *ret_size,
@@ -561,6 +583,7 @@ struct osr_sim_disk *osr_sim_disk_create(uint64_t seed)
         .sync_folder = sim_sync_folder,
         .list = sim_list,
         .check_private = sim_check_private,
+        .lock_folder = sim_lock_folder,
     };
     struct osr_sim_disk *disk = osr_alloc(sizeof(*disk));
 
@@ -597,6 +620,15 @@ void osr_sim_disk_destroy(struct osr_sim_disk *disk)
 struct osr_disk *osr_sim_disk_port(struct osr_sim_disk *disk)
 {
     return &disk->port;
+}
+
+void osr_sim_disk_make_folder(struct osr_sim_disk *disk, const char *path)
+{
+    struct osr_disk *port = osr_sim_disk_port(disk);
+    int code = port->ops->make_folder(port, path, NULL);
+    assert(code == 0);
+    code = port->ops->sync_folder(port, ".", NULL);
+    assert(code == 0);
 }
 
 const struct osr_sim_disk_counts *osr_sim_disk_counts(const struct osr_sim_disk *disk)
@@ -638,6 +670,7 @@ static void restart(struct osr_sim_disk *disk)
     disk->fail_write_in = 0;
     disk->fail_sync_in = 0;
     disk->life++;
+    disk->is_locked = false;
     collect_nodes(disk);
 }
 

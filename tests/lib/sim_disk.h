@@ -47,6 +47,8 @@ struct osr_sim_disk;
 struct osr_sim_disk *osr_sim_disk_create(uint64_t seed);
 void osr_sim_disk_destroy(struct osr_sim_disk *disk); /* NULL is a no-op; closes nothing for you */
 struct osr_disk *osr_sim_disk_port(struct osr_sim_disk *disk);
+/* One that is there after a power cut, too. */
+void osr_sim_disk_make_folder(struct osr_sim_disk *disk, const char *path);
 const struct osr_sim_disk_counts *osr_sim_disk_counts(const struct osr_sim_disk *disk);
 
 /* Room for all files together; DISK_FULL beyond it. Starts without a limit (UINT64_MAX). */

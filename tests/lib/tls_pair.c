@@ -10,8 +10,9 @@ struct osr_party osr_party_authority_at(const char *cluster, uint64_t now_s)
     struct osr_party party = {0};
 
     osr_tls_key_make(&party.key);
-    int code =
-        osr_authority_make(osr_buffer_slice(&party.key), cluster, now_s, &party.certificate, NULL);
+    int code = osr_authority_make(osr_buffer_slice(&party.key), cluster,
+                                  "instance:abcdefghijklmnopqrstuvwxyz234567", now_s,
+                                  &party.certificate, NULL);
     assert(code == 0);
     return party;
 }

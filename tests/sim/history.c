@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 struct history {
-    struct osr_buffer chains[SIM_INSTANCES_MAX]; /* of struct osr_hash, from sequence 1 on */
-    struct osr_map *content_by_heads;            /* to a copy of the content's fingerprint */
+    struct osr_buffer chains[SIM_FEEDS_MAX]; /* of struct osr_hash, from sequence 1 on */
+    struct osr_map *content_by_heads;        /* to a copy of the content's fingerprint */
 };
 
 static uint64_t seed_in_hand;
@@ -42,6 +42,14 @@ void sim_violation(const char *format, ...)
     exit(violation_is_expected ? 0 : 1);
 }
 
+const char *sim_feed_name(size_t feed)
+{
+    static char names[SIM_FEEDS_MAX][OSR_STREAM_CHARS_MAX + 8];
+    snprintf(names[feed], sizeof(names[feed]), "n%zu/%s", sim_feed_origin(feed),
+             osr_feed_stream_name(sim_feed_stream(feed)));
+    return names[feed];
+}
+
 struct history *history_create(void)
 {
     struct history *history = osr_alloc(sizeof(*history));
@@ -58,45 +66,46 @@ void history_destroy(struct history *history)
         free(content);
     }
     osr_map_destroy(history->content_by_heads);
-    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+    for (size_t i = 0; i < SIM_FEEDS_MAX; i++) {
         osr_buffer_done(&history->chains[i]);
     }
     free(history);
 }
 
-uint64_t history_length(const struct history *history, size_t origin)
+uint64_t history_length(const struct history *history, size_t feed)
 {
-    return history->chains[origin].size / sizeof(struct osr_hash);
+    return history->chains[feed].size / sizeof(struct osr_hash);
 }
 
-void history_check(const struct history *history, size_t origin, uint64_t sequence,
+void history_check(const struct history *history, size_t feed, uint64_t sequence,
                    const struct osr_hash *chain, const char *who)
 {
-    uint64_t length = history_length(history, origin);
+    uint64_t length = history_length(history, feed);
     if (sequence == 0 || sequence > length) {
-        sim_violation("%s holds entry %llu of n%zu, which committed %llu", who,
-                      (unsigned long long)sequence, origin, (unsigned long long)length);
+        sim_violation("%s holds entry %llu of %s, which committed %llu", who,
+                      (unsigned long long)sequence, sim_feed_name(feed),
+                      (unsigned long long)length);
     }
-    const uint8_t *known = history->chains[origin].data + (sequence - 1) * sizeof(*chain);
+    const uint8_t *known = history->chains[feed].data + (sequence - 1) * sizeof(*chain);
     if (memcmp(known, chain->bytes, sizeof(chain->bytes)) != 0) {
-        sim_violation("%s holds another entry %llu of n%zu than was committed", who,
-                      (unsigned long long)sequence, origin);
+        sim_violation("%s holds another entry %llu of %s than was committed", who,
+                      (unsigned long long)sequence, sim_feed_name(feed));
     }
 }
 
-void history_commit(struct history *history, size_t origin, uint64_t sequence,
+void history_commit(struct history *history, size_t feed, uint64_t sequence,
                     const struct osr_hash *chain)
 {
-    uint64_t length = history_length(history, origin);
+    uint64_t length = history_length(history, feed);
     if (sequence > length + 1) {
-        sim_violation("n%zu commits its entry %llu after %llu", origin,
+        sim_violation("%s commits its entry %llu after %llu", sim_feed_name(feed),
                       (unsigned long long)sequence, (unsigned long long)length);
     }
     if (sequence <= length) {
-        history_check(history, origin, sequence, chain, "its origin");
+        history_check(history, feed, sequence, chain, "its origin");
         return;
     }
-    osr_buffer_add(&history->chains[origin], chain->bytes, sizeof(chain->bytes));
+    osr_buffer_add(&history->chains[feed], chain->bytes, sizeof(chain->bytes));
 }
 
 void history_check_content(struct history *history, uint64_t heads, uint64_t content,

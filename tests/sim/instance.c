@@ -45,7 +45,7 @@ void sim_instance_destroy(struct sim_instance *instance)
     osr_sim_disk_destroy(instance->disk);
     store_destroy(instance->store);
     osr_arena_destroy(instance->arena);
-    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+    for (size_t i = 0; i < SIM_FEEDS_MAX; i++) {
         osr_buffer_done(&instance->logs[i].heads);
     }
     free(instance->jobs);
@@ -77,9 +77,9 @@ struct osr_sim_disk *sim_instance_disk(struct sim_instance *instance)
     return instance->disk;
 }
 
-uint64_t sim_instance_durable(const struct sim_instance *instance, size_t origin)
+uint64_t sim_instance_durable(const struct sim_instance *instance, size_t feed)
 {
-    return instance->logs[origin].synced;
+    return instance->logs[feed].synced;
 }
 
 void sim_instance_set_slow(struct sim_instance *instance, bool slow)
@@ -106,7 +106,7 @@ static void carry_out_store(struct sim_instance *instance, struct osr_feed_outpu
 {
     struct sim_job *job = sim_log_add_job(instance);
     job->ticket = output->store.ticket;
-    job->origin = world_origin(instance->world, output->store.batch->feed.origin);
+    job->feed = world_feed(instance->world, &output->store.batch->feed);
     job->batch = *output->store.batch;
     *output->store.batch = (struct osr_batch){0};
     job->public_key = output->store.public_key;
@@ -118,7 +118,7 @@ static void carry_out_truncate(struct sim_instance *instance, const struct osr_f
 {
     struct sim_job *job = sim_log_add_job(instance);
     job->ticket = output->truncate.ticket;
-    job->origin = world_origin(instance->world, output->truncate.feed->origin);
+    job->feed = world_feed(instance->world, output->truncate.feed);
     job->truncate = true;
     job->sequence = output->truncate.sequence;
     sim_log_begin(instance);
@@ -148,7 +148,7 @@ static void carry_out_verify(struct sim_instance *instance, const struct osr_fee
 static void carry_out_read(struct sim_instance *instance, const struct osr_feed_output *output)
 {
     struct sim_read *read = osr_alloc(sizeof(*read));
-    *read = (struct sim_read){.origin = world_origin(instance->world, output->read.feed->origin),
+    *read = (struct sim_read){.feed = world_feed(instance->world, output->read.feed),
                               .first = output->read.first,
                               .last = output->read.last,
                               .bytes_max = output->read.bytes_max,
@@ -164,15 +164,16 @@ static void carry_out_read(struct sim_instance *instance, const struct osr_feed_
 /* What ACK states must be true even if everything stops at this very moment. */
 static void check_ack(struct sim_instance *instance, const Osr__Ack *ack)
 {
-    size_t origin = world_origin(instance->world, ack->origin);
-    struct sim_log *log = &instance->logs[origin];
+    size_t feed = world_feed_named(instance->world, ack->origin, ack->stream);
+    struct sim_log *log = &instance->logs[feed];
     if (ack->sequence > log->synced) {
-        sim_violation("%s acknowledges %llu of n%zu, but only %llu is durable", instance->name,
-                      (unsigned long long)ack->sequence, origin, (unsigned long long)log->synced);
+        sim_violation("%s acknowledges %llu of %s, but only %llu is durable", instance->name,
+                      (unsigned long long)ack->sequence, sim_feed_name(feed),
+                      (unsigned long long)log->synced);
     }
-    if (ack->sequence > store_applied(instance->store, origin)) {
-        sim_violation("%s acknowledges %llu of n%zu before it is committed", instance->name,
-                      (unsigned long long)ack->sequence, origin);
+    if (ack->sequence > store_applied(instance->store, feed)) {
+        sim_violation("%s acknowledges %llu of %s before it is committed", instance->name,
+                      (unsigned long long)ack->sequence, sim_feed_name(feed));
     }
     log->promised = log->promised > ack->sequence ? log->promised : ack->sequence;
 }
@@ -207,6 +208,13 @@ static void check_error(const struct sim_instance *instance, const Osr__Error *e
     }
 }
 
+static void check_update(const struct sim_instance *instance, uint32_t link,
+                         const Osr__Update *update)
+{
+    size_t feed = world_feed_named(instance->world, update->origin, update->stream);
+    sim_instance_check_leave_to(instance, link, sim_feed_stream(feed));
+}
+
 static void carry_out_send(struct sim_instance *instance, const struct osr_feed_output *output)
 {
     const Osr__Frame *frame = output->send.frame;
@@ -215,7 +223,7 @@ static void carry_out_send(struct sim_instance *instance, const struct osr_feed_
     } else if (frame->body_case == OSR__FRAME__BODY_ERROR) {
         check_error(instance, frame->error);
     } else if (frame->body_case == OSR__FRAME__BODY_UPDATE) {
-        sim_instance_check_leave_to(instance, output->send.peer);
+        check_update(instance, output->send.peer, frame->update);
     }
     world_send(instance->world, instance->index, output->send.peer, frame);
 }
@@ -344,14 +352,9 @@ void sim_instance_handle(struct sim_instance *instance, const struct world_event
     sim_instance_step(instance, &step_event);
 }
 
-void sim_instance_write(struct sim_instance *instance, uint64_t token,
-                        const struct osr_feed_put *puts, size_t count, uint32_t acks,
-                        uint32_t timeout_ms)
+void sim_instance_write(struct sim_instance *instance, const struct osr_feed_write *write)
 {
-    struct osr_feed_event event = {
-        .type = OSR_FEED_WRITE,
-        .write = {
-            .token = token, .puts = puts, .count = count, .acks = acks, .timeout_ms = timeout_ms}};
+    struct osr_feed_event event = {.type = OSR_FEED_WRITE, .write = *write};
     sim_instance_step(instance, &event);
     sim_instance_schedule(instance, 0, 2000, (struct world_event){.type = WORLD_FLUSH});
 }
@@ -393,10 +396,10 @@ bool sim_instance_start(struct sim_instance *instance)
     if (!sim_log_open(instance)) {
         return false;
     }
-    struct osr_feed_restored restored[SIM_INSTANCES_MAX];
-    struct osr_feed_head older[SIM_INSTANCES_MAX][OSR_FEED_UNVERIFIED_MAX];
+    struct osr_feed_restored restored[SIM_FEEDS_MAX];
+    struct osr_feed_head older[SIM_FEEDS_MAX][OSR_FEED_UNVERIFIED_MAX];
     size_t count = 0;
-    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+    for (size_t i = 0; i < SIM_FEEDS_MAX; i++) {
         struct sim_log *log = &instance->logs[i];
         log->appended = osr_wal_last_index(instance->wal, sim_log_id(i));
         log->synced = log->appended;

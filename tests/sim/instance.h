@@ -35,9 +35,7 @@ void sim_instance_stop(struct sim_instance *instance, bool power_cut);
 bool sim_instance_is_up(const struct sim_instance *instance);
 uint32_t sim_instance_life(const struct sim_instance *instance);
 void sim_instance_handle(struct sim_instance *instance, const struct world_event *event);
-void sim_instance_write(struct sim_instance *instance, uint64_t token,
-                        const struct osr_feed_put *puts, size_t count, uint32_t acks,
-                        uint32_t timeout_ms);
+void sim_instance_write(struct sim_instance *instance, const struct osr_feed_write *write);
 
 /* Somebody asks it to send its feed again to whoever is on that link. */
 void sim_instance_resend(struct sim_instance *instance, uint32_t link, uint64_t from_sequence);
@@ -45,14 +43,15 @@ void sim_instance_resend(struct sim_instance *instance, uint32_t link, uint64_t 
 const char *sim_instance_id(const struct sim_instance *instance);
 const struct store *sim_instance_store(const struct sim_instance *instance);
 struct osr_sim_disk *sim_instance_disk(struct sim_instance *instance);
-/* Up to which sequence of an origin's feed no crash can take anything. */
-uint64_t sim_instance_durable(const struct sim_instance *instance, size_t origin);
+/* Up to which sequence of a feed no crash can take anything. */
+uint64_t sim_instance_durable(const struct sim_instance *instance, size_t feed);
 void sim_instance_set_slow(struct sim_instance *instance, bool slow);
 
-/* From now on it does not take that origin's feed, or gives that follower nothing: only while it
- * is up. */
-void sim_instance_bar_leader(struct sim_instance *instance, size_t origin);
-void sim_instance_bar_follower(struct sim_instance *instance, size_t follower);
+/* From now on it does not take that feed, or gives that follower nothing of that stream: only while
+ * it is up. */
+void sim_instance_bar_leader(struct sim_instance *instance, size_t feed);
+void sim_instance_bar_follower(struct sim_instance *instance, size_t follower,
+                               enum osr_feed_stream stream);
 void sim_instance_bar_nobody(struct sim_instance *instance);
 
 #endif

@@ -5,15 +5,13 @@
 static bool may_lead(void *context, const char *origin, const char *stream)
 {
     const struct sim_instance *instance = context;
-    (void)stream;
-    return !instance->barred_leaders[world_origin(instance->world, origin)];
+    return !instance->barred_leaders[world_feed_named(instance->world, origin, stream)];
 }
 
 static bool may_follow(void *context, const char *follower, const char *stream)
 {
     const struct sim_instance *instance = context;
-    (void)stream;
-    return !instance->barred_followers[world_origin(instance->world, follower)];
+    return !instance->barred_followers[world_feed_named(instance->world, follower, stream)];
 }
 
 struct osr_feed_access sim_instance_access(struct sim_instance *instance)
@@ -22,12 +20,12 @@ struct osr_feed_access sim_instance_access(struct sim_instance *instance)
 }
 
 /* How far it has taken a feed: what was taken with leave is finished without. */
-static uint64_t received(const struct sim_instance *instance, size_t origin)
+static uint64_t received(const struct sim_instance *instance, size_t feed)
 {
     struct osr_feed_info info;
     for (size_t i = 0; i < osr_feed_count(instance->core); i++) {
         osr_feed_info(instance->core, i, &info);
-        if (world_origin(instance->world, info.id.origin) == origin) {
+        if (world_feed(instance->world, &info.id) == feed) {
             return info.received;
         }
     }
@@ -40,18 +38,19 @@ static void tell_core(struct sim_instance *instance)
     sim_instance_step(instance, &event);
 }
 
-void sim_instance_bar_leader(struct sim_instance *instance, size_t origin)
+void sim_instance_bar_leader(struct sim_instance *instance, size_t feed)
 {
-    if (!instance->barred_leaders[origin]) {
-        instance->barred_leaders[origin] = true;
-        instance->barred_behind[origin] = received(instance, origin);
+    if (!instance->barred_leaders[feed]) {
+        instance->barred_leaders[feed] = true;
+        instance->barred_behind[feed] = received(instance, feed);
     }
     tell_core(instance);
 }
 
-void sim_instance_bar_follower(struct sim_instance *instance, size_t follower)
+void sim_instance_bar_follower(struct sim_instance *instance, size_t follower,
+                               enum osr_feed_stream stream)
 {
-    instance->barred_followers[follower] = true;
+    instance->barred_followers[sim_feed(follower, stream)] = true;
     tell_core(instance);
 }
 
@@ -64,26 +63,28 @@ void sim_instance_bar_nobody(struct sim_instance *instance)
     }
 }
 
-void sim_instance_check_leave_of(const struct sim_instance *instance, size_t origin, uint64_t last)
+void sim_instance_check_leave_of(const struct sim_instance *instance, size_t feed, uint64_t last)
 {
-    if (instance->barred_leaders[origin] && last > instance->barred_behind[origin]) {
-        sim_violation("%s commits %llu of n%zu, which may not lead here since %llu", instance->name,
-                      (unsigned long long)last, origin,
-                      (unsigned long long)instance->barred_behind[origin]);
+    if (instance->barred_leaders[feed] && last > instance->barred_behind[feed]) {
+        sim_violation("%s commits %llu of %s, which may not lead here since %llu", instance->name,
+                      (unsigned long long)last, sim_feed_name(feed),
+                      (unsigned long long)instance->barred_behind[feed]);
     }
 }
 
-void sim_instance_check_leave_to(const struct sim_instance *instance, uint32_t link)
+void sim_instance_check_leave_to(const struct sim_instance *instance, uint32_t link,
+                                 enum osr_feed_stream stream)
 {
     uint32_t follower = world_other_end(instance->world, instance->index, link);
-    if (instance->barred_followers[follower]) {
-        sim_violation("%s sends entries to n%u, which may not follow", instance->name, follower);
+    if (instance->barred_followers[sim_feed(follower, stream)]) {
+        sim_violation("%s sends entries of %s to n%u, which may not follow", instance->name,
+                      osr_feed_stream_name(stream), follower);
     }
 }
 
 bool sim_instance_bars_followers(const struct sim_instance *instance)
 {
-    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+    for (size_t i = 0; i < SIM_FEEDS_MAX; i++) {
         if (instance->barred_followers[i]) {
             return true;
         }

@@ -6,7 +6,7 @@
 
 struct apply_context {
     struct sim_instance *instance;
-    size_t origin;
+    size_t feed;
     uint64_t last;
 };
 
@@ -22,53 +22,53 @@ static int apply_record(void *context, const struct osr_wal_record *record, stru
     }
     struct osr_hash chain;
     memcpy(chain.bytes, record->payload.data, sizeof(chain.bytes));
-    if (apply->origin == instance->index) {
-        history_commit(world_history(instance->world), apply->origin, record->index, &chain);
+    if (sim_feed_origin(apply->feed) == instance->index) {
+        history_commit(world_history(instance->world), apply->feed, record->index, &chain);
     } else {
-        history_check(world_history(instance->world), apply->origin, record->index, &chain,
+        history_check(world_history(instance->world), apply->feed, record->index, &chain,
                       instance->name);
     }
-    if (record->index <= store_applied(instance->store, apply->origin)) {
+    if (record->index <= store_applied(instance->store, apply->feed)) {
         return 0;
     }
     osr_arena_reset(instance->arena);
     Osr__Entry *entry;
     if (osr_entry_decode(osr_record_stored(record->payload), record->index, instance->arena, &entry,
                          err) != 0) {
-        sim_violation("%s cannot decode entry %llu of n%zu: %s", instance->name,
-                      (unsigned long long)record->index, apply->origin, err->message);
+        sim_violation("%s cannot decode entry %llu of %s: %s", instance->name,
+                      (unsigned long long)record->index, sim_feed_name(apply->feed), err->message);
     }
-    store_apply(instance->store, apply->origin, instance->logs[apply->origin].id.origin, entry,
-                &chain, instance->name);
+    store_apply(instance->store, apply->feed, instance->logs[apply->feed].id.origin, entry, &chain,
+                instance->name);
     return record->index == apply->last ? 1 : 0;
 }
 
-void sim_instance_show(struct sim_instance *instance, const struct osr_feed_id *feed,
-                       uint64_t first, uint64_t last)
+void sim_instance_show(struct sim_instance *instance, const struct osr_feed_id *id, uint64_t first,
+                       uint64_t last)
 {
-    size_t origin = world_origin(instance->world, feed->origin);
-    uint64_t applied = store_applied(instance->store, origin);
+    size_t feed = world_feed(instance->world, id);
+    uint64_t applied = store_applied(instance->store, feed);
     if (first > 0 && first != applied + 1) {
-        sim_violation("%s commits %llu..%llu of n%zu, but shows up to %llu", instance->name,
-                      (unsigned long long)first, (unsigned long long)last, origin,
+        sim_violation("%s commits %llu..%llu of %s, but shows up to %llu", instance->name,
+                      (unsigned long long)first, (unsigned long long)last, sim_feed_name(feed),
                       (unsigned long long)applied);
     }
-    if (last > instance->logs[origin].synced) {
-        sim_violation("%s commits %llu of n%zu, but only %llu is durable", instance->name,
-                      (unsigned long long)last, origin,
-                      (unsigned long long)instance->logs[origin].synced);
+    if (last > instance->logs[feed].synced) {
+        sim_violation("%s commits %llu of %s, but only %llu is durable", instance->name,
+                      (unsigned long long)last, sim_feed_name(feed),
+                      (unsigned long long)instance->logs[feed].synced);
     }
-    sim_instance_check_leave_of(instance, origin, last);
+    sim_instance_check_leave_of(instance, feed, last);
     if (last < applied) {
-        sim_violation("%s restored %llu of n%zu, but had shown %llu", instance->name,
-                      (unsigned long long)last, origin, (unsigned long long)applied);
+        sim_violation("%s restored %llu of %s, but had shown %llu", instance->name,
+                      (unsigned long long)last, sim_feed_name(feed), (unsigned long long)applied);
     }
-    struct apply_context context = {instance, origin, last};
+    struct apply_context context = {instance, feed, last};
     struct osr_err err;
     /* A restart checks all of the feed against history. */
-    if (last > 0 && osr_wal_read(instance->wal, sim_log_id(origin), first > 0 ? first : 1,
+    if (last > 0 && osr_wal_read(instance->wal, sim_log_id(feed), first > 0 ? first : 1,
                                  apply_record, &context, &err) > 1) {
-        sim_violation("%s cannot read n%zu's feed: %s", instance->name, origin, err.message);
+        sim_violation("%s cannot read %s: %s", instance->name, sim_feed_name(feed), err.message);
     }
     history_check_content(world_history(instance->world), store_heads(instance->store),
                           store_content(instance->store), instance->name);
@@ -95,7 +95,7 @@ struct read_context {
 static bool find_head(struct read_context *reading, uint64_t sequence,
                       struct osr_signature *ret_signature)
 {
-    const struct sim_log *log = &reading->instance->logs[reading->read->origin];
+    const struct sim_log *log = &reading->instance->logs[reading->read->feed];
     while (reading->next_head < sim_log_head_count(log) &&
            sim_log_head_at(log, reading->next_head).sequence < sequence) {
         reading->next_head++;
@@ -150,16 +150,16 @@ void sim_instance_relay(struct sim_instance *instance, uint64_t ticket, const st
     update.entries = osr_arena_take(instance->arena, count_max * sizeof(update.entries[0]));
     struct read_context reading = {.instance = instance, .read = read, .update = &update};
     struct osr_err err;
-    if (osr_wal_read(instance->wal, sim_log_id(read->origin), read->first, read_record, &reading,
+    if (osr_wal_read(instance->wal, sim_log_id(read->feed), read->first, read_record, &reading,
                      &err) > 1 ||
         update.n_entries == 0) {
-        sim_violation("%s cannot read %llu of n%zu", instance->name,
-                      (unsigned long long)read->first, read->origin);
+        sim_violation("%s cannot read %llu of %s", instance->name, (unsigned long long)read->first,
+                      sim_feed_name(read->feed));
     }
     update.chain = (ProtobufCBinaryData){sizeof(reading.chain.bytes), reading.chain.bytes};
     update.signature =
         (ProtobufCBinaryData){sizeof(reading.signature.bytes), reading.signature.bytes};
-    if (read->origin != instance->index) {
+    if (sim_feed_origin(read->feed) != instance->index) {
         world_counters(instance->world)->relayed_batches++;
     }
     struct osr_feed_event event = {

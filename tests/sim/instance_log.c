@@ -43,9 +43,9 @@ uint64_t sim_log_last_head(const struct sim_log *log)
 
 /* ---- the log thread ---- */
 
-uint32_t sim_log_id(size_t origin)
+uint32_t sim_log_id(size_t feed)
 {
-    return (uint32_t)origin + 1;
+    return (uint32_t)feed + 1;
 }
 
 /* True where the disk is gone or cannot be trusted any more: the instance has crashed. */
@@ -62,16 +62,17 @@ static bool crash_if_broken(struct sim_instance *instance, enum osr_code code)
 
 static void check_no_gap(const struct sim_instance *instance, const struct sim_job *job)
 {
-    uint64_t last = osr_wal_last_index(instance->wal, sim_log_id(job->origin));
+    uint64_t last = osr_wal_last_index(instance->wal, sim_log_id(job->feed));
     if (job->batch.first != last + 1) {
-        sim_violation("%s stores from %llu of n%zu, but its log ends at %llu", instance->name,
-                      (unsigned long long)job->batch.first, job->origin, (unsigned long long)last);
+        sim_violation("%s stores from %llu of %s, but its log ends at %llu", instance->name,
+                      (unsigned long long)job->batch.first, sim_feed_name(job->feed),
+                      (unsigned long long)last);
     }
 }
 
 static enum osr_code append_batch(struct sim_instance *instance, struct sim_job *job)
 {
-    struct sim_log *log = &instance->logs[job->origin];
+    struct sim_log *log = &instance->logs[job->feed];
     check_no_gap(instance, job);
     size_t count = job->batch.count + 2;
     struct osr_wal_record *records = osr_alloc(count * sizeof(*records));
@@ -81,12 +82,12 @@ static enum osr_code append_batch(struct sim_instance *instance, struct sim_job 
     memcpy(name + OSR_PUBLIC_KEY_SIZE, job->batch.feed.origin, OSR_INSTANCE_CHARS);
     if (!log->named) {
         records[n++] = (struct osr_wal_record){.type = OSR_WAL_LOG,
-                                               .log_id = sim_log_id(job->origin),
+                                               .log_id = sim_log_id(job->feed),
                                                .payload = osr_slice(name, sizeof(name))};
     }
-    bool own = job->origin == instance->index;
+    bool own = sim_feed_origin(job->feed) == instance->index;
     struct osr_wal_record head = {.type = OSR_WAL_HEAD,
-                                  .log_id = sim_log_id(job->origin),
+                                  .log_id = sim_log_id(job->feed),
                                   .index = job->head.sequence,
                                   .payload =
                                       osr_slice(&job->head.signature, sizeof(job->head.signature))};
@@ -98,7 +99,7 @@ static enum osr_code append_batch(struct sim_instance *instance, struct sim_job 
     for (size_t i = 0; i < job->batch.count; i++) {
         records[n++] = (struct osr_wal_record){.type = OSR_WAL_ENTRY,
                                                .format = OSR_ENTRY_FORMAT,
-                                               .log_id = sim_log_id(job->origin),
+                                               .log_id = sim_log_id(job->feed),
                                                .index = job->batch.first + i,
                                                .payload = osr_batch_record(&job->batch, i)};
     }
@@ -123,9 +124,9 @@ static enum osr_code append_batch(struct sim_instance *instance, struct sim_job 
 
 static enum osr_code append_truncation(struct sim_instance *instance, struct sim_job *job)
 {
-    struct sim_log *log = &instance->logs[job->origin];
+    struct sim_log *log = &instance->logs[job->feed];
     struct osr_wal_record record = {
-        .type = OSR_WAL_TRUNCATE, .log_id = sim_log_id(job->origin), .index = job->sequence};
+        .type = OSR_WAL_TRUNCATE, .log_id = sim_log_id(job->feed), .index = job->sequence};
     struct osr_err err;
     int code = osr_wal_append(instance->wal, &record, 1, &err);
     if (code == 0) {
@@ -155,7 +156,7 @@ static void log_append(struct sim_instance *instance)
             sim_violation("%s: the log says %s", instance->name, osr_code_info(job->code)->name);
         }
         for (size_t k = i + 1; job->code != OSR_OK && k < instance->job_count; k++) {
-            instance->jobs[k].doomed |= instance->jobs[k].origin == job->origin;
+            instance->jobs[k].doomed |= instance->jobs[k].feed == job->feed;
         }
     }
     instance->jobs_in_group = instance->job_count;
@@ -167,7 +168,7 @@ static void log_append(struct sim_instance *instance)
 
 static void note_synced(struct sim_instance *instance)
 {
-    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+    for (size_t i = 0; i < SIM_FEEDS_MAX; i++) {
         instance->logs[i].synced = instance->logs[i].appended;
     }
 }
@@ -197,7 +198,7 @@ void sim_log_begin(struct sim_instance *instance)
 static void doom_behind(struct sim_instance *instance, const struct sim_job *failed)
 {
     for (size_t i = 0; i < instance->job_count; i++) {
-        instance->jobs[i].doomed |= instance->jobs[i].origin == failed->origin;
+        instance->jobs[i].doomed |= instance->jobs[i].feed == failed->feed;
     }
 }
 

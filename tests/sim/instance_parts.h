@@ -8,7 +8,7 @@
 #include "adapter/wal.h"
 #include "sim/instance.h"
 
-/* A feed in the log. Its log id is its origin's index + 1. */
+/* A feed in the log. Its log id is its number + 1. */
 struct sim_log {
     bool named; /* the log says what the id stands for */
     struct osr_public_key public_key;
@@ -27,7 +27,7 @@ struct sim_head {
 /* A STORE or a TRUNCATE on its way through the log thread. */
 struct sim_job {
     uint64_t ticket;
-    size_t origin;
+    size_t feed;
     bool truncate;
     uint64_t sequence; /* to truncate to */
     struct osr_batch batch;
@@ -40,7 +40,7 @@ struct sim_job {
 enum log_stage { LOG_IDLE, LOG_APPEND, LOG_SYNC, LOG_ANSWER };
 
 struct sim_read {
-    size_t origin;
+    size_t feed;
     uint64_t first;
     uint64_t last;
     size_t bytes_max;
@@ -61,7 +61,7 @@ struct sim_instance {
 
     struct osr_feed *core; /* NULL: not up */
     struct osr_wal *wal;
-    struct sim_log logs[SIM_INSTANCES_MAX];
+    struct sim_log logs[SIM_FEEDS_MAX];
     struct store *store;
     struct osr_arena *arena;
 
@@ -72,13 +72,14 @@ struct sim_instance {
     enum log_stage stage;
     uint64_t tick_at_ms; /* of the TICK that is scheduled; UINT64_MAX: none */
 
-    /* Who may not lead here, and behind which entry; who may not follow. Outlive crashes. */
-    bool barred_leaders[SIM_INSTANCES_MAX];
-    uint64_t barred_behind[SIM_INSTANCES_MAX];
-    bool barred_followers[SIM_INSTANCES_MAX];
+    /* Which feeds may not be led here, and behind which entry; which streams an instance may not
+     * follow, by the number of the feed of its own in that stream. Outlive crashes. */
+    bool barred_leaders[SIM_FEEDS_MAX];
+    uint64_t barred_behind[SIM_FEEDS_MAX];
+    bool barred_followers[SIM_FEEDS_MAX];
 };
 
-/* Of the payload of a LOG record: the key, and the origin. */
+/* Of the payload of a LOG record: the key, and the origin. The log's id says which stream. */
 enum { LOG_RECORD_SIZE = OSR_PUBLIC_KEY_SIZE + OSR_INSTANCE_CHARS };
 
 /* ---- instance.c ---- */
@@ -91,7 +92,7 @@ void sim_instance_schedule(struct sim_instance *instance, uint64_t low_us, uint6
 
 /* ---- instance_log.c ---- */
 
-uint32_t sim_log_id(size_t origin);
+uint32_t sim_log_id(size_t feed);
 size_t sim_log_head_count(const struct sim_log *log);
 struct sim_head sim_log_head_at(const struct sim_log *log, size_t index);
 void sim_log_add_head(struct sim_log *log, uint64_t sequence,
@@ -113,25 +114,26 @@ void sim_log_drop_jobs(struct sim_instance *instance);
 /* Opens the log and reads what it knows. False where the disk failed under it. */
 bool sim_log_open(struct sim_instance *instance);
 /* What was acknowledged before the crash must be there. */
-void sim_log_check_promises(const struct sim_instance *instance, size_t origin);
+void sim_log_check_promises(const struct sim_instance *instance, size_t feed);
 /* ret_older has room for OSR_FEED_UNVERIFIED_MAX. */
-struct osr_feed_restored sim_log_restored_feed(struct sim_instance *instance, size_t origin,
+struct osr_feed_restored sim_log_restored_feed(struct sim_instance *instance, size_t feed,
                                                struct osr_feed_head *ret_older);
 
 /* ---- instance_access.c ---- */
 
 struct osr_feed_access sim_instance_access(struct sim_instance *instance);
 /* Up to `last` of that feed is committed: was it taken with leave? */
-void sim_instance_check_leave_of(const struct sim_instance *instance, size_t origin, uint64_t last);
+void sim_instance_check_leave_of(const struct sim_instance *instance, size_t feed, uint64_t last);
 /* Entries go out on that link: may who is there have them? */
-void sim_instance_check_leave_to(const struct sim_instance *instance, uint32_t link);
+void sim_instance_check_leave_to(const struct sim_instance *instance, uint32_t link,
+                                 enum osr_feed_stream stream);
 bool sim_instance_bars_followers(const struct sim_instance *instance);
 
 /* ---- instance_feeds.c ---- */
 
 /* COMMIT: what is in the log now counts, and is shown. */
-void sim_instance_show(struct sim_instance *instance, const struct osr_feed_id *feed,
-                       uint64_t first, uint64_t last);
+void sim_instance_show(struct sim_instance *instance, const struct osr_feed_id *id, uint64_t first,
+                       uint64_t last);
 /* READ: entries of the log for a follower. */
 void sim_instance_relay(struct sim_instance *instance, uint64_t ticket,
                         const struct sim_read *read);

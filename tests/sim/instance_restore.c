@@ -23,8 +23,9 @@ static int restore_record(void *context, const struct osr_wal_record *record, st
         assert(record->payload.size == LOG_RECORD_SIZE);
         log->named = true;
         memcpy(log->public_key.bytes, record->payload.data, OSR_PUBLIC_KEY_SIZE);
-        log->id = (struct osr_feed_id){.stream = "kb", .epoch = 1};
-        memcpy(log->id.origin, record->payload.data + OSR_PUBLIC_KEY_SIZE, OSR_INSTANCE_CHARS);
+        log->id = world_feed_id(instance->world, record->log_id - 1);
+        assert(memcmp(log->id.origin, record->payload.data + OSR_PUBLIC_KEY_SIZE,
+                      OSR_INSTANCE_CHARS) == 0);
         break;
     case OSR_WAL_HEAD: {
         struct osr_signature signature;
@@ -43,7 +44,7 @@ static int restore_record(void *context, const struct osr_wal_record *record, st
 
 bool sim_log_open(struct sim_instance *instance)
 {
-    for (size_t i = 0; i < SIM_INSTANCES_MAX; i++) {
+    for (size_t i = 0; i < SIM_FEEDS_MAX; i++) {
         instance->logs[i].named = false;
         instance->logs[i].heads.size = 0;
     }
@@ -61,15 +62,15 @@ bool sim_log_open(struct sim_instance *instance)
     return false;
 }
 
-static struct osr_hash chain_at(struct sim_instance *instance, size_t origin, uint64_t sequence,
+static struct osr_hash chain_at(struct sim_instance *instance, size_t feed, uint64_t sequence,
                                 struct osr_time *ret_time)
 {
     struct osr_buffer payload = {0};
     struct osr_hash chain;
     struct osr_err err;
-    if (osr_wal_read_one(instance->wal, sim_log_id(origin), sequence, &payload, &err) != 0) {
-        sim_violation("%s cannot read back %llu of n%zu: %s", instance->name,
-                      (unsigned long long)sequence, origin, err.message);
+    if (osr_wal_read_one(instance->wal, sim_log_id(feed), sequence, &payload, &err) != 0) {
+        sim_violation("%s cannot read back %llu of %s: %s", instance->name,
+                      (unsigned long long)sequence, sim_feed_name(feed), err.message);
     }
     memcpy(chain.bytes, payload.data, sizeof(chain.bytes));
     ret_time->ms = osr_get_u64(payload.data + sizeof(chain.bytes));
@@ -78,42 +79,43 @@ static struct osr_hash chain_at(struct sim_instance *instance, size_t origin, ui
     return chain;
 }
 
-void sim_log_check_promises(const struct sim_instance *instance, size_t origin)
+void sim_log_check_promises(const struct sim_instance *instance, size_t feed)
 {
-    const struct sim_log *log = &instance->logs[origin];
-    uint64_t usable = origin == instance->index ? log->appended : sim_log_last_head(log);
+    const struct sim_log *log = &instance->logs[feed];
+    uint64_t usable =
+        sim_feed_origin(feed) == instance->index ? log->appended : sim_log_last_head(log);
     if (usable < log->promised) {
-        sim_violation("%s acknowledged %llu of n%zu, but has only %llu after a crash",
-                      instance->name, (unsigned long long)log->promised, origin,
+        sim_violation("%s acknowledged %llu of %s, but has only %llu after a crash", instance->name,
+                      (unsigned long long)log->promised, sim_feed_name(feed),
                       (unsigned long long)usable);
     }
-    if (origin == instance->index &&
-        usable < history_length(world_history(instance->world), origin)) {
+    if (sim_feed_origin(feed) == instance->index &&
+        usable < history_length(world_history(instance->world), feed)) {
         sim_violation("%s lost its own entries behind %llu in a crash", instance->name,
                       (unsigned long long)usable);
     }
 }
 
-struct osr_feed_restored sim_log_restored_feed(struct sim_instance *instance, size_t origin,
+struct osr_feed_restored sim_log_restored_feed(struct sim_instance *instance, size_t feed,
                                                struct osr_feed_head *ret_older)
 {
-    struct sim_log *log = &instance->logs[origin];
+    struct sim_log *log = &instance->logs[feed];
     struct osr_feed_restored restored = {.id = log->id, .public_key = log->public_key};
     restored.sequence = log->appended;
     if (restored.sequence > 0) {
-        restored.chain = chain_at(instance, origin, restored.sequence, &restored.time);
+        restored.chain = chain_at(instance, feed, restored.sequence, &restored.time);
     }
     restored.head_sequence = sim_log_last_head(log);
     if (restored.head_sequence > 0) {
         struct osr_time time;
-        restored.head_chain = chain_at(instance, origin, restored.head_sequence, &time);
+        restored.head_chain = chain_at(instance, feed, restored.head_sequence, &time);
         restored.head_signature = sim_log_head_at(log, sim_log_head_count(log) - 1).signature;
         restored.older_heads = ret_older;
         for (size_t i = sim_log_head_count(log) - 1;
              i > 0 && restored.older_head_count < OSR_FEED_UNVERIFIED_MAX; i--) {
             struct sim_head head = sim_log_head_at(log, i - 1);
             ret_older[restored.older_head_count++] = (struct osr_feed_head){
-                head.sequence, chain_at(instance, origin, head.sequence, &time), head.signature};
+                head.sequence, chain_at(instance, feed, head.sequence, &time), head.signature};
         }
     }
     return restored;

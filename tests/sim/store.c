@@ -12,8 +12,8 @@ struct versions {
 
 struct store {
     struct versions documents[SIM_DOCUMENTS];
-    uint64_t applied[SIM_INSTANCES_MAX];
-    struct osr_hash chains[SIM_INSTANCES_MAX];
+    uint64_t applied[SIM_FEEDS_MAX];
+    struct osr_hash chains[SIM_FEEDS_MAX];
     uint64_t content;
 };
 
@@ -110,22 +110,22 @@ static void apply_to_document(struct store *store, const char *origin_id, const 
     store->content ^= versions->fingerprint;
 }
 
-void store_apply(struct store *store, size_t origin, const char *origin_id, const Osr__Entry *entry,
+void store_apply(struct store *store, size_t feed, const char *origin_id, const Osr__Entry *entry,
                  const struct osr_hash *chain, const char *who)
 {
-    if (entry->sequence != store->applied[origin] + 1) {
-        sim_violation("%s applies entry %llu of n%zu after %llu", who,
-                      (unsigned long long)entry->sequence, origin,
-                      (unsigned long long)store->applied[origin]);
+    if (entry->sequence != store->applied[feed] + 1) {
+        sim_violation("%s applies entry %llu of %s after %llu", who,
+                      (unsigned long long)entry->sequence, sim_feed_name(feed),
+                      (unsigned long long)store->applied[feed]);
     }
     apply_to_document(store, origin_id, entry, who);
-    store->applied[origin] = entry->sequence;
-    store->chains[origin] = *chain;
+    store->applied[feed] = entry->sequence;
+    store->chains[feed] = *chain;
 }
 
-uint64_t store_applied(const struct store *store, size_t origin)
+uint64_t store_applied(const struct store *store, size_t feed)
 {
-    return store->applied[origin];
+    return store->applied[feed];
 }
 
 bool store_winner(const struct store *store, size_t document, struct osr_version *ret_version)
@@ -152,7 +152,7 @@ uint64_t store_content(const struct store *store)
 struct osr_hash store_digest(const struct store *store, const struct osr_feed_id *feeds,
                              size_t count)
 {
-    struct osr_digest_feed heads[SIM_INSTANCES_MAX];
+    struct osr_digest_feed heads[SIM_FEEDS_MAX];
     for (size_t i = 0; i < count; i++) {
         heads[i] = (struct osr_digest_feed){feeds[i], store->applied[i], store->chains[i]};
     }

@@ -16,15 +16,15 @@ struct store;
 struct store *store_create(void);
 void store_destroy(struct store *store);
 /* The entry has its sequence; its chain value is that of the record. */
-void store_apply(struct store *store, size_t origin, const char *origin_id, const Osr__Entry *entry,
+void store_apply(struct store *store, size_t feed, const char *origin_id, const Osr__Entry *entry,
                  const struct osr_hash *chain, const char *who);
-uint64_t store_applied(const struct store *store, size_t origin);
+uint64_t store_applied(const struct store *store, size_t feed);
 /* The winning version; false where the document was never written. */
 bool store_winner(const struct store *store, size_t document, struct osr_version *ret_version);
 /* Fingerprints, kept up to date as entries are applied. */
 uint64_t store_heads(const struct store *store);
 uint64_t store_content(const struct store *store);
-/* The real one (model/digest.h). Index of each origin's feed is that of its instance. */
+/* The real one (model/digest.h). `feeds` are all, by their numbers. */
 struct osr_hash store_digest(const struct store *store, const struct osr_feed_id *feeds,
                              size_t count);
 

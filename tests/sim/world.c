@@ -1,5 +1,6 @@
 #include "sim/world_parts.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,24 +48,53 @@ uint64_t world_clock_ms(const struct world *world, uint32_t instance)
                       world->participants[instance].clock_offset_ms);
 }
 
-size_t world_origin(const struct world *world, const char *instance_id)
+static size_t find_instance(const struct world *world, const char *id)
 {
     for (size_t i = 0; i < world->count; i++) {
-        if (strcmp(sim_instance_id(world->participants[i].instance), instance_id) == 0) {
+        if (strcmp(sim_instance_id(world->participants[i].instance), id) == 0) {
             return i;
         }
     }
-    sim_violation("an instance named %s appears", instance_id);
+    sim_violation("an instance named %s appears", id);
 }
 
-size_t world_count_durable(const struct world *world, size_t origin, uint64_t sequence)
+size_t world_feed_named(const struct world *world, const char *origin, const char *stream)
+{
+    enum osr_feed_stream known;
+    if (!osr_feed_stream_find(stream, &known)) {
+        sim_violation("a stream named %s appears", stream);
+    }
+    return sim_feed(find_instance(world, origin), known);
+}
+
+size_t world_feed(const struct world *world, const struct osr_feed_id *id)
+{
+    return world_feed_named(world, id->origin, id->stream);
+}
+
+struct osr_feed_id world_feed_id(const struct world *world, size_t feed)
+{
+    const struct sim_instance *origin = world->participants[sim_feed_origin(feed)].instance;
+    struct osr_feed_id id;
+    int code = osr_feed_id_make(&id, sim_instance_id(origin),
+                                osr_feed_stream_name(sim_feed_stream(feed)), 1, NULL);
+    assert(code == 0);
+    return id;
+}
+
+size_t world_count_durable(const struct world *world, size_t feed, uint64_t sequence)
 {
     size_t count = 0;
     for (size_t i = 0; i < world->count; i++) {
-        count += i != origin &&
-                 sim_instance_durable(world->participants[i].instance, origin) >= sequence;
+        count += i != sim_feed_origin(feed) &&
+                 sim_instance_durable(world->participants[i].instance, feed) >= sequence;
     }
     return count;
+}
+
+static size_t count_feeds(const struct world *world)
+{
+    return world->count * OSR_STREAM_COUNT;
 }
 
 void world_schedule(struct world *world, uint64_t delay_us, const struct world_event *event)
@@ -80,6 +110,11 @@ void world_schedule(struct world *world, uint64_t delay_us, const struct world_e
 bool world_is_up(const struct world *world, uint32_t instance)
 {
     return sim_instance_is_up(world->participants[instance].instance);
+}
+
+enum osr_feed_stream world_any_stream(struct world *world)
+{
+    return (enum osr_feed_stream)osr_random_below(&world->random, OSR_STREAM_COUNT);
 }
 
 void world_after(struct world *world, uint64_t low_us, uint64_t high_us, struct world_event event)
@@ -214,9 +249,9 @@ static bool has_converged(const struct world *world)
         if (!world_is_up(world, (uint32_t)i)) {
             return false;
         }
-        for (size_t origin = 0; origin < world->count; origin++) {
-            if (store_applied(sim_instance_store(world->participants[i].instance), origin) !=
-                history_length(world->history, origin)) {
+        for (size_t feed = 0; feed < count_feeds(world); feed++) {
+            if (store_applied(sim_instance_store(world->participants[i].instance), feed) !=
+                history_length(world->history, feed)) {
                 return false;
             }
         }
@@ -227,10 +262,10 @@ static bool has_converged(const struct world *world)
 static void say_what_is_missing(const struct world *world)
 {
     for (size_t i = 0; i < world->count; i++) {
-        for (size_t origin = 0; origin < world->count; origin++) {
-            fprintf(stderr, "n%zu shows %" PRIu64 " of %" PRIu64 " of n%zu%s\n", i,
-                    store_applied(sim_instance_store(world->participants[i].instance), origin),
-                    history_length(world->history, origin), origin,
+        for (size_t feed = 0; feed < count_feeds(world); feed++) {
+            fprintf(stderr, "n%zu shows %" PRIu64 " of %" PRIu64 " of %s%s\n", i,
+                    store_applied(sim_instance_store(world->participants[i].instance), feed),
+                    history_length(world->history, feed), sim_feed_name(feed),
                     world_is_up(world, (uint32_t)i) ? "" : " (down)");
         }
     }
@@ -238,17 +273,16 @@ static void say_what_is_missing(const struct world *world)
 
 static void check_digests(const struct world *world)
 {
-    struct osr_feed_id feeds[SIM_INSTANCES_MAX];
-    for (size_t i = 0; i < world->count; i++) {
-        feeds[i] = (struct osr_feed_id){.stream = "kb", .epoch = 1};
-        memcpy(feeds[i].origin, sim_instance_id(world->participants[i].instance),
-               OSR_INSTANCE_CHARS);
+    struct osr_feed_id feeds[SIM_FEEDS_MAX];
+    size_t count = count_feeds(world);
+    for (size_t i = 0; i < count; i++) {
+        feeds[i] = world_feed_id(world, i);
     }
     struct osr_hash first =
-        store_digest(sim_instance_store(world->participants[0].instance), feeds, world->count);
+        store_digest(sim_instance_store(world->participants[0].instance), feeds, count);
     for (size_t i = 1; i < world->count; i++) {
         struct osr_hash digest =
-            store_digest(sim_instance_store(world->participants[i].instance), feeds, world->count);
+            store_digest(sim_instance_store(world->participants[i].instance), feeds, count);
         if (!osr_hash_equal(&first, &digest)) {
             sim_violation("n0 and n%zu hold the same and have different digests", i);
         }
@@ -289,6 +323,18 @@ static void run_quiet_phase(struct world *world)
     world_check_writes(world);
 }
 
+static void count_entries(struct world *world)
+{
+    for (size_t i = 0; i < world->count; i++) {
+        for (size_t stream = 0; stream < OSR_STREAM_COUNT; stream++) {
+            size_t feed = sim_feed(i, (enum osr_feed_stream)stream);
+            world->counters.entries += history_length(world->history, feed);
+        }
+        world->counters.entries_of_trust +=
+            history_length(world->history, sim_feed(i, OSR_STREAM_TRUST));
+    }
+}
+
 void world_run(uint64_t seed, uint64_t events, const struct osr_trace *trace,
                struct world_counters *ret_counters)
 {
@@ -305,8 +351,8 @@ void world_run(uint64_t seed, uint64_t events, const struct osr_trace *trace,
         const struct osr_sim_disk_counts *counts =
             osr_sim_disk_counts(sim_instance_disk(world->participants[i].instance));
         world->counters.torn_writes += counts->sectors_dropped;
-        world->counters.entries += history_length(world->history, i);
     }
+    count_entries(world);
     *ret_counters = world->counters;
     world_destroy(world);
 }

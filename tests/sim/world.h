@@ -32,6 +32,7 @@
     X(stores_refused)                                                                              \
     X(slow_disks)                                                                                  \
     X(entries)                                                                                     \
+    X(entries_of_trust)                                                                            \
     X(writes)                                                                                      \
     X(writes_with_acks)                                                                            \
     X(acks_reached)                                                                                \
@@ -98,10 +99,12 @@ uint32_t world_other_end(const struct world *world, uint32_t from, uint32_t link
 void world_crash(struct world *world, uint32_t instance);
 /* Somebody on the way changes batches: being accused of that is fair. */
 bool world_has_forger(const struct world *world);
-/* Whose feed it is. */
-size_t world_origin(const struct world *world, const char *instance_id);
+/* The number of a feed, and back. */
+size_t world_feed(const struct world *world, const struct osr_feed_id *id);
+size_t world_feed_named(const struct world *world, const char *origin, const char *stream);
+struct osr_feed_id world_feed_id(const struct world *world, size_t feed);
 /* How many instances other than the origin have this entry where no crash can take it. */
-size_t world_count_durable(const struct world *world, size_t origin, uint64_t sequence);
+size_t world_count_durable(const struct world *world, size_t feed, uint64_t sequence);
 /* Answer to a write; writes are named by their token. */
 void world_written(struct world *world, uint32_t instance, uint64_t token, enum osr_code code,
                    uint64_t first, uint32_t acks);

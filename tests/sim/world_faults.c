@@ -126,28 +126,29 @@ static void ask_for_resend(struct world *world, uint32_t instance)
     if (!sim_instance_is_up(target) || world->link_count == 0) {
         return;
     }
-    uint64_t length = history_length(world->history, instance);
+    uint64_t length = history_length(world->history, sim_feed(instance, OSR_STREAM_KB));
     sim_instance_resend(target, (uint32_t)osr_random_below(&world->random, world->link_count),
                         1 + osr_random_below(&world->random, length + 1));
     world->counters.resends_asked++;
 }
 
-/* One instance has no leave of another any more: to lead, or to follow. */
+/* One instance has no leave of another any more in one stream: to lead, or to follow. */
 static void withdraw_leave(struct world *world, uint32_t instance)
 {
     struct sim_instance *target = world->participants[instance].instance;
     uint64_t other = (instance + world_between(world, 1, world->count - 1)) % world->count;
+    enum osr_feed_stream stream = world_any_stream(world);
     bool leads = osr_random_chance(&world->random, 0.5);
     if (!sim_instance_is_up(target)) {
         return;
     }
-    osr_trace(&world->trace, OSR_LEVEL_INFO, "[n%u] ---- n%llu may not %s here ----", instance,
-              (unsigned long long)other, leads ? "lead" : "follow");
+    osr_trace(&world->trace, OSR_LEVEL_INFO, "[n%u] ---- n%llu may not %s %s here ----", instance,
+              (unsigned long long)other, leads ? "lead" : "follow", osr_feed_stream_name(stream));
     world->counters.leaves_withdrawn++;
     if (leads) {
-        sim_instance_bar_leader(target, other);
+        sim_instance_bar_leader(target, sim_feed(other, stream));
     } else {
-        sim_instance_bar_follower(target, other);
+        sim_instance_bar_follower(target, other, stream);
     }
 }
 

@@ -28,6 +28,7 @@ struct pair {
 
 struct pending_write {
     uint32_t instance;
+    enum osr_feed_stream stream;
     uint32_t life;
     uint32_t acks;
     size_t count;
@@ -74,6 +75,7 @@ struct world {
 /* ---- world.c ---- */
 
 bool world_is_up(const struct world *world, uint32_t instance);
+enum osr_feed_stream world_any_stream(struct world *world);
 /* After a delay between the two. */
 void world_after(struct world *world, uint64_t low_us, uint64_t high_us, struct world_event event);
 

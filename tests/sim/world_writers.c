@@ -83,16 +83,20 @@ void world_write_some(struct world *world)
         acks = 1 + (uint32_t)osr_random_below(&world->random, world->count);
         world->counters.writes_with_acks++;
     }
-    uint64_t token = world->write_count++;
-    world->writes[token] =
+    struct osr_feed_write write = {.stream = world_any_stream(world),
+                                   .token = world->write_count++,
+                                   .puts = puts,
+                                   .count = count,
+                                   .acks = acks,
+                                   .timeout_ms = (uint32_t)world_between(world, 50, 800)};
+    world->writes[write.token] =
         (struct pending_write){.instance = instance,
+                               .stream = write.stream,
                                .life = sim_instance_life(world->participants[instance].instance),
                                .acks = acks,
                                .count = count};
     world->counters.writes++;
-    uint32_t timeout_ms = (uint32_t)world_between(world, 50, 800);
-    sim_instance_write(world->participants[instance].instance, token, puts, count, acks,
-                       timeout_ms);
+    sim_instance_write(world->participants[instance].instance, &write);
 }
 
 void world_written(struct world *world, uint32_t instance, uint64_t token, enum osr_code code,
@@ -106,19 +110,20 @@ void world_written(struct world *world, uint32_t instance, uint64_t token, enum 
     if (code == OSR_DISK_FULL || code == OSR_BUSY) {
         return;
     }
+    size_t feed = sim_feed(instance, write->stream);
     uint64_t last = first + write->count - 1;
     if ((code != OSR_OK && code != OSR_TIMEOUT) || first == 0 ||
-        last > history_length(world->history, instance)) {
-        sim_violation("n%u answers %s to a write of %" PRIu64 "..%" PRIu64
+        last > history_length(world->history, feed)) {
+        sim_violation("n%u answers %s to a write of %" PRIu64 "..%" PRIu64 " of %s"
                       ", but committed %" PRIu64,
-                      instance, osr_code_info(code)->name, first, last,
-                      history_length(world->history, instance));
+                      instance, osr_code_info(code)->name, first, last, sim_feed_name(feed),
+                      history_length(world->history, feed));
     }
-    size_t holders = world_count_durable(world, instance, last);
+    size_t holders = world_count_durable(world, feed, last);
     if (acks > holders || (code == OSR_OK && acks < write->acks)) {
-        sim_violation("n%u says that %u followers hold its entries up to %" PRIu64 ", of %u "
+        sim_violation("n%u says that %u followers hold up to %" PRIu64 " of %s, of %u "
                       "wanted; %zu do",
-                      instance, acks, last, write->acks, holders);
+                      instance, acks, last, sim_feed_name(feed), write->acks, holders);
     }
     if (write->acks > 0) {
         *(code == OSR_OK ? &world->counters.acks_reached : &world->counters.acks_timed_out) += 1;

@@ -25,7 +25,8 @@ SERVICES = {
     "osiris.v1.Trust": {
         "Login": UNARY, "Authenticate": UNARY, "Join": UNARY, "Renew": UNARY, "Invite": UNARY,
         "Issue": UNARY, "CreateToken": UNARY, "PutUser": UNARY, "Revoke": UNARY,
-        "Credentials": UNARY, "CheckAccess": UNARY, "Audit": SERVER, "Reload": UNARY},
+        "Credentials": UNARY, "CheckAccess": UNARY, "RenewOwn": UNARY, "Audit": SERVER,
+        "Written": SERVER, "Reload": UNARY},
     "osiris.v1.Replication": {"Link": BOTH},
     "grpc.health.v1.Health": {"Check": UNARY, "Watch": SERVER},
     "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo": BOTH},

@@ -1,6 +1,7 @@
 /* Who is at the other end by what they show, and what follows when that on which it rests changes:
  * tokens, certificates, the policy. */
 #include "node/access.h"
+#include "node/listener_methods.h"
 
 #include "adapter/connection.h"
 #include "adapter/keys.h"
@@ -19,13 +20,17 @@
 #define HOUR         (60ull * 60 * 1000)
 #define INSTANCE     "fcws6pwb6d5eyh6daeqs345cl2yobs6r"
 #define OTHER        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define TOKENS       (1u << OSR_METHOD_TOKEN)
+#define PASSWORDS    (1u << OSR_METHOD_PASSWORD)
 
 struct fixture {
     struct osr_credentials *credentials;
     struct osr_access *access;
     struct osr_identity identity;
     uint64_t now_ms;
-    const char *approved; /* instance; NULL: none */
+    const char *approved;  /* instance; NULL: none */
+    const char *authority; /* the same */
+    unsigned methods;      /* of the listener */
     struct osr_err err;
     /* With an audit log. */
     uv_loop_t loop;
@@ -55,6 +60,12 @@ static bool is_approved(void *context, const char *instance)
     return fixture->approved != NULL && strcmp(fixture->approved, instance) == 0;
 }
 
+static bool is_authority(void *context, const char *instance)
+{
+    const struct fixture *fixture = context;
+    return fixture->authority != NULL && strcmp(fixture->authority, instance) == 0;
+}
+
 /* The defaults, and a role "clerk" that may `action` on notes; "user:ana" has it. */
 static struct osr_policy *make_policy(enum osr_action action)
 {
@@ -78,6 +89,7 @@ static void make_access(struct fixture *fixture)
         .audit = fixture->audit,
         .time_ms = on_time,
         .is_approved = is_approved,
+        .is_authority = is_authority,
         .context = fixture,
     };
     fixture->access = osr_access_create(&options);
@@ -92,6 +104,7 @@ static int set_up(void **state)
                                                     .port = {write_fact, fixture}};
     fixture->credentials = osr_credentials_create(&options);
     fixture->now_ms = NOW;
+    fixture->methods = TOKENS | PASSWORDS;
     make_access(fixture);
     *state = fixture;
     return 0;
@@ -150,7 +163,8 @@ static void show(enum osr_tls_proof proof, const char *cluster, const char *who,
 static int identify(struct fixture *fixture, const struct osr_connection *connection)
 {
     osr_identity_done(&fixture->identity);
-    return osr_access_identify(fixture->access, connection, &fixture->identity, &fixture->err);
+    return osr_access_identify(fixture->access, connection, fixture->methods, &fixture->identity,
+                               &fixture->err);
 }
 
 static void assert_is(struct fixture *fixture, const struct osr_connection *connection,
@@ -280,6 +294,72 @@ static void access_takes_token(void **state)
     assert_true(may(fixture, OSR_ACTION_READ, "collection:x"));
     assert_false(may(fixture, OSR_ACTION_WRITE, "collection:x"));
     assert_int_equal(fixture->err.code, OSR_PERMISSION_DENIED);
+}
+
+static void log_in(struct fixture *fixture, char *text)
+{
+    static const char hash[] = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaGhhc2g";
+    const struct osr_user_record user = {
+        .name = "ana",
+        .password_hash = hash,
+        .roles = {.names = {"reader"}, .count = 1},
+        .created_ms = NOW,
+    };
+    uint64_t expires_ms;
+    assert_int_equal(osr_credentials_put_user(fixture->credentials, &user, NOW,
+                                              (struct osr_credential_done){0}, &fixture->err),
+                     0);
+    assert_int_equal(osr_credentials_login(fixture->credentials, "ana", hash, NOW, text,
+                                           &expires_ms, &fixture->err),
+                     0);
+}
+
+static void assert_taken(struct fixture *fixture, unsigned methods, const char *text,
+                         const char *message)
+{
+    fixture->methods = methods;
+    assert_is(fixture, &remote, "anonymous");
+    assert_int_equal(take(fixture, text), message == NULL ? 0 : OSR_UNAUTHENTICATED);
+    if (message != NULL) {
+        assert_string_equal(fixture->err.message, message);
+        assert_string_equal(fixture->identity.who, "anonymous");
+    }
+}
+
+/* A listener takes the secrets that its methods name: a login's token came of a password. */
+static void access_listener_takes_what_its_methods_name(void **state)
+{
+    struct fixture *fixture = *state;
+    char token[OSR_TOKEN_TEXT_MAX];
+    char login[OSR_TOKEN_TEXT_MAX];
+    create_token(fixture, "reader", 0, token);
+    log_in(fixture, login);
+
+    assert_taken(fixture, TOKENS, token, NULL);
+    assert_taken(fixture, TOKENS, login, "this listener takes no passwords: it takes tokens");
+    assert_taken(fixture, PASSWORDS, token, "this listener takes no tokens: it takes passwords");
+    assert_taken(fixture, PASSWORDS, login, NULL);
+    assert_taken(fixture, TOKENS | PASSWORDS, token, NULL);
+    assert_taken(fixture, TOKENS | PASSWORDS, login, NULL);
+    assert_taken(fixture, 1u << OSR_METHOD_CERTIFICATE | 1u << OSR_METHOD_KEY | PASSWORDS, token,
+                 "this listener takes no tokens: it takes certificates, shared keys and passwords");
+    assert_taken(fixture, 1u << OSR_METHOD_CERTIFICATE, login,
+                 "this listener takes no passwords: it takes certificates");
+}
+
+/* Who has come in by one secret shows the next one to the same listener. */
+static void access_listener_is_the_same_for_the_next_token(void **state)
+{
+    struct fixture *fixture = *state;
+    char token[OSR_TOKEN_TEXT_MAX];
+    char login[OSR_TOKEN_TEXT_MAX];
+    create_token(fixture, "reader", 0, token);
+    log_in(fixture, login);
+
+    assert_taken(fixture, PASSWORDS, login, NULL);
+    assert_int_equal(take(fixture, token), OSR_UNAUTHENTICATED);
+    assert_string_equal(fixture->identity.who, "user:ana");
+    assert_int_equal(take(fixture, login), 0);
 }
 
 /* A bad one changes nothing. */
@@ -471,6 +551,85 @@ static void revoke_certificate(struct fixture *fixture, const char *serial, cons
                      0);
 }
 
+/* A member that is noted with this role. */
+static void note_member(struct fixture *fixture, const char *role)
+{
+    const struct osr_member_record member = {.instance = INSTANCE,
+                                             .name = "",
+                                             .roles = {.names = {role}, .count = 1},
+                                             .serial = "0A",
+                                             .invited_by = ""};
+    assert_int_equal(osr_credentials_put_member(fixture->credentials, &member, NOW,
+                                                (struct osr_credential_done){0}, &fixture->err),
+                     0);
+}
+
+/* A member has the roles that it was invited to, on its link and in its feeds; others have those of
+ * all instances. */
+static void access_member_has_its_own_roles(void **state)
+{
+    struct fixture *fixture = *state;
+    show(OSR_TLS_PROOF_CERTIFICATE, "home", "instance:" INSTANCE, "");
+    assert_int_equal(identify(fixture, &over_tls), 0);
+    assert_int_equal(take_instance(fixture, INSTANCE), 0);
+    note_member(fixture, "reader");
+    assert_true(may(fixture, OSR_ACTION_LINK, "instance:"));
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "kb"));
+    assert_true(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_FOLLOW, "kb"));
+    assert_true(osr_access_instance_may(fixture->access, OTHER, OSR_ACTION_LEAD, "kb"));
+    note_member(fixture, "clerk");
+    assert_true(may(fixture, OSR_ACTION_LINK, "instance:")); /* as every member */
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_FOLLOW, "kb"));
+    note_member(fixture, "of-another-policy"); /* and so it may do nothing */
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_FOLLOW, "kb"));
+    assert_false(may(fixture, OSR_ACTION_LINK, "instance:"));
+}
+
+/* What the config says of exactly this instance goes before what it was invited to. */
+static void access_config_goes_before_member(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_policy_builder *builder = osr_policy_builder_create();
+    osr_policy_add_defaults(builder);
+    assert_int_equal(osr_policy_add_member(builder, "instance:" INSTANCE, NULL), 0);
+    note_member(fixture, "peer");
+    assert_true(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "kb"));
+    osr_access_replace_policy(fixture->access, osr_policy_build(builder));
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "kb"));
+    struct osr_policy_subject *subject = NULL;
+    assert_int_equal(
+        osr_access_member_subject(fixture->access, "instance:" INSTANCE, &subject, &fixture->err),
+        0);
+    assert_null(subject);
+}
+
+/* The stream of trust is the CA's instance's, and nobody else's by default. */
+static void access_authority_leads_trust(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->authority = INSTANCE;
+    assert_true(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "trust"));
+    assert_false(osr_access_instance_may(fixture->access, OTHER, OSR_ACTION_LEAD, "trust"));
+    assert_true(osr_access_instance_may(fixture->access, OTHER, OSR_ACTION_FOLLOW, "trust"));
+    revoke_certificate(fixture, "0A1B2C", "instance:" INSTANCE);
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "trust"));
+}
+
+/* All certificates of an instance at once: also those that nobody has seen. */
+static void access_revoked_identity_is_cut_off(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(osr_credentials_revoke_instance(fixture->credentials, INSTANCE, "admin", NOW,
+                                                     (struct osr_credential_done){0},
+                                                     &fixture->err),
+                     0);
+    assert_true(osr_access_is_revoked(fixture->access, "instance:" INSTANCE));
+    assert_false(osr_access_is_revoked(fixture->access, "instance:" OTHER));
+    show(OSR_TLS_PROOF_CERTIFICATE, "home", "instance:" INSTANCE, "");
+    assert_int_equal(identify(fixture, &over_tls), OSR_UNAUTHENTICATED);
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_FOLLOW, "kb"));
+}
+
 /* With its certificate an instance loses its link, what it leads and what it follows. */
 static void access_revoked_instance_is_cut_off(void **state)
 {
@@ -603,6 +762,8 @@ int main(void)
         TEST(access_refuses_names_that_are_too_long),
         TEST(access_denies_the_empty_identity),
         TEST(access_takes_token),
+        TEST(access_listener_takes_what_its_methods_name),
+        TEST(access_listener_is_the_same_for_the_next_token),
         TEST(access_bad_token_leaves_identity),
         TEST(access_token_expires_under_way),
         TEST(access_token_is_revoked_under_way),
@@ -612,6 +773,10 @@ int main(void)
         TEST(access_grant_knows_whether_it_is_everything),
         TEST(access_link_becomes_its_instance),
         TEST(access_link_needs_permission),
+        TEST(access_member_has_its_own_roles),
+        TEST(access_config_goes_before_member),
+        TEST(access_authority_leads_trust),
+        TEST(access_revoked_identity_is_cut_off),
         TEST(access_revoked_instance_is_cut_off),
         TEST(access_revoked_certificate_ends_under_way),
         TEST(access_refusal_says_why),

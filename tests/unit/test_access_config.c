@@ -68,6 +68,25 @@ static void access_config_makes_a_policy(void **state)
     osr_config_done(&config);
 }
 
+/* One instance is shut out by name, another may say whom to trust; all others are peers. */
+static void access_config_counts_the_most_specific_member(void **state)
+{
+    (void)state;
+    struct osr_config config = parse_right("access:\n"
+                                           "  members:\n"
+                                           "    \"instance:*\": peer\n"
+                                           "    \"instance:lost\": []\n"
+                                           "    \"instance:ca\": [peer, authority]\n");
+
+    assert_true(may(&config, "instance:x", OSR_ACTION_LINK, "instance:"));
+    assert_false(may(&config, "instance:x", OSR_ACTION_LEAD, "stream:trust"));
+    assert_false(may(&config, "instance:lost", OSR_ACTION_LINK, "instance:"));
+    assert_true(may(&config, "instance:ca", OSR_ACTION_LEAD, "stream:trust"));
+    assert_true(osr_policy_names(config.access, "instance:lost"));
+    assert_false(osr_policy_names(config.access, "instance:x"));
+    osr_config_done(&config);
+}
+
 /* An explanation names the lines of the file. */
 static void access_config_remembers_its_lines(void **state)
 {
@@ -304,6 +323,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(access_config_makes_a_policy),
+        cmocka_unit_test(access_config_counts_the_most_specific_member),
         cmocka_unit_test(access_config_remembers_its_lines),
         cmocka_unit_test(access_config_takes_any_order),
         cmocka_unit_test(access_config_takes_defaults_away),

@@ -31,8 +31,8 @@ static int set_up(void **state)
 
     osr_tls_key_make(&fixture->authority_key);
     osr_tls_key_make(&fixture->key);
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "büro/2", now_s,
-                                        &fixture->authority, &fixture->err),
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "büro/2",
+                                        instance, now_s, &fixture->authority, &fixture->err),
                      0);
     assert_int_equal(
         osr_certificate_request(osr_buffer_slice(&fixture->key), &fixture->request, &fixture->err),
@@ -166,7 +166,8 @@ static void certificate_says_who_it_is_for(void **state)
     assert_int_equal(facts.expires_s, now_s + OSR_CERTIFICATE_DAYS * DAY_S);
     assert_false(facts.is_authority);
     assert_true(authority.is_authority);
-    assert_string_equal(authority.who, "");
+    assert_string_equal(authority.cluster, "büro/2");
+    assert_string_equal(authority.who, instance); /* whose CA it is */
     assert_int_equal(authority.expires_s, now_s + (uint64_t)OSR_AUTHORITY_DAYS * DAY_S);
 
     struct osr_slice made = osr_buffer_slice(&fixture->made);
@@ -301,8 +302,8 @@ static void certificate_times_go_beyond_2049(void **state)
 
     order.now_s = 2521843199; /* 2049-11-30 23:59:59 */
     fixture->authority.size = 0;
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", order.now_s,
-                                        &fixture->authority, &fixture->err),
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", instance,
+                                        order.now_s, &fixture->authority, &fixture->err),
                      0);
     assert_int_equal(issue(fixture, &order), 0);
     assert_int_equal(facts_of(&fixture->made).expires_s, order.now_s + 90 * DAY_S);
@@ -313,11 +314,11 @@ static void certificate_times_go_beyond_2049(void **state)
     X509_free(certificate);
 
     fixture->authority.size = 0;
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c",
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", instance,
                                         253402300798, &fixture->authority, &fixture->err),
                      0);
     assert_int_equal(facts_of(&fixture->authority).expires_s, 253402300799);
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c",
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", instance,
                                         253402300799, &fixture->authority, &fixture->err),
                      OSR_INVALID_ARGUMENT);
 }
@@ -340,6 +341,68 @@ static void certificate_signs_itself(void **state)
     X509_free(certificate);
     /* The CA has not issued it, so nobody who believes the CA believes it. */
     assert_int_not_equal(verdict(fixture, X509_PURPOSE_ANY, now_s), X509_V_OK);
+}
+
+/* How many alternative names the made certificate has. */
+static int count_names(const struct fixture *fixture)
+{
+    X509 *certificate = parse(&fixture->made);
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    int count = sk_GENERAL_NAME_num(names);
+    GENERAL_NAMES_free(names);
+    X509_free(certificate);
+    return count;
+}
+
+/* One that follows another has its DNS names and addresses, each once, and nothing else of it. */
+static void certificate_keeps_the_names_of_the_one_before(void **state)
+{
+    static const char *const names[] = {"db.example.org", "192.0.2.7"};
+    struct fixture *fixture = *state;
+    struct osr_authority_order order = order_of(fixture);
+    struct osr_buffer before = {0};
+
+    order.names = names;
+    order.name_count = 2;
+    assert_int_equal(issue(fixture, &order), 0);
+    osr_buffer_add(&before, fixture->made.data, fixture->made.size);
+    order = order_of(fixture);
+    order.who = "user:ana";
+    order.follows_pem = osr_buffer_slice(&before);
+    assert_int_equal(issue(fixture, &order), 0);
+    X509 *certificate = parse(&fixture->made);
+    assert_int_equal(X509_check_host(certificate, names[0], 0, 0, NULL), 1);
+    assert_int_equal(X509_check_ip_asc(certificate, names[1], 0), 1);
+    X509_free(certificate);
+    assert_string_equal(facts_of(&fixture->made).who, "user:ana");
+    order.who = instance;
+    assert_int_equal(issue(fixture, &order), 0);
+    assert_int_equal(count_names(fixture), 2 + 2);
+    order.follows_pem = osr_slice_text("no certificate");
+    assert_refused(fixture, &order, OSR_MALFORMED, "no certificate");
+    osr_buffer_done(&before);
+}
+
+/* By the signature, and not by what it says of its issuer. */
+static void issuer_is_who_has_signed(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct osr_authority_order order = order_of(fixture);
+    struct osr_buffer key = {0}, other = {0};
+
+    osr_tls_key_make(&key);
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&key), "büro/2", instance, now_s, &other,
+                                        &fixture->err),
+                     0);
+    assert_int_equal(issue(fixture, &order), 0);
+    struct osr_slice made = osr_buffer_slice(&fixture->made);
+    assert_true(osr_certificate_is_issued_by(made, osr_buffer_slice(&fixture->authority)));
+    assert_false(osr_certificate_is_issued_by(made, osr_buffer_slice(&other)));
+    assert_false(osr_certificate_is_issued_by(made, made));
+    assert_false(osr_certificate_is_issued_by(made, osr_slice_text("none")));
+    assert_false(osr_certificate_is_issued_by(osr_slice_text("none"), made));
+    osr_secret_buffer_done(&key);
+    osr_buffer_done(&other);
 }
 
 /* A new one is asked for when 66 of 100 parts of the time are over. */
@@ -651,7 +714,7 @@ static void authorities_have_different_names(void **state)
 {
     struct fixture *fixture = *state;
 
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->key), "büro/2", now_s,
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->key), "büro/2", instance, now_s,
                                         &fixture->made, &fixture->err),
                      0);
     assert_string_not_equal(facts_of(&fixture->made).subject,
@@ -830,6 +893,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(authority_does_not_outlive_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_times_go_beyond_2049, set_up, tear_down),
         cmocka_unit_test_setup_teardown(certificate_signs_itself, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(certificate_keeps_the_names_of_the_one_before, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(issuer_is_who_has_signed, set_up, tear_down),
         cmocka_unit_test(certificate_is_renewed_in_time),
         cmocka_unit_test_setup_teardown(request_may_have_three_kinds_of_keys, set_up, tear_down),
         cmocka_unit_test_setup_teardown(request_with_another_key_is_refused, set_up, tear_down),

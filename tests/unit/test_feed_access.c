@@ -156,7 +156,7 @@ static void feed_gives_nothing_to_a_follower_without_leave(void **state)
     rig_write_one(rig, 1);
     puppet_join(rig, &puppet, 0);
     puppet_fetch(rig, &puppet, 1);
-    assert_told(rig, 5, OSR_PERMISSION_DENIED);
+    assert_error_sent(rig, 5, OSR_PERMISSION_DENIED);
     assert_none(rig, OSR_FEED_OUT_READ);
     assert_not_sent(rig, 5, OSR__FRAME__BODY_UPDATE);
     rig_write_one(rig, 2);
@@ -191,7 +191,7 @@ static void feed_stops_and_starts_with_a_followers_leave(void **state)
     const struct osr_feed_output reads[] = {rig_find(rig, OSR_FEED_OUT_READ, 2)->output,
                                             rig_find(rig, OSR_FEED_OUT_READ, 3)->output};
     rig_bar_follower(rig, puppet.id);
-    assert_told(rig, 5, OSR_PERMISSION_DENIED);
+    assert_error_sent(rig, 5, OSR_PERMISSION_DENIED);
     rig->hold_reads = false;
     rig_forget(rig);
     rig_answer_read(rig, &reads[0]); /* were under way */

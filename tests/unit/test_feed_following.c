@@ -155,7 +155,7 @@ static void feed_clock_is_not_dragged_into_the_future(void **state)
 {
     struct rig *rig = *state;
     struct puppet puppet = puppet_joined(rig, 2, 5, 1);
-    struct sent *sent = sent_make(&puppet.key, 1, 1, 10, TIME_MS + 86400000, puppet.chain);
+    struct sent *sent = sent_make(&puppet.key, "kb", 1, 1, 10, TIME_MS + 86400000, puppet.chain);
     puppet_send_batch(rig, 5, sent);
     assert_commit(rig, 0, puppet.id, 1, 1);
     rig_write_one(rig, 1);

@@ -16,10 +16,10 @@ static void feed_reports_a_fork(void **state)
     struct rig *rig = *state;
     struct puppet origin = puppet_joined(rig, 2, 5, 2);
     puppet_joined(rig, 3, 6, 0);
-    struct sent *other = sent_make(&origin.key, 1, 2, 20, TIME_MS, origin.chain);
+    struct sent *other = sent_make(&origin.key, "kb", 1, 2, 20, TIME_MS, origin.chain);
     puppet_send_next(rig, &origin, 2);
     puppet_send_batch(rig, 6, other);
-    assert_told(rig, 6, OSR_FORKED);
+    assert_error_sent(rig, 6, OSR_FORKED);
     assert_open(rig);
     puppet_send_next(rig, &origin, 1);
     assert_commit(rig, 1, origin.id, 3, 3);
@@ -41,7 +41,7 @@ static void feed_writes_on_when_its_own_feed_forked(void **state)
     assert_none(rig, OSR_FEED_OUT_STORE);
     struct sent *other = puppet_next_batch(&self, 1, 10);
     puppet_send_batch(rig, 6, other);
-    assert_told(rig, 6, OSR_FORKED);
+    assert_error_sent(rig, 6, OSR_FORKED);
     assert_open(rig);
     assert_written(rig, 0, OSR_OK, 2);
     free(other);
@@ -58,10 +58,10 @@ static void feed_reports_a_fork_seen_in_hello(void **state)
     rig_forget(rig);
     struct puppet relay = puppet_make(3, 6);
     uint8_t other_chain[OSR_SHA256_SIZE] = {1};
-    Osr__FeedHead head = feed_head(origin.id, 2);
+    Osr__FeedHead head = feed_head(origin.id, "kb", 2);
     head.chain = (ProtobufCBinaryData){sizeof(other_chain), other_chain};
     puppet_join_holding(rig, &relay, head);
-    assert_told(rig, 6, OSR_FORKED);
+    assert_error_sent(rig, 6, OSR_FORKED);
     assert_not_sent(rig, 6, OSR__FRAME__BODY_FETCH);
     assert_open(rig);
 }

@@ -1,5 +1,5 @@
 /* The feed core whose own feed is shorter than a peer says: it waits for what is missing before it
- * writes on, but not for long where that is not shown. */
+ * writes on, but not for long where that is not shown. In each stream alike. */
 #include "lib/feed_puppet.h"
 
 #include <setjmp.h>
@@ -10,14 +10,59 @@
 
 #include <cmocka.h>
 
+static enum osr_feed_stream stream_in_hand;
+
+static struct rig *make_rig(void)
+{
+    struct rig *rig = rig_create();
+    rig->stream = stream_in_hand;
+    rig->log_stream = stream_in_hand;
+    return rig;
+}
+
+static int choose_kb(void **state)
+{
+    (void)state;
+    stream_in_hand = OSR_STREAM_KB;
+    return 0;
+}
+
+static int choose_trust(void **state)
+{
+    (void)state;
+    stream_in_hand = OSR_STREAM_TRUST;
+    return 0;
+}
+
+static int set_up_kb(void **state)
+{
+    choose_kb(state);
+    *state = make_rig();
+    return 0;
+}
+
+static int set_up_trust(void **state)
+{
+    choose_trust(state);
+    *state = make_rig();
+    return 0;
+}
+
+static struct puppet make_puppet(uint8_t number, uint32_t link)
+{
+    struct puppet puppet = puppet_make(number, link);
+    puppet.stream = osr_feed_stream_name(stream_in_hand);
+    return puppet;
+}
+
 /* An instance whose folder was restored from a backup takes back from a peer what it had written
  * since, before it writes on: no sequence is used twice. */
 static void feed_fetches_its_own_lost_tail_before_it_writes(void **state)
 {
     struct rig *rig = *state;
-    struct puppet self = puppet_make(OWN_NUMBER, 5);
+    struct puppet self = make_puppet(OWN_NUMBER, 5);
     struct restored_batches batches = restored_two(&self);
-    struct puppet peer = puppet_make(3, 6);
+    struct puppet peer = make_puppet(3, 6);
     puppet_join_claiming(rig, &peer, 4);
     assert_fetched(rig, 6, 1);
     rig_write_one(rig, 1);
@@ -54,7 +99,7 @@ static uint64_t time_a_write(struct rig *rig, const struct puppet *peer)
 static void feed_waits_once_for_a_claim_that_is_not_shown(void **state)
 {
     struct rig *rig = *state;
-    struct puppet liar = puppet_make(2, 5);
+    struct puppet liar = make_puppet(2, 5);
     puppet_join_claiming(rig, &liar, 1000);
     assert_fetched(rig, 5, 1);
     assert_in_range(time_a_write(rig, &liar), SILENCE_MS, SILENCE_MS + HEARTBEAT_MS);
@@ -72,7 +117,7 @@ static void feed_waits_once_for_a_claim_that_is_not_shown(void **state)
 static void feed_counts_the_wait_for_a_claim_across_links(void **state)
 {
     struct rig *rig = *state;
-    struct puppet liar = puppet_make(2, 5);
+    struct puppet liar = make_puppet(2, 5);
     for (int i = 0; i < 2; i++) {
         puppet_join_claiming(rig, &liar, 1000);
         rig_advance(rig, SILENCE_MS / 2 - 1);
@@ -91,9 +136,9 @@ static void feed_counts_the_wait_for_a_claim_across_links(void **state)
 static void feed_takes_a_larger_claim_after_one_that_was_not_shown(void **state)
 {
     struct rig *rig = *state;
-    struct puppet self = puppet_make(OWN_NUMBER, 5);
+    struct puppet self = make_puppet(OWN_NUMBER, 5);
     struct restored_batches batches = restored_two(&self);
-    struct puppet peer = puppet_make(3, 6);
+    struct puppet peer = make_puppet(3, 6);
     puppet_join_claiming(rig, &peer, 2);
     rig_advance(rig, SILENCE_MS / 2);
     puppet_ack(rig, &peer, 2);
@@ -114,7 +159,7 @@ static void feed_takes_a_larger_claim_after_one_that_was_not_shown(void **state)
 static void feed_bounds_the_wait_for_growing_claims(void **state)
 {
     struct rig *rig = *state;
-    struct puppet liar = puppet_make(2, 5);
+    struct puppet liar = make_puppet(2, 5);
     uint64_t waited_ms = 0;
     for (uint64_t i = 0; i < 30; i++, liar.link++) {
         puppet_join_claiming(rig, &liar, 1000 + i);
@@ -132,10 +177,10 @@ static void feed_keeps_other_claims_while_its_lost_tail_comes(void **state)
 {
     (void)state;
     for (uint32_t leaving = 6; leaving <= 7; leaving++) {
-        struct rig *rig = rig_create();
-        struct puppet self = puppet_make(OWN_NUMBER, 5);
+        struct rig *rig = make_rig();
+        struct puppet self = make_puppet(OWN_NUMBER, 5);
         struct restored_batches batches = restored_two(&self);
-        const struct puppet peers[] = {puppet_make(3, 6), puppet_make(4, 7)};
+        const struct puppet peers[] = {make_puppet(3, 6), make_puppet(4, 7)};
         puppet_join_claiming(rig, &peers[0], 4);
         puppet_join_claiming(rig, &peers[1], 4);
         rig_write_one(rig, 1);
@@ -162,9 +207,9 @@ static void feed_keeps_other_claims_while_its_lost_tail_comes(void **state)
 static void feed_keeps_claims_while_its_disk_is_full(void **state)
 {
     struct rig *rig = *state;
-    struct puppet self = puppet_make(OWN_NUMBER, 5);
+    struct puppet self = make_puppet(OWN_NUMBER, 5);
     struct restored_batches batches = restored_two(&self);
-    struct puppet peer = puppet_make(3, 6);
+    struct puppet peer = make_puppet(3, 6);
     puppet_join_claiming(rig, &peer, 4);
     rig->store_code = OSR_DISK_FULL;
     for (int i = 0; i < 4; i++) {
@@ -184,14 +229,14 @@ static void feed_asks_once_for_another_branch_of_its_own(void **state)
 {
     struct rig *rig = *state;
     rig_write_one(rig, 1);
-    struct puppet self = puppet_make(OWN_NUMBER, 5);
+    struct puppet self = make_puppet(OWN_NUMBER, 5);
     free(puppet_next_batch(&self, 1, 20)); /* not what the test wrote */
-    struct puppet peer = puppet_make(3, 6);
+    struct puppet peer = make_puppet(3, 6);
     puppet_join_claiming(rig, &peer, 2);
     assert_fetched(rig, 6, 2);
     struct sent *other = puppet_next_batch(&self, 1, 10);
     puppet_send_batch(rig, 6, other);
-    assert_told(rig, 6, OSR_FORKED);
+    assert_error_sent(rig, 6, OSR_FORKED);
     rig_link_down(rig, 6);
     rig_forget(rig);
     peer.link = 7;
@@ -201,19 +246,25 @@ static void feed_asks_once_for_another_branch_of_its_own(void **state)
     free(other);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
+#define TESTS(stream)                                                                              \
+    TEST(stream, feed_fetches_its_own_lost_tail_before_it_writes),                                 \
+        TEST(stream, feed_waits_once_for_a_claim_that_is_not_shown),                               \
+        TEST(stream, feed_counts_the_wait_for_a_claim_across_links),                               \
+        TEST(stream, feed_takes_a_larger_claim_after_one_that_was_not_shown),                      \
+        TEST(stream, feed_bounds_the_wait_for_growing_claims),                                     \
+        {.name = #stream " feed_keeps_other_claims_while_its_lost_tail_comes",                     \
+         .test_func = feed_keeps_other_claims_while_its_lost_tail_comes,                           \
+         .setup_func = choose_##stream},                                                           \
+        TEST(stream, feed_keeps_claims_while_its_disk_is_full),                                    \
+        TEST(stream, feed_asks_once_for_another_branch_of_its_own)
+#define TEST(stream, test)                                                                         \
+    {                                                                                              \
+        .name = #stream " " #test, .test_func = test, .setup_func = set_up_##stream,               \
+        .teardown_func = rig_tear_down                                                             \
+    }
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        TEST(feed_fetches_its_own_lost_tail_before_it_writes),
-        TEST(feed_waits_once_for_a_claim_that_is_not_shown),
-        TEST(feed_counts_the_wait_for_a_claim_across_links),
-        TEST(feed_takes_a_larger_claim_after_one_that_was_not_shown),
-        TEST(feed_bounds_the_wait_for_growing_claims),
-        cmocka_unit_test(feed_keeps_other_claims_while_its_lost_tail_comes),
-        TEST(feed_keeps_claims_while_its_disk_is_full),
-        TEST(feed_asks_once_for_another_branch_of_its_own),
-    };
+    const struct CMUnitTest tests[] = {TESTS(kb), TESTS(trust)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

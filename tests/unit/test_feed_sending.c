@@ -95,7 +95,7 @@ static void feed_says_what_it_does_not_hold(void **state)
     struct puppet stranger = puppet_make(3, 6);
     puppet_join(rig, &puppet, 0);
     puppet_fetch_of(rig, &puppet, stranger.id, 1);
-    assert_told(rig, 5, OSR_NOT_FOUND);
+    assert_error_sent(rig, 5, OSR_NOT_FOUND);
     assert_open(rig);
 }
 

@@ -499,6 +499,25 @@ static void sim_disk_repeats_itself(void **state)
     assert_memory_equal(contents[0], contents[1], sizeof(contents[0]));
 }
 
+/* A folder is locked until its lock is closed; others are told so, and files in it stay usable. */
+static void file_folder_is_locked_by_one(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct osr_disk_ops *ops = fixture->disk->ops;
+    struct osr_file *lock = NULL;
+    struct osr_file *second = NULL;
+
+    assert_int_equal(ops->lock_folder(fixture->disk, fixture->folder, 0, &lock, &fixture->err), 0);
+    assert_int_equal(ops->lock_folder(fixture->disk, fixture->folder, 30, &second, &fixture->err),
+                     OSR_BUSY);
+    assert_null(second);
+    ops->close(fixture->disk, open_file(fixture, "a", true));
+    ops->close(fixture->disk, lock);
+    assert_int_equal(ops->lock_folder(fixture->disk, fixture->folder, 0, &second, &fixture->err),
+                     0);
+    ops->close(fixture->disk, second);
+}
+
 #define ON_BOTH(test)                                                                              \
     {"system: " #test, test, setup_system, teardown, NULL},                                        \
     {                                                                                              \
@@ -518,6 +537,7 @@ int main(void)
         ON_BOTH(file_remove_takes_the_name),
         ON_BOTH(file_folder_is_made_once),
         ON_BOTH(file_list_is_sorted),
+        ON_BOTH(file_folder_is_locked_by_one),
         ON_SIM(sim_power_cut_tears_what_was_not_synced),
         ON_SIM(sim_power_cut_may_undo_a_cut),
         ON_SIM(sim_kill_keeps_what_was_written),

@@ -72,39 +72,38 @@ static struct content read_content(struct fixture *fixture)
 }
 
 /* The old files are there, and all is safe. */
-static void open_fixture(struct fixture *fixture, uint64_t seed)
+static struct fixture *open_fixture(uint64_t seed)
 {
-    struct osr_disk *port;
+    struct fixture *fixture = osr_alloc(sizeof(*fixture));
 
     fixture->disk = osr_sim_disk_create(seed);
-    port = osr_sim_disk_port(fixture->disk);
+    osr_sim_disk_make_folder(fixture->disk, "data");
     fixture->set = (struct osr_file_set){
-        .disk = port, .parent = "data", .folder = "data/set", .names = names, .name_count = NAMES};
-    assert_int_equal(port->ops->make_folder(port, "data", &fixture->err), 0);
-    assert_int_equal(port->ops->sync_folder(port, ".", &fixture->err), 0);
+        .disk = osr_sim_disk_port(fixture->disk),
+        .parent = "data",
+        .folder = "data/set",
+        .names = names,
+        .name_count = NAMES,
+    };
     assert_int_equal(change_to(fixture, old_content), 0);
+    return fixture;
 }
 
 static void close_fixture(struct fixture *fixture)
 {
     osr_sim_disk_destroy(fixture->disk);
+    free(fixture);
 }
 
 static int set_up(void **state)
 {
-    struct fixture *fixture = osr_alloc(sizeof(*fixture));
-
-    open_fixture(fixture, 1);
-    *state = fixture;
+    *state = open_fixture(1);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
-
-    close_fixture(fixture);
-    free(fixture);
+    close_fixture(*state);
     return 0;
 }
 
@@ -215,16 +214,15 @@ static void restart(struct fixture *fixture, enum ending ending)
  */
 static bool crash_once(enum ending ending, uint64_t seed, uint64_t step)
 {
-    struct fixture fixture;
+    struct fixture *fixture = open_fixture(seed);
 
-    open_fixture(&fixture, seed);
-    osr_sim_disk_crash_at(fixture.disk, step);
-    int code = change_to(&fixture, new_content);
-    bool has_crashed = osr_sim_disk_is_down(fixture.disk);
+    osr_sim_disk_crash_at(fixture->disk, step);
+    int code = change_to(fixture, new_content);
+    bool has_crashed = osr_sim_disk_is_down(fixture->disk);
     assert_int_equal(code == 0, !has_crashed);
-    restart(&fixture, ending);
-    assert_old_or_new(&fixture);
-    close_fixture(&fixture);
+    restart(fixture, ending);
+    assert_old_or_new(fixture);
+    close_fixture(fixture);
     return has_crashed;
 }
 
@@ -247,18 +245,17 @@ static void file_set_survives_crashes(void **state)
 /* The same for the settling that follows a crash; false: it has fewer steps. */
 static bool crash_twice(uint64_t seed, uint64_t step, uint64_t settle_step)
 {
-    struct fixture fixture;
+    struct fixture *fixture = open_fixture(seed);
 
-    open_fixture(&fixture, seed);
-    osr_sim_disk_crash_at(fixture.disk, step);
-    change_to(&fixture, new_content);
-    osr_sim_disk_power_cut(fixture.disk);
-    osr_sim_disk_crash_at(fixture.disk, settle_step);
-    osr_file_set_settle(&fixture.set, &fixture.err);
-    bool has_crashed = osr_sim_disk_is_down(fixture.disk);
-    osr_sim_disk_power_cut(fixture.disk);
-    assert_old_or_new(&fixture);
-    close_fixture(&fixture);
+    osr_sim_disk_crash_at(fixture->disk, step);
+    change_to(fixture, new_content);
+    osr_sim_disk_power_cut(fixture->disk);
+    osr_sim_disk_crash_at(fixture->disk, settle_step);
+    osr_file_set_settle(&fixture->set, &fixture->err);
+    bool has_crashed = osr_sim_disk_is_down(fixture->disk);
+    osr_sim_disk_power_cut(fixture->disk);
+    assert_old_or_new(fixture);
+    close_fixture(fixture);
     return has_crashed;
 }
 
@@ -302,18 +299,17 @@ static void file_set_survives_a_full_disk(void **state)
 /* Lets the nth write or sync fail; false: the change has fewer. */
 static bool fail_once(void (*set_fault)(struct osr_sim_disk *disk, uint64_t nth), uint64_t nth)
 {
-    struct fixture fixture;
+    struct fixture *fixture = open_fixture(nth);
 
-    open_fixture(&fixture, nth);
-    set_fault(fixture.disk, nth);
-    int code = change_to(&fixture, new_content);
-    set_fault(fixture.disk, 0);
-    bool has_failed = osr_sim_disk_counts(fixture.disk)->faults > 0;
+    set_fault(fixture->disk, nth);
+    int code = change_to(fixture, new_content);
+    set_fault(fixture->disk, 0);
+    bool has_failed = osr_sim_disk_counts(fixture->disk)->faults > 0;
     assert_int_equal(code == 0, !has_failed);
-    assert_old_or_new(&fixture);
-    osr_sim_disk_power_cut(fixture.disk);
-    assert_old_or_new(&fixture);
-    close_fixture(&fixture);
+    assert_old_or_new(fixture);
+    osr_sim_disk_power_cut(fixture->disk);
+    assert_old_or_new(fixture);
+    close_fixture(fixture);
     return has_failed;
 }
 

@@ -77,6 +77,18 @@ static void drain_lets_calls_end(void **state)
     assert_true(osr_grpc_is_over(pair->client->grpc));
 }
 
+/* A server without a call under way need not wait for a client that may not be listening. */
+static void idle_server_drains_at_once(void **state)
+{
+    struct grpc_pair *pair = *state;
+    grpc_pair_run(pair);
+    osr_grpc_drain(pair->server->grpc, pair->now_ms);
+    grpc_pair_move(pair, pair->server, pair->client);
+    assert_true(osr_grpc_is_over(pair->server->grpc));
+    assert_int_equal(pair->client->going_away, 1);
+    assert_null(grpc_side_call(pair->client));
+}
+
 /* A call that does not end while draining is ended when the time is up. */
 static void drain_has_an_end(void **state)
 {
@@ -222,6 +234,7 @@ int main(void)
         TEST(thousand_calls_at_once),
         cmocka_unit_test(calls_wait_for_the_servers_limit),
         TEST(drain_lets_calls_end),
+        TEST(idle_server_drains_at_once),
         TEST(drain_has_an_end),
         TEST(client_drains),
         TEST(keepalive_keeps_the_living),

@@ -50,6 +50,26 @@ static void identity_checks_form_of_ids(void **state)
     assert_false(osr_instance_id_is_valid("15vrib3obxtwpwgd2ikwdc2fh36amgmb"));
 }
 
+/* Each stream is found by its name, under which its feeds go, and no other name is. */
+static void streams_are_found_by_name(void **state)
+{
+    (void)state;
+    enum osr_feed_stream found = OSR_STREAM_COUNT;
+    struct osr_feed_id id;
+    for (size_t i = 0; i < OSR_STREAM_COUNT; i++) {
+        const char *name = osr_feed_stream_name((enum osr_feed_stream)i);
+        assert_true(osr_feed_stream_find(name, &found));
+        assert_int_equal(found, i);
+        assert_int_equal(osr_feed_id_make(&id, VECTOR_ORIGIN, name, 1, NULL), 0);
+        assert_string_equal(id.stream, name);
+    }
+    assert_string_equal(osr_feed_stream_name(OSR_STREAM_KB), "kb");
+    assert_string_equal(osr_feed_stream_name(OSR_STREAM_TRUST), "trust");
+    assert_false(osr_feed_stream_find("", &found));
+    assert_false(osr_feed_stream_find("trus", &found));
+    assert_false(osr_feed_stream_find("KB", &found));
+}
+
 /* A feed needs a valid origin, a known stream and an epoch; feeds sort by all three. */
 static void feed_id_is_checked_and_ordered(void **state)
 {
@@ -162,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(identity_matches_vectors),
         cmocka_unit_test(identity_checks_form_of_ids),
+        cmocka_unit_test(streams_are_found_by_name),
         cmocka_unit_test(feed_id_is_checked_and_ordered),
         cmocka_unit_test(document_id_is_time_ordered),
         cmocka_unit_test(document_id_from_source_finds_it_again),

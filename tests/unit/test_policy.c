@@ -127,8 +127,9 @@ static void policy_denial_beats_allowance_of_another_role(void **state)
     osr_policy_destroy(policy);
 }
 
-/* Who is covered by several members has the roles of all of them. */
-static void policy_adds_up_the_roles_of_all_members(void **state)
+/* Of several members that cover an identity the most specific one counts, and no other adds to it.
+ */
+static void policy_counts_the_most_specific_member_alone(void **state)
 {
     (void)state;
     struct osr_policy_builder *builder = begin();
@@ -142,11 +143,66 @@ static void policy_adds_up_the_roles_of_all_members(void **state)
 
     assert_true(may(policy, "user:bob", OSR_ACTION_APPEND, "collection:guest-book"));
     assert_false(may(policy, "user:bob", OSR_ACTION_READ, "collection:notes"));
-    assert_true(may(policy, "user:ops-bob", OSR_ACTION_APPEND, "collection:guest-book"));
+    assert_false(may(policy, "user:ops-bob", OSR_ACTION_APPEND, "collection:guest-book"));
     assert_true(may(policy, "user:ops-bob", OSR_ACTION_READ, "collection:notes"));
     assert_false(may(policy, "user:ops-bob", OSR_ACTION_WRITE, "collection:notes"));
-    assert_true(may(policy, "user:ops-ana", OSR_ACTION_APPEND, "collection:guest-book"));
+    assert_false(may(policy, "user:ops-ana", OSR_ACTION_APPEND, "collection:guest-book"));
     assert_true(may(policy, "user:ops-ana", OSR_ACTION_WRITE, "collection:notes"));
+    osr_policy_destroy(policy);
+}
+
+/* One of many is shut out by name, while the others keep what they have by default. */
+static void policy_member_without_roles_shuts_out(void **state)
+{
+    (void)state;
+    struct osr_policy_builder *builder = begin();
+
+    ADD_MEMBER(builder, "instance:lost", NULL);
+    struct osr_policy *policy = osr_policy_build(builder);
+
+    assert_false(may(policy, "instance:lost", OSR_ACTION_LINK, "instance:"));
+    assert_false(may(policy, "instance:lost", OSR_ACTION_LEAD, "stream:kb"));
+    assert_true(may(policy, "instance:losts", OSR_ACTION_LEAD, "stream:kb"));
+    assert_true(may(policy, "instance:los", OSR_ACTION_LEAD, "stream:kb"));
+    osr_policy_destroy(policy);
+}
+
+/* A name and the pattern that begins with all of it are two members, and the name is the narrower.
+ */
+static void policy_tells_a_name_from_its_pattern(void **state)
+{
+    (void)state;
+    struct osr_policy_builder *builder = begin();
+
+    ADD_MEMBER(builder, "user:ana", "reader");
+    ADD_MEMBER(builder, "user:ana*", "seed");
+    struct osr_policy *policy = osr_policy_build(builder);
+
+    assert_true(may(policy, "user:ana", OSR_ACTION_READ, "collection:notes"));
+    assert_false(may(policy, "user:ana", OSR_ACTION_APPEND, "collection:notes"));
+    assert_false(may(policy, "user:anas", OSR_ACTION_READ, "collection:notes"));
+    assert_true(may(policy, "user:anas", OSR_ACTION_APPEND, "collection:notes"));
+    assert_true(osr_policy_names(policy, "user:ana"));
+    assert_false(osr_policy_names(policy, "user:anas"));
+    assert_false(osr_policy_names(policy, "user:ana*"));
+    assert_false(osr_policy_names(policy, "user:bob"));
+    assert_false(osr_policy_names(policy, "instance:x"));
+    osr_policy_destroy(policy);
+}
+
+/* The stream of trust is led by those alone who are given that role; peers follow it. */
+static void policy_gives_trust_to_authorities(void **state)
+{
+    (void)state;
+    struct osr_policy_builder *builder = begin();
+
+    ADD_MEMBER(builder, "instance:ca", "peer", "authority");
+    struct osr_policy *policy = osr_policy_build(builder);
+
+    assert_true(may(policy, "instance:ca", OSR_ACTION_LEAD, "stream:trust"));
+    assert_true(may(policy, "instance:ca", OSR_ACTION_LEAD, "stream:kb"));
+    assert_false(may(policy, "instance:x", OSR_ACTION_LEAD, "stream:trust"));
+    assert_true(may(policy, "instance:x", OSR_ACTION_FOLLOW, "stream:trust"));
     osr_policy_destroy(policy);
 }
 
@@ -258,6 +314,8 @@ static const struct {
     {"instance:", OSR_ACTION_LINK, "admin local anonymous instance:x key:k subject:s "},
     {"stream:kb", OSR_ACTION_FOLLOW, "admin instance:x "},
     {"stream:kb", OSR_ACTION_LEAD, "admin instance:x "},
+    {"stream:trust", OSR_ACTION_FOLLOW, "admin instance:x "},
+    {"stream:trust", OSR_ACTION_LEAD, "admin "},
     {"collection:x", OSR_ACTION_APPEND, "admin seed "},
     {"collection:x", OSR_ACTION_READ, "admin local "},
     {"collection:x", OSR_ACTION_WRITE, "admin local "},
@@ -531,12 +589,26 @@ static void policy_reads_actions(void **state)
 
 /* -- for people -- */
 
-static const struct {
+struct explanation {
     const char *who;
     enum osr_action action;
     const char *part;
     const char *text;
-} explanations[] = {
+};
+
+static void assert_explained(const struct osr_policy *policy, const struct explanation *expected)
+{
+    struct osr_buffer text = {0};
+    struct osr_part part;
+
+    assert_int_equal(osr_part_parse(expected->part, &part, NULL), 0);
+    osr_policy_explain(policy, expected->who, expected->action, part, &text);
+    osr_buffer_add_u8(&text, 0);
+    assert_string_equal(text.data, expected->text);
+    osr_buffer_done(&text);
+}
+
+static const struct explanation explanations[] = {
     {"user:ana", OSR_ACTION_WRITE, "collection:notes-archive",
      "user:ana has the role editor-of-notes (f:3)\n"
      "role editor-of-notes allows write on collection:notes* (f:1)\n"
@@ -550,11 +622,11 @@ static const struct {
      "user:ana has the role editor-of-notes (f:3)\n"
      "denied: no rule allows it\n"},
     {"user:bob", OSR_ACTION_READ, "collection:notes",
-     "no role: no member that has one is or covers this identity\n"
+     "no role: no member is or covers this identity\n"
      "denied: no rule allows it\n"},
     {"instance:x", OSR_ACTION_LEAD, "stream:kb",
      "instance:* has the role peer (by default)\n"
-     "role peer allows lead on stream:* (by default)\n"
+     "role peer allows lead on stream:kb (by default)\n"
      "allowed\n"},
 };
 
@@ -565,13 +637,39 @@ static void policy_explains_its_answers(void **state)
     struct osr_policy *policy = make_notes();
 
     for (size_t i = 0; i < sizeof(explanations) / sizeof(explanations[0]); i++) {
-        struct osr_buffer text = {0};
-        struct osr_part part;
-        assert_int_equal(osr_part_parse(explanations[i].part, &part, NULL), 0);
-        osr_policy_explain(policy, explanations[i].who, explanations[i].action, part, &text);
-        osr_buffer_add_u8(&text, 0);
-        assert_string_equal(text.data, explanations[i].text);
-        osr_buffer_done(&text);
+        assert_explained(policy, &explanations[i]);
+    }
+    osr_policy_destroy(policy);
+}
+
+static const struct explanation explanations_of_overrides[] = {
+    {"user:ops-ana", OSR_ACTION_READ, "collection:notes",
+     "user:ops-ana is more specific than user:*, whose roles do not count\n"
+     "user:ops-ana is more specific than user:ops-*, whose roles do not count\n"
+     "user:ops-ana has no role\n"
+     "denied: no rule allows it\n"},
+    {"user:ops-bob", OSR_ACTION_READ, "collection:notes",
+     "user:ops-* is more specific than user:*, whose roles do not count\n"
+     "user:ops-* has the role reader (f:3)\n"
+     "role reader allows read on collection:* (by default)\n"
+     "allowed\n"},
+    {"user:bob", OSR_ACTION_READ, "collection:notes",
+     "user:* has the role seed (f:3)\n"
+     "denied: no rule allows it\n"},
+};
+
+/* Each wider member that the one that counts overrides has its line. */
+static void policy_explains_what_is_overridden(void **state)
+{
+    (void)state;
+    struct osr_policy_builder *builder = begin();
+
+    ADD_MEMBER(builder, "user:ops-ana", NULL);
+    ADD_MEMBER(builder, "user:*", "seed");
+    ADD_MEMBER(builder, "user:ops-*", "reader");
+    struct osr_policy *policy = osr_policy_build(builder);
+    for (size_t i = 0; i < sizeof(explanations_of_overrides) / sizeof(struct explanation); i++) {
+        assert_explained(policy, &explanations_of_overrides[i]);
     }
     osr_policy_destroy(policy);
 }
@@ -637,7 +735,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(policy_answers_by_its_rules),
         cmocka_unit_test(policy_denial_beats_allowance_of_another_role),
-        cmocka_unit_test(policy_adds_up_the_roles_of_all_members),
+        cmocka_unit_test(policy_counts_the_most_specific_member_alone),
+        cmocka_unit_test(policy_member_without_roles_shuts_out),
+        cmocka_unit_test(policy_tells_a_name_from_its_pattern),
+        cmocka_unit_test(policy_gives_trust_to_authorities),
         cmocka_unit_test(policy_star_inside_is_itself),
         cmocka_unit_test(policy_takes_names_of_any_bytes),
         cmocka_unit_test(policy_knows_whether_anything_of_a_kind_is_allowed),
@@ -652,6 +753,7 @@ int main(void)
         cmocka_unit_test(policy_names_have_a_greatest_length),
         cmocka_unit_test(policy_reads_actions),
         cmocka_unit_test(policy_explains_its_answers),
+        cmocka_unit_test(policy_explains_what_is_overridden),
         cmocka_unit_test(policy_explains_subjects_of_roles),
         cmocka_unit_test(policy_is_documented),
     };

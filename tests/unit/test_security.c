@@ -138,7 +138,9 @@ static void make_authority(struct fixture *fixture)
     struct osr_trust *trust;
     struct osr_err err;
     assert_int_equal(osr_trust_folder_ensure_key(fixture->trust, &err), 0);
-    assert_int_equal(osr_trust_folder_make_authority(fixture->trust, "c", own.now_s, &err), 0);
+    assert_int_equal(
+        osr_trust_folder_make_authority(fixture->trust, "c", "instance:" INSTANCE, own.now_s, &err),
+        0);
     assert_int_equal(osr_trust_folder_load(fixture->trust, &trust, &err), 0);
     assert_int_equal(osr_own_certificate_issue(fixture->trust, trust, &own, &err), 0);
     osr_trust_destroy(trust);
@@ -437,21 +439,53 @@ static void certificate_renews_itself(void **state)
     assert_int_equal(after.renewal.code, OSR_OK);
 }
 
-/* Others say that it is time, and by which command it is done. */
-static void certificate_of_another_authority_warns(void **state)
+/* Others do not: theirs is for the CA's instance to renew (renewal.h). */
+static void certificate_of_another_authority_is_left(void **state)
 {
     struct fixture *fixture = *state;
     make_authority(fixture);
     scratch_run(fixture->folder, "rm trust/ca.key trust/ca.crt");
     argue(fixture, "--listen", listener_url);
     must_open(fixture);
-    fixture->now_ms = info_of(fixture).renew_at_s * 1000;
+    struct osr_security_info before = info_of(fixture);
+    fixture->now_ms = before.renew_at_s * 1000;
     osr_security_look_after_certificate(fixture->security);
-    struct osr_security_info info = info_of(fixture);
-    assert_false(info.has_authority);
-    assert_int_equal(info.renewal.code, OSR_CONFIG);
-    assert_non_null(strstr(info.renewal.hint, "osiris join"));
+    reload(fixture); /* waits for what has begun */
+    assert_false(info_of(fixture).has_authority);
+    assert_string_equal(info_of(fixture).certificate.serial, before.certificate.serial);
+}
+
+/* What is given goes into the folder and into force; what is not good leaves both as they were. */
+static void given_certificate_is_taken(void **state)
+{
+    struct fixture *fixture = *state;
+    make_authority(fixture);
+    argue(fixture, "--listen", listener_url);
+    must_open(fixture);
+    struct osr_party other = osr_party_authority_at("c", fixture->now_ms / 1000);
+    struct osr_trust_certificate given = {
+        .certificate_pem = osr_buffer_slice(&other.certificate),
+    };
+    struct osr_err err;
+    assert_int_equal(
+        osr_security_take_certificate(fixture->security, &given, on_reloaded, fixture, &err), 0);
+    assert_int_equal(osr_security_reload(fixture->security, on_reloaded, fixture, &err), OSR_BUSY);
+    run_until(fixture, &fixture->reloaded, 1);
+    assert_int_equal(fixture->reload_err.code, OSR_CONFIG); /* not of its key */
     assert_int_equal(fixture->changed, 0);
+    given = (struct osr_trust_certificate){
+        .authorities_pem = osr_buffer_slice(&other.certificate),
+    };
+    assert_int_equal(
+        osr_security_take_certificate(fixture->security, &given, on_reloaded, fixture, &err), 0);
+    run_until(fixture, &fixture->reloaded, 2);
+    assert_int_equal(fixture->reload_err.code, OSR_OK);
+    assert_int_equal(fixture->changed, 1);
+    struct osr_hash fingerprint = osr_trust_fingerprint(osr_buffer_slice(&other.certificate));
+    assert_true(osr_trust_is_among(
+        osr_trust_text(osr_security_trust(fixture->security), OSR_TRUST_AUTHORITIES),
+        &fingerprint));
+    osr_party_done(&other);
 }
 
 int main(void)
@@ -473,7 +507,8 @@ int main(void)
         SECURITY_TEST(reload_is_one_at_a_time),
         SECURITY_TEST(close_finishes_reload),
         SECURITY_TEST(certificate_renews_itself),
-        SECURITY_TEST(certificate_of_another_authority_warns),
+        SECURITY_TEST(certificate_of_another_authority_is_left),
+        SECURITY_TEST(given_certificate_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

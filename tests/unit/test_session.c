@@ -107,7 +107,7 @@ static void on_closed(void *context, struct osr_session *session, const struct o
 static void on_accept(void *context, struct osr_connection *connection)
 {
     struct fixture *fixture = context;
-    osr_sessions_accept(fixture->sessions, connection, fixture->seeds_allowed);
+    osr_sessions_accept(fixture->sessions, connection, fixture->seeds_allowed, 0);
 }
 
 static uint64_t on_time(void *context)

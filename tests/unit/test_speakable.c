@@ -165,6 +165,25 @@ static void speakable_refuses_other_texts(void **state)
     }
 }
 
+/* Meant is an instance by either form, and by the beginning of its id, however it is typed. */
+static void speakable_means_by_a_beginning(void **state)
+{
+    (void)state;
+    char text[OSR_SPEAKABLE_CHARS + 1];
+    speak(text, INSTANCE);
+    assert_true(osr_speakable_means(text, INSTANCE));
+    assert_true(osr_speakable_means(INSTANCE, INSTANCE));
+    assert_true(osr_speakable_means("p", INSTANCE));
+    assert_true(osr_speakable_means("P3UL-tq7g 2efodx", INSTANCE));
+    text[0] = 'k';
+    static const char *const others[] = {
+        "", "-", "q", "p3um", OTHER, "p3ul!", "P3ULTQ7G2EFO7", "p3ultq7g2efodxons3anof66scwxrzpdd"};
+    assert_false(osr_speakable_means(text, INSTANCE));
+    for (size_t i = 0; i < COUNT(others); i++) {
+        assert_false(osr_speakable_means(others[i], INSTANCE));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +194,7 @@ int main(void)
         cmocka_unit_test(speakable_names_the_wrong_group),
         cmocka_unit_test(speakable_tells_another_instance),
         cmocka_unit_test(speakable_refuses_other_texts),
+        cmocka_unit_test(speakable_means_by_a_beginning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,71 +10,34 @@
 #include <cmocka.h>
 
 #include "lib/sim_disk.h"
+#include "lib/tls_pair.h"
 #include "node/trust_folder.h"
 
-static const uint64_t now_s = 1800000000;
 static const char instance[] = "instance:abcdefghijklmnopqrstuvwxyz234567";
 
-/* -- pieces of an identity, made once: making them takes time -- */
-
-struct identity {
-    struct osr_buffer key;
-    struct osr_buffer certificate;
-};
+/* -- who there is, made once: making them takes time -- */
 
 static struct {
-    struct identity authority; /* an outside one */
-    struct identity first;     /* of the instance */
-    struct identity second;
+    struct osr_party authority; /* an outside one */
+    struct osr_party first;     /* of the instance */
+    struct osr_party second;
 } made;
 
-static void make_end(struct identity *end)
+static int make_parties(void **state)
 {
-    struct osr_buffer request = {0};
-    struct osr_err err;
-
-    osr_tls_key_make(&end->key);
-    assert_int_equal(osr_certificate_request(osr_buffer_slice(&end->key), &request, &err), 0);
-    const struct osr_authority_order order = {
-        .request_pem = osr_buffer_slice(&request),
-        .cluster = "c",
-        .who = instance,
-        .subject = "one",
-        .now_s = now_s,
-    };
-    assert_int_equal(osr_authority_issue(osr_buffer_slice(&made.authority.certificate),
-                                         osr_buffer_slice(&made.authority.key), &order,
-                                         &end->certificate, &err),
-                     0);
-    osr_buffer_done(&request);
-}
-
-static int make_identities(void **state)
-{
-    struct osr_err err;
-
     (void)state;
-    osr_tls_key_make(&made.authority.key);
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&made.authority.key), "c", now_s,
-                                        &made.authority.certificate, &err),
-                     0);
-    make_end(&made.first);
-    make_end(&made.second);
+    made.authority = osr_party_authority("c");
+    made.first = osr_party_of(&made.authority, "c", instance);
+    made.second = osr_party_of(&made.authority, "c", instance);
     return 0;
 }
 
-static void identity_done(struct identity *identity)
-{
-    osr_secret_buffer_done(&identity->key);
-    osr_buffer_done(&identity->certificate);
-}
-
-static int free_identities(void **state)
+static int free_parties(void **state)
 {
     (void)state;
-    identity_done(&made.authority);
-    identity_done(&made.first);
-    identity_done(&made.second);
+    osr_party_done(&made.authority);
+    osr_party_done(&made.first);
+    osr_party_done(&made.second);
     return 0;
 }
 
@@ -86,38 +49,32 @@ struct fixture {
     struct osr_err err;
 };
 
-static void open_fixture(struct fixture *fixture, uint64_t seed)
+static struct fixture *open_fixture(uint64_t seed)
 {
-    struct osr_disk *port;
+    struct fixture *fixture = osr_alloc(sizeof(*fixture));
 
     fixture->disk = osr_sim_disk_create(seed);
-    port = osr_sim_disk_port(fixture->disk);
-    assert_int_equal(port->ops->make_folder(port, "data", &fixture->err), 0);
-    assert_int_equal(port->ops->sync_folder(port, ".", &fixture->err), 0);
-    fixture->folder = osr_trust_folder_open(port, "data");
+    osr_sim_disk_make_folder(fixture->disk, "data");
+    fixture->folder = osr_trust_folder_open(osr_sim_disk_port(fixture->disk), "data");
+    return fixture;
 }
 
 static void close_fixture(struct fixture *fixture)
 {
     osr_trust_folder_close(fixture->folder);
     osr_sim_disk_destroy(fixture->disk);
+    free(fixture);
 }
 
 static int set_up(void **state)
 {
-    struct fixture *fixture = osr_alloc(sizeof(*fixture));
-
-    open_fixture(fixture, 1);
-    *state = fixture;
+    *state = open_fixture(1);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    struct fixture *fixture = *state;
-
-    close_fixture(fixture);
-    free(fixture);
+    close_fixture(*state);
     return 0;
 }
 
@@ -169,11 +126,11 @@ static void assert_file(const struct osr_trust *trust, enum osr_trust_file file,
 
 /* -- what can be done to it -- */
 
-static int store(struct fixture *fixture, const struct identity *identity)
+static int store(struct fixture *fixture, const struct osr_party *party)
 {
     const struct osr_trust_certificate certificate = {
-        .key_pem = osr_buffer_slice(&identity->key),
-        .certificate_pem = osr_buffer_slice(&identity->certificate),
+        .key_pem = osr_buffer_slice(&party->key),
+        .certificate_pem = osr_buffer_slice(&party->certificate),
         .authorities_pem = osr_buffer_slice(&made.authority.certificate),
     };
     return osr_trust_folder_store_certificate(fixture->folder, &certificate, &fixture->err);
@@ -196,12 +153,14 @@ static int ensure_key(struct fixture *fixture)
 
 static int make_authority(struct fixture *fixture)
 {
-    return osr_trust_folder_make_authority(fixture->folder, "c", now_s, &fixture->err);
+    return osr_trust_folder_make_authority(fixture->folder, "c", instance, OSR_PARTY_NOW_S,
+                                           &fixture->err);
 }
 
 static int begin_rotation(struct fixture *fixture)
 {
-    return osr_trust_folder_begin_rotation(fixture->folder, "c", now_s, &fixture->err);
+    return osr_trust_folder_begin_rotation(fixture->folder, "c", instance, OSR_PARTY_NOW_S,
+                                           &fixture->err);
 }
 
 static int switch_authority(struct fixture *fixture)
@@ -495,7 +454,9 @@ static void trust_folder_refuses_foreign_files(void **state)
     put_text(fixture, OSR_TRUST_AUTHORITIES, "<html>");
     assert_refused(fixture, OSR_CONFIG, "data/trust/authorities.pem has something else");
     put_buffer(fixture, OSR_TRUST_AUTHORITIES, &made.first.certificate);
-    assert_refused(fixture, OSR_CONFIG, "authorities.pem: certificate 1: \"one\" is not a CA's");
+    assert_refused(fixture, OSR_CONFIG,
+                   "authorities.pem: certificate 1: \"instance:abcdefghijklmnopqrstuvwxyz234567\" "
+                   "is not a CA's");
 
     /* A private key does not belong into a file that others may read. */
     osr_buffer_add(&mixed, made.first.certificate.data, made.first.certificate.size);
@@ -585,10 +546,12 @@ static const struct crash_case {
 };
 enum { CRASH_CASES = sizeof(crash_cases) / sizeof(crash_cases[0]) };
 
-static void prepare(struct fixture *fixture, const struct crash_case *item, uint64_t seed)
+static struct fixture *prepare(const struct crash_case *item, uint64_t seed)
 {
-    open_fixture(fixture, seed);
+    struct fixture *fixture = open_fixture(seed);
+
     assert_int_equal(item->before(fixture), 0);
+    return fixture;
 }
 
 /* For each file: '.' there is none, '=' it is as before, '*' it is another one. */
@@ -611,17 +574,16 @@ static struct outcome compare(const struct osr_trust *before, const struct osr_t
 /* What the change does when nothing goes wrong. */
 static struct outcome whole_change(const struct crash_case *item)
 {
-    struct fixture fixture;
+    struct fixture *fixture = prepare(item, 1);
 
-    prepare(&fixture, item, 1);
-    struct osr_trust *before = load(&fixture);
-    assert_int_equal(item->change(&fixture), 0);
-    struct osr_trust *after = load(&fixture);
+    struct osr_trust *before = load(fixture);
+    assert_int_equal(item->change(fixture), 0);
+    struct osr_trust *after = load(fixture);
     struct outcome outcome = compare(before, after);
     assert_string_not_equal(compare(before, before).files, outcome.files);
     osr_trust_destroy(after);
     osr_trust_destroy(before);
-    close_fixture(&fixture);
+    close_fixture(fixture);
     return outcome;
 }
 
@@ -645,32 +607,30 @@ static void assert_old_or_new(struct fixture *fixture, const struct osr_trust *b
 /* Cuts the power at this step of the change; false: it has fewer. */
 static bool crash_once(const struct crash_case *item, uint64_t step, struct outcome whole)
 {
-    struct fixture fixture;
+    struct fixture *fixture = prepare(item, step);
 
-    prepare(&fixture, item, step);
-    struct osr_trust *before = load(&fixture);
-    osr_sim_disk_crash_at(fixture.disk, step);
-    int code = item->change(&fixture);
-    bool has_crashed = osr_sim_disk_is_down(fixture.disk);
+    struct osr_trust *before = load(fixture);
+    osr_sim_disk_crash_at(fixture->disk, step);
+    int code = item->change(fixture);
+    bool has_crashed = osr_sim_disk_is_down(fixture->disk);
     assert_int_equal(code == 0, !has_crashed);
-    osr_sim_disk_power_cut(fixture.disk);
-    assert_old_or_new(&fixture, before, whole);
+    osr_sim_disk_power_cut(fixture->disk);
+    assert_old_or_new(fixture, before, whole);
     osr_trust_destroy(before);
-    close_fixture(&fixture);
+    close_fixture(fixture);
     return has_crashed;
 }
 
 /* The steps of a load: a change begins with one, and does nothing before. */
 static uint64_t load_steps(void)
 {
-    struct fixture fixture;
+    struct fixture *fixture = open_fixture(1);
 
-    open_fixture(&fixture, 1);
-    osr_trust_destroy(load(&fixture));
-    uint64_t steps = osr_sim_disk_counts(fixture.disk)->steps;
-    osr_trust_destroy(load(&fixture));
-    steps = osr_sim_disk_counts(fixture.disk)->steps - steps;
-    close_fixture(&fixture);
+    osr_trust_destroy(load(fixture));
+    uint64_t steps = osr_sim_disk_counts(fixture->disk)->steps;
+    osr_trust_destroy(load(fixture));
+    steps = osr_sim_disk_counts(fixture->disk)->steps - steps;
+    close_fixture(fixture);
     return steps;
 }
 
@@ -740,9 +700,11 @@ static int set_up_real(void **state)
     assert_non_null(mkdtemp(fixture->data));
     fixture->folder = osr_trust_folder_open(osr_disk_system(), fixture->data);
     assert_int_equal(osr_trust_folder_ensure_key(fixture->folder, &fixture->err), 0);
-    assert_int_equal(osr_trust_folder_make_authority(fixture->folder, "c", now_s, &fixture->err),
+    assert_int_equal(osr_trust_folder_make_authority(fixture->folder, "c", instance,
+                                                     OSR_PARTY_NOW_S, &fixture->err),
                      0);
-    assert_int_equal(osr_trust_folder_begin_rotation(fixture->folder, "c", now_s, &fixture->err),
+    assert_int_equal(osr_trust_folder_begin_rotation(fixture->folder, "c", instance,
+                                                     OSR_PARTY_NOW_S, &fixture->err),
                      0);
     assert_int_equal(
         osr_trust_folder_add_shared_key(fixture->folder, "k1", osr_slice(NULL, 0), &fixture->err),
@@ -861,6 +823,31 @@ static void trust_files_must_be_files(void **state)
     }
 }
 
+/* While one process looks or changes, no other does; once it is done, the next goes on with what
+ * the first has left. */
+static void trust_folder_is_used_by_one_at_a_time(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_disk *disk = osr_sim_disk_port(fixture->disk);
+    struct osr_trust *trust = NULL;
+    struct osr_file *held;
+
+    assert_int_equal(osr_trust_folder_ensure_key(fixture->folder, &fixture->err), 0);
+    assert_int_equal(disk->ops->lock_folder(disk, "data", 0, &held, &fixture->err), 0);
+    assert_int_equal(osr_trust_folder_load(fixture->folder, &trust, &fixture->err), OSR_BUSY);
+    assert_int_equal(
+        osr_trust_folder_add_shared_key(fixture->folder, "k", osr_slice(NULL, 0), &fixture->err),
+        OSR_BUSY);
+    assert_non_null(strstr(fixture->err.hint, "try again"));
+    disk->ops->close(disk, held);
+    assert_int_equal(osr_trust_folder_load(fixture->folder, &trust, &fixture->err), 0);
+    assert_int_equal(trust->shared_keys.count, 0);
+    osr_trust_destroy(trust);
+    assert_int_equal(
+        osr_trust_folder_add_shared_key(fixture->folder, "k", osr_slice(NULL, 0), &fixture->err),
+        0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -881,6 +868,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test(trust_folder_survives_power_cuts),
         cmocka_unit_test_setup_teardown(trust_folder_survives_a_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(trust_folder_is_used_by_one_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(trust_files_are_private, set_up_real, tear_down_real),
         cmocka_unit_test_setup_teardown(secret_open_to_others_is_refused, set_up_real,
                                         tear_down_real),
@@ -889,5 +877,5 @@ int main(void)
         cmocka_unit_test_setup_teardown(trust_files_must_be_files, set_up_real, tear_down_real),
     };
 
-    return cmocka_run_group_tests_name("trust_folder", tests, make_identities, free_identities);
+    return cmocka_run_group_tests_name("trust_folder", tests, make_parties, free_parties);
 }
