@@ -20,9 +20,11 @@ _osiris_value() {
     --config | --follow-file | --mirror | --ca | --cert | --key | --shared-key | --token-file | \
         --password-file | --secret-file | --request | --out) _osiris_files ;;
     --log-level) _osiris_words "error warning info trace" ;;
+    --audit) _osiris_words "changes all" ;;
+    --role) _osiris_words "administrator editor reader peer" ;;
     --to | --timeout | --acks | --author | --collection | -c | --expires | --from | --id | --instance | --json | \
         --kind | -k | --limit | -n | --source | --tag | -t | --wait | --name | --cluster | \
-        --listen | --peer | --address | --role | --days | --host | --since | --who | --*-ms | --*-max | --*-mb) COMPREPLY=() ;;
+        --listen | --peer | --address | --days | --host | --since | --who | --written-by | --approved | --*-ms | --*-max | --*-mb) COMPREPLY=() ;;
     *) return 1 ;;
     esac
 }
@@ -79,7 +81,7 @@ _osiris() {
     join) options="--name --listen --no-start" ;;
     "ca issue") options="--out --request --name --host --days" ;;
     "ca revoke") options="--instance" ;;
-    "ca rotate") words="begin switch end" ;;
+    "ca rotate") words="begin switch end" options="--force" ;;
     "token create") options="--role --expires" ;;
     "user add") options="--role --password-file" ;;
     "user password" | login) options="--password-file" ;;
@@ -106,7 +108,7 @@ _osirisd() {
     COMPREPLY=()
     _osiris_value "$previous" && return
     _osiris_words "--data --name --cluster --config --listen --peer --follow-file --mirror --insecure \
-        --log-level --connections-max --heartbeat-ms --retry-ms --log-segment-mb --mirror-ms \
+        --approved --audit --log-level --connections-max --heartbeat-ms --retry-ms --log-segment-mb --mirror-ms \
         --help --version"
 }
 

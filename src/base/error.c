@@ -20,31 +20,11 @@ const struct osr_code_info *osr_code_info(enum osr_code code)
     return &infos[(unsigned)code < OSR_CODE_COUNT ? code : OSR_INTERNAL];
 }
 
-/* Messages quote what peers and files said, and go to logs, terminals and frames: whatever is
- * not plain UTF-8 becomes '?', and a character cut in half at the end is dropped. */
-static void make_plain(char *text, size_t size)
-{
-    size_t length = strlen(text);
-    bool is_full = length + 1 == size;
-    for (size_t i = 0; i < length;) {
-        const uint8_t *at = (const uint8_t *)text + i;
-        size_t character = osr_utf8_character(at, length - i);
-        if (character == 0 && is_full && length - i < 4 && *at >= 0xc0) {
-            text[i] = '\0';
-            return;
-        }
-        if (character == 0 || *at < 0x20 || *at == 0x7f) {
-            text[i] = '?';
-            character = 1;
-        }
-        i += character;
-    }
-}
-
+/* Messages quote what peers and files said. */
 static void fill(char *text, size_t size, const char *format, va_list arguments)
 {
     vsnprintf(text, size, format, arguments);
-    make_plain(text, size);
+    osr_text_make_plain(text, size);
 }
 
 enum osr_code osr_err_set(struct osr_err *err, enum osr_code code, const char *format, ...)
@@ -113,6 +93,6 @@ enum osr_code osr_err_prefix(struct osr_err *err, const char *format, ...)
     int length = snprintf(message, sizeof(message), "%s: %s", prefix, err->message);
     assert(length >= 0); /* longer than the message may be: cut, as the header says */
     memcpy(err->message, message, sizeof(message));
-    make_plain(err->message, sizeof(err->message));
+    osr_text_make_plain(err->message, sizeof(err->message));
     return err->code;
 }

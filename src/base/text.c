@@ -79,6 +79,31 @@ bool osr_text_is_plain(struct osr_slice text)
     return true;
 }
 
+/* `at` is a character of UTF-8. */
+static bool is_control(const uint8_t *at)
+{
+    bool is_of_latin_1 = at[0] == 0xc2 && at[1] < 0xa0;
+    return *at < 0x20 || *at == 0x7f || is_of_latin_1;
+}
+
+void osr_text_make_plain(char *text, size_t size)
+{
+    size_t length = strlen(text);
+    bool is_full = length + 1 == size;
+    for (size_t i = 0; i < length;) {
+        const uint8_t *at = (const uint8_t *)text + i;
+        size_t character = osr_utf8_character(at, length - i);
+        if (character == 0 && is_full && length - i < 4 && *at >= 0xc0) {
+            text[i] = '\0';
+            return;
+        }
+        if (character == 0 || is_control(at)) {
+            memset(text + i, '?', character > 0 ? character : 1);
+        }
+        i += character > 0 ? character : 1;
+    }
+}
+
 static bool is_blank(uint8_t character)
 {
     return character == ' ' || character == '\t';

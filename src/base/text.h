@@ -10,6 +10,10 @@ bool osr_utf8_is_valid(struct osr_slice text);
 size_t osr_utf8_character(const uint8_t *at, size_t left);
 /* Neither NUL nor any other control character (below 0x20, 0x7f). */
 bool osr_text_is_plain(struct osr_slice text);
+/* For logs, terminals and frames: whatever is not plain UTF-8, or is one of the control characters
+ * from U+0080 on that terminals obey as well, becomes '?'. A character that was cut in half because
+ * the text fills its `size` bytes is dropped. */
+void osr_text_make_plain(char *text, size_t size);
 
 /* Takes the first item of a comma-separated list, as header fields have it, without the blanks
  * around it; it may be empty. *list becomes what follows its comma. True if there is one: another

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 void osr_trace(const struct osr_trace *trace, enum osr_level level, const char *format, ...)
 {
     if (trace->write == NULL || level > trace->level) {
@@ -13,5 +15,6 @@ void osr_trace(const struct osr_trace *trace, enum osr_level level, const char *
     va_start(arguments, format);
     vsnprintf(line, sizeof(line), format, arguments);
     va_end(arguments);
+    osr_text_make_plain(line, sizeof(line)); /* it quotes names that peers have given themselves */
     trace->write(trace->context, level, line);
 }

@@ -41,7 +41,7 @@ struct span {
 static int refuse(struct osr_err *err, const char *text, const char *why)
 {
     osr_err_set(err, OSR_INVALID_ARGUMENT, "'%s': %s", text, why);
-    osr_err_hint(err, "an address looks like tcp://HOST:PORT or unix:///PATH");
+    osr_err_hint(err, "an address looks like tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH");
     return OSR_INVALID_ARGUMENT;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/fields.h"
+#include "base/url.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/login.h"
@@ -50,8 +51,14 @@ int osr_run_login(struct osr_context *context, const struct osr_arguments *argum
     struct osiris_trust trust = osr_context_trust(arguments);
     Osr__LoginRequest request = OSR__LOGIN_REQUEST__INIT;
     char *password = NULL;
+    struct osr_url url;
     trust.token = NULL; /* an old one is not what lets one in here */
-    int code = osr_context_turn_to(context, login.url, &trust, err);
+
+    /* Opening takes a folder, too, which has no place here. */
+    int code = osr_url_parse(login.url, &url, err);
+    if (code == OSR_OK) {
+        code = osr_context_turn_to(context, login.url, &trust, err);
+    }
     if (code == OSR_OK) {
         code = osr_context_connect(context, err); /* before anybody types a password in vain */
     }

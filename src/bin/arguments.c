@@ -30,6 +30,7 @@ static const struct osr_flag_name names[OSR_FLAG_COUNT] = {
     [OSR_FLAG_DENIED] = {"denied", 0, NULL},
     [OSR_FLAG_EXPIRES] = {"expires", 0, "TIME"},
     [OSR_FLAG_FOLLOW] = {"follow", 'f', NULL},
+    [OSR_FLAG_FORCE] = {"force", 0, NULL},
     [OSR_FLAG_FORMAT] = {"format", 0, "FORMAT"},
     [OSR_FLAG_FROM] = {"from", 0, "N"},
     [OSR_FLAG_FULL] = {"full", 0, NULL},

@@ -1,4 +1,4 @@
-/* renew; ca init, list, add, issue, revoke, rotate: the cluster's CA and its certificates. */
+/* renew; ca init, list, add, issue, revoke: the cluster's CA and its certificates. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -339,10 +339,22 @@ int osr_run_ca_issue(struct osr_context *context, const struct osr_arguments *ar
 
 /* ---- ca revoke ---- */
 
-static int on_done(void *context, const ProtobufCMessage *reply)
+struct revocation {
+    struct osr_context *context;
+    const char *serial; /* NULL: an instance's, with all its certificates */
+};
+
+static int on_revoked(void *context, const ProtobufCMessage *reply)
 {
-    struct osr_context *run = context;
+    const struct revocation *revocation = context;
+    struct osr_context *run = revocation->context;
     const Osr__RevokeResponse *response = (const Osr__RevokeResponse *)reply;
+    if (revocation->serial != NULL && response->who[0] == '\0') {
+        fprintf(stderr,
+                "%s is revoked; no certificate with this serial is known here (people's are not "
+                "listed): check it\n",
+                revocation->serial);
+    }
     if (run->json) {
         osr_output_add_message(&run->out, reply);
     } else {
@@ -358,12 +370,13 @@ int osr_run_ca_revoke(struct osr_context *context, const struct osr_arguments *a
                       struct osr_err *err)
 {
     const char *instance = arguments->values[OSR_FLAG_INSTANCE];
+    struct revocation revocation = {context, NULL};
     Osr__RevokeRequest request = OSR__REVOKE_REQUEST__INIT;
     if ((arguments->operand_count == 1) == (instance != NULL)) {
         osr_err_set(err, OSR_INVALID_ARGUMENT,
                     "either a certificate is revoked, by its serial number, or an instance with "
                     "all of its certificates, by --instance ID");
-        osr_err_hint(err, "osiris ca list and osiris feeds show them");
+        osr_err_hint(err, "osiris ca list and osiris -o json feeds show them");
         return OSR_INVALID_ARGUMENT;
     }
     if (instance != NULL) {
@@ -372,53 +385,7 @@ int osr_run_ca_revoke(struct osr_context *context, const struct osr_arguments *a
     } else {
         request.what_case = OSR__REVOKE_REQUEST__WHAT_CERTIFICATE;
         request.certificate = arguments->operands[0];
+        revocation.serial = arguments->operands[0];
     }
-    return osr_context_call(context, "revoke", &request.base, on_done, context, err);
-}
-
-/* ---- ca rotate ---- */
-
-static const struct rotation {
-    const char *step;
-    const char *mode; /* of osirisd setup */
-    const char *next;
-} rotations[] = {
-    {"begin", "ca-begin",
-     "The next CA is believed here. Linked members take it over by themselves within an hour and\n"
-     "a half, or by osiris renew there; osiris ca list there shows it. When all have it:\n"
-     "osiris ca rotate switch\n"},
-    {"switch", "ca-switch",
-     "What is issued from now on is the next CA's. Linked members renew by themselves within an\n"
-     "hour and a half, or by osiris renew there. When osiris ca list shows none as \"old ca's\":\n"
-     "osiris ca rotate end\n"},
-    {"end", "ca-end",
-     "The old CA is believed no longer here, and by the members as they next hear of it.\n"},
-};
-
-static const struct rotation *find_rotation(const char *step)
-{
-    for (size_t i = 0; i < sizeof(rotations) / sizeof(rotations[0]); i++) {
-        if (strcmp(rotations[i].step, step) == 0) {
-            return &rotations[i];
-        }
-    }
-    return NULL;
-}
-
-int osr_run_ca_rotate(struct osr_context *context, const struct osr_arguments *arguments,
-                      struct osr_err *err)
-{
-    const struct rotation *rotation = find_rotation(arguments->operands[0]);
-    struct osr_daemon_words words = {0};
-    if (rotation == NULL) {
-        return osr_err_set(err, OSR_INVALID_ARGUMENT,
-                           "a rotation has the steps begin, switch and end; '%s' is none",
-                           arguments->operands[0]);
-    }
-    osr_daemon_add(&words, rotation->mode);
-    int code = osr_launch_change(context, &words, arguments, osr_slice(NULL, 0), err);
-    if (code == OSR_OK && !context->json) {
-        osr_output_add_text(&context->out, rotation->next);
-    }
-    return code;
+    return osr_context_call(context, "revoke", &request.base, on_revoked, &revocation, err);
 }

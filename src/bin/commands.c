@@ -98,6 +98,8 @@ static const struct osr_flag_help issue_flags[] = {
     END};
 static const struct osr_flag_help revoke_flags[] = {
     {OSR_FLAG_INSTANCE, "an instance, by its id: all that it may do"}, END};
+static const struct osr_flag_help rotate_flags[] = {
+    {OSR_FLAG_FORCE, "switch or end, whoever is left behind by it"}, END};
 static const struct osr_flag_help token_flags[] = {
     {OSR_FLAG_ROLE, "what may be done with it; may be repeated"},
     {OSR_FLAG_EXPIRES, "in 90s, 15m, 12h, 7d, or a date (default: never)"},
@@ -352,7 +354,8 @@ const struct osr_command osr_commands[] = {
      "Revokes a certificate of the cluster's CA by its serial number, or an instance\n"
      "with all of its certificates, those to come as well: nothing that it writes is\n"
      "taken from then on. Done at the CA's instance, it holds at all members as soon\n"
-     "as they hear of it, and links end with it.\n"
+     "as they hear of it, and links end with it. A serial number that is no member's\n"
+     "is revoked as well, and said to be unknown: those of people are not listed.\n"
      "\n"
      "Examples:\n"
      "  osiris ca revoke 5A3C19E0B7\n"
@@ -362,16 +365,18 @@ const struct osr_command osr_commands[] = {
      "Three steps, none of which drops a link: begin makes the next CA, which\n"
      "everybody is to believe; switch issues by it; end believes the old one no\n"
      "longer. Linked members follow each step by themselves within an hour and a half,\n"
-     "or at once by osiris renew there.\n"
+     "or at once by osiris renew there. Before all that are linked can have heard of\n"
+     "the next CA, switch says when they have, and changes nothing. As long as some\n"
+     "have no certificate of the new CA, end names them and changes nothing.\n"
      "\n"
      "Example:\n"
      "  osiris ca rotate begin\n",
-     1, 1, no_flags, osr_run_ca_rotate},
+     1, 1, rotate_flags, osr_run_ca_rotate},
     {"token create", "NAME --role ROLE", "make a token for a program",
      "Prints a bearer token: shown now and never again. Its identity is token:NAME.\n"
      "\n"
      "Examples:\n"
-     "  osiris token create ci --role reader --expires 30d >ci.token\n"
+     "  (umask 077; osiris token create ci --role reader --expires 30d >ci.token)\n"
      "  osiris --to grpcs://desk:7400 --ca ca.pem --token-file ci.token kb list\n",
      1, 1, token_flags, osr_run_token_create},
     {"token list", "", "list tokens",
@@ -457,7 +462,7 @@ const struct osr_command osr_commands[] = {
      "rotation; the newest is shown to others. One that is made is printed.\n"
      "\n"
      "Examples:\n"
-     "  osiris key add winter >winter.key\n"
+     "  (umask 077; osiris key add winter >winter.key)\n"
      "  osiris key add winter --secret-file winter.key\n"
      "  ssh desk osiris key show winter | osiris key add winter --secret-file -\n",
      1, 1, key_add_flags, osr_run_key_add},

@@ -91,7 +91,8 @@ static int look_at_folder(struct osr_context *context, const struct osr_argument
 /* ---- the instance ---- */
 
 static const char see_that_it_runs[] =
-    "see that it runs and no firewall is between: osiris doctor there";
+    "see that it runs, that no firewall is between, and that it lets this instance in: there, "
+    "osiris doctor and osiris audit --denied";
 
 /* The instance that is asked. */
 struct asked {

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/fields.h"
+#include "base/url.h"
 #include "bin/command.h"
 #include "bin/daemon.h"
 #include "bin/display.h"
@@ -59,6 +60,7 @@ struct outcome {
     char *instance;
     char *name, *cluster, *listens; /* known once it runs; else NULL */
     char *invitation;               /* NULL: none was made */
+    struct osr_err why_none;
     uint64_t expires_ms;
     char *start; /* what starts it, where that is not done; NULL: it runs */
 };
@@ -142,8 +144,8 @@ static void write_next(const struct outcome *outcome)
                               "  osiris join %s\n",
                               osr_display_time(expires, outcome->expires_ms), outcome->invitation);
     } else {
-        osr_output_add_text(out, "\nIt runs. `osiris invite` lets others join, where the "
-                                 "cluster's CA is.\n");
+        osr_output_add_format(out, "\nIt runs. It invites nobody, for %s:\n%s\n",
+                              outcome->why_none.message, outcome->why_none.hint);
     }
 }
 
@@ -229,7 +231,11 @@ static int invite_next(struct outcome *outcome, const struct osr_arguments *argu
                        struct osr_err *err)
 {
     int code = call_invite(outcome->context, arguments, on_init_invitation, outcome, err);
-    if (code == OSR_OK || code == OSR_CONFIG) {
+    if (code == OSR_CONFIG) {
+        outcome->why_none = *err;
+        return OSR_OK;
+    }
+    if (code == OSR_OK) {
         return OSR_OK;
     }
     return osr_err_prefix(err, "the instance runs, but no invitation could be made");
@@ -255,6 +261,20 @@ static int make_ready(struct outcome *outcome, const struct osr_arguments *argum
     return code != OSR_OK ? code : invite_next(outcome, arguments, err);
 }
 
+/* What is mistyped in the invitation is told before anything is made. */
+static int check_invitation(const struct osr_arguments *arguments, struct osr_err *err)
+{
+    const char *addresses[OSR_REPEATED_MAX];
+    struct osr_url url;
+    uint64_t expires_ms;
+    int code = osr_arguments_span(arguments, OSR_FLAG_EXPIRES, &expires_ms, err);
+    size_t count = osr_arguments_list(arguments, OSR_FLAG_ADDRESS, addresses);
+    for (size_t i = 0; code == OSR_OK && i < count; i++) {
+        code = osr_url_parse(addresses[i], &url, err);
+    }
+    return code;
+}
+
 int osr_run_init(struct osr_context *context, const struct osr_arguments *arguments,
                  struct osr_err *err)
 {
@@ -263,7 +283,10 @@ int osr_run_init(struct osr_context *context, const struct osr_arguments *argume
         return osr_err_set(err, OSR_INVALID_ARGUMENT,
                            "an instance is made on its own machine: --data, not --to");
     }
-    int code = make_ready(&outcome, arguments, err);
+    int code = check_invitation(arguments, err);
+    if (code == OSR_OK) {
+        code = make_ready(&outcome, arguments, err);
+    }
     if (code == OSR_OK) {
         write_outcome(&outcome);
     }

@@ -12,6 +12,7 @@
 #include "adapter/clock.h"
 #include "base/fields.h"
 #include "base/text.h"
+#include "base/url.h"
 #include "bin/command.h"
 #include "bin/daemon.h"
 #include "bin/launch.h"
@@ -133,11 +134,27 @@ static int on_join(void *context, const ProtobufCMessage *reply)
     return OSR_OK;
 }
 
+/* Without TLS nobody would show anything before the secret is sent. */
+static int check_address(const char *address, struct osr_err *err)
+{
+    struct osr_url url;
+    int code = osr_url_parse(address, &url, err);
+
+    if (code == OSR_OK && !osr_url_is_secure(&url)) {
+        code = (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
+                                "%s: an invitation is for tls:// or grpcs://", address);
+    }
+    return code;
+}
+
 /* With the one that shows the CA that the invitation names, and no other. */
 static int connect_to(struct join *join, const char *address, struct osr_err *err)
 {
     char fingerprint[2 * OSR_SHA256_SIZE + 1];
 
+    if (check_address(address, err) != OSR_OK) {
+        return (int)err->code;
+    }
     osr_hex_encode(fingerprint, osr_slice(join->invitation.ca_fingerprint.bytes, OSR_SHA256_SIZE));
     const struct osiris_trust trust = {.authority_fingerprint = fingerprint};
     int code = osr_context_turn_to(join->context, address, &trust, err);
@@ -164,8 +181,9 @@ static int refuse_addresses(struct osr_buffer *failures, struct osr_err *err)
     osr_buffer_add_u8(failures, '\0');
     osr_err_set(err, OSR_UNAVAILABLE, "the invitation's addresses cannot be reached: %s",
                 (const char *)failures->data);
-    osr_err_hint(err, "the invitation is still good: see that the inviting instance runs and that "
-                      "no firewall is between; osiris invite --address URL names others");
+    osr_err_hint(err, "the invitation is still good: see that the inviting instance runs, that no "
+                      "firewall is between, and that the clocks are right; osiris invite "
+                      "--address URL names others");
     return OSR_UNAVAILABLE;
 }
 
@@ -303,6 +321,9 @@ static int start(struct join *join, char **ret_start, struct osr_err *err)
         code = osr_launch(join->context, join->data, err);
     }
     if (code != OSR_OK) {
+        if (err->hint[0] == '\0') {
+            osr_err_hint(err, "mend that, then: osirisd --data %s", join->data);
+        }
         return osr_err_prefix(err, "the instance has joined, and does not start");
     }
     return join->missing_peer[0] != '\0' ? OSR_OK : wait_for_link(join, err);

@@ -5,8 +5,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
+
+#include "adapter/private_file.h"
 
 void osr_password_done(char *password)
 {
@@ -40,6 +43,16 @@ static int read_line(int fd, char *line, struct osr_err *err)
     return size > 0 ? OSR_OK : (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "the password is empty");
 }
 
+/* A pipe is nobody else's to read; a file may be. */
+static int check_private(int fd, const char *file, struct osr_err *err)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
+        return OSR_OK;
+    }
+    return osr_private_file_check(fd, "password", file, OSR_PRIVATE_SECRET, err);
+}
+
 static int read_file(const char *file, char *password, struct osr_err *err)
 {
     bool is_input = strcmp(file, "-") == 0;
@@ -47,7 +60,10 @@ static int read_file(const char *file, char *password, struct osr_err *err)
     if (fd < 0) {
         return (int)osr_err_errno(err, OSR_INVALID_ARGUMENT, errno, "cannot read %s", file);
     }
-    int code = read_line(fd, password, err);
+    int code = is_input ? OSR_OK : check_private(fd, file, err);
+    if (code == OSR_OK) {
+        code = read_line(fd, password, err);
+    }
     if (!is_input) {
         close(fd);
     }

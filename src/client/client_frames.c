@@ -33,15 +33,6 @@ static int codec_of(const struct osr_url *url, enum osr_codec *ret_codec, struct
     return OSR_OK;
 }
 
-static void error_of_frame(const Osr__Error *error, struct osr_err *ret_err)
-{
-    enum osr_code code = error->code == OSR__CODE__OK ? OSR_INTERNAL : (enum osr_code)error->code;
-    osr_err_set(ret_err, code, "%s", error->message);
-    if (error->hint[0] != '\0') {
-        osr_err_hint(ret_err, "%s", error->hint);
-    }
-}
-
 /* ---- who we are ---- */
 
 /* Goes out alone: what is asked for before the answer would be asked by somebody else, where the
@@ -67,7 +58,7 @@ static int handle_authenticated(struct frames *frames, const Osr__Frame *frame)
         return OSR_OK;
     }
     if (frame->body_case == OSR__FRAME__BODY_ERROR) {
-        error_of_frame(frame->error, err);
+        osr_error_read(frame->error, err);
         return (int)err->code;
     }
     return (int)osr_err_set(err, OSR_INTERNAL, "the instance answered a token with %s",
@@ -203,7 +194,7 @@ static int handle_frame(struct frames *frames, const Osr__Frame *frame)
     }
     bool is_error = frame->body_case == OSR__FRAME__BODY_ERROR;
     if (is_error && frame->request_id == 0) {
-        error_of_frame(frame->error, &client->failure.err);
+        osr_error_read(frame->error, &client->failure.err);
         return client->failure.err.code;
     }
     if (!is_ready(frames) && frame->request_id == frames->authenticate_id) {
@@ -215,7 +206,7 @@ static int handle_frame(struct frames *frames, const Osr__Frame *frame)
     }
     if (is_error) {
         struct osr_err err;
-        error_of_frame(frame->error, &err);
+        osr_error_read(frame->error, &err);
         osr_client_tell_error(client, call, &err);
     } else {
         handle_reply(frames, call, frame);

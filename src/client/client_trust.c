@@ -16,7 +16,7 @@ struct osr_client_trust {
 static int set_nobody_believed(const struct osr_url *url, struct osr_err *err)
 {
     osr_err_set(err, OSR_CONFIG, "%s: it is not said whom to believe there", url->text);
-    osr_err_hint(err, "give the CA's certificate, its fingerprint, or a shared key");
+    osr_err_hint(err, "give the CA's certificate (--ca FILE), or a shared key (--shared-key FILE)");
     return OSR_CONFIG;
 }
 

@@ -38,6 +38,9 @@ enum {
 
     OSR_FEEDS_MAX = 1024, /* held by one instance: stops made-up origins */
     OSR_PEERS_MAX = 64,   /* links between instances */
+    /* Of these, that one of them may have, also before HELLO_PROOF: stops it from taking the places
+     * of all. Two are enough, but for those that have broken and are not given up yet. */
+    OSR_LINKS_OF_ONE_MAX = 8,
     /* Feeds of others than who speaks of them: made-up ones leave room for each peer's own, one a
      * stream. */
     OSR_FEEDS_TOLD_MAX = OSR_FEEDS_MAX - OSR_STREAM_COUNT * OSR_PEERS_MAX,

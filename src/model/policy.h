@@ -155,6 +155,10 @@ void osr_policy_destroy(struct osr_policy *policy); /* NULL is a no-op */
 
 /* -- asking it -- */
 
+/* Whether this is an identity at all, or a pattern of some, as members are written;
+ * INVALID_ARGUMENT with the word that was probably meant. */
+int osr_policy_check_who(const char *text, struct osr_err *err);
+
 /* An identity as questions are asked of it: its roles, found once (at login, not for each call).
  * Valid as long as the policy. NULL: it is no member, and may do nothing. */
 struct osr_policy_subject;

@@ -71,7 +71,8 @@ int osr_policy_find_role(const struct osr_policy *policy, const char *name, size
     }
     return osr_policy_refuse_word(err, OSR_NOT_FOUND, "role", &guess,
                                   "every policy has administrator, editor, reader, peer, "
-                                  "authority, seed and newcomer; others must be made");
+                                  "authority, seed and newcomer; others stand in the "
+                                  "config, under access");
 }
 
 static void put_role(struct osr_policy *policy, const char *name, bool is_default)

@@ -234,3 +234,9 @@ int osr_policy_read_member(const char *text, struct osr_pattern *ret_pattern, st
     *ret_pattern = read_pattern(osr_slice_text(text));
     return 0;
 }
+
+int osr_policy_check_who(const char *text, struct osr_err *err)
+{
+    struct osr_pattern pattern;
+    return osr_policy_read_member(text, &pattern, err);
+}

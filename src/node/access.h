@@ -2,9 +2,10 @@
  *
  * An identity is a name (model/policy.h) and what the policy in force gives to it: its grant. It
  * begins with what listener, socket and handshake show, and changes only by proof: a token,
- * HELLO_PROOF. What it rests on may change under it: a reload brings another policy, a token or a
- * certificate is revoked, a token expires. So each check looks first whether it still stands as it
- * was looked up (two numbers compared), and looks it up anew where it does not.
+ * HELLO_PROOF. What it rests on may change under it: a reload brings another policy or approves its
+ * id no longer, a token or a certificate is revoked, a user disabled, a token expires. So each
+ * check looks first whether it still stands as it was looked up (two numbers compared), and looks
+ * it up anew where it does not.
  *
  * An instance that the config does not name exactly has the roles that its member record brings
  * (trust_feed.h) and may link, if it brings any; else those that the policy gives to what covers
@@ -13,9 +14,7 @@
  * Deny by default. Every refusal goes to the audit log, and what was allowed where it changes who
  * may do what; where the log cannot take it, the answer is BUSY instead.
  *
- * Policies: one that was replaced stays as long as some grant of it is held.
- *
- * Threads: the loop's. A grant may be asked by any while the loop's holds it. */
+ * Threads: the loop's. A grant (grant.h) may be asked by any. */
 #ifndef OSR_NODE_ACCESS_H
 #define OSR_NODE_ACCESS_H
 
@@ -23,6 +22,7 @@
 #include "model/policy.h"
 #include "node/audit.h"
 #include "node/credentials.h"
+#include "node/grant.h"
 
 struct osr_access; /* the policy in force, and on what identities rest */
 
@@ -38,6 +38,8 @@ struct osr_access_options {
     /* Whether it leads the stream "trust" whatever its roles are: for osr_security_is_authority.
      * NULL: none does. */
     bool (*is_authority)(void *context, const char *instance);
+    /* Whether there is a CA that tells of all members: for osr_security_knows_members. NULL: no. */
+    bool (*knows_members)(void *context);
     void *context;
 };
 
@@ -47,19 +49,6 @@ void osr_access_destroy(struct osr_access *access);
 /* A reload. Then let sessions and core look again: osr_sessions_review, OSR_FEED_ACCESS_CHANGED. */
 void osr_access_replace_policy(struct osr_access *access, struct osr_policy *policy);
 const struct osr_policy *osr_access_policy(const struct osr_access *access);
-
-/* ---- what somebody may do ---- */
-
-/* As it was when it was looked up: a policy's answers to one identity. Counted. */
-struct osr_grant;
-
-struct osr_grant *osr_grant_hold(struct osr_grant *grant); /* NULL: NULL */
-void osr_grant_release(struct osr_grant *grant);           /* NULL is a no-op */
-/* For one of many rows. NULL may do everything: it is the instance that asks, for itself. */
-bool osr_grant_allows(const struct osr_grant *grant, enum osr_action action, struct osr_part part);
-/* Every collection, whatever it is called: rows need not be looked at one by one. */
-bool osr_grant_reads_all(const struct osr_grant *grant);
-bool osr_grant_writes_all(const struct osr_grant *grant);
 
 /* ---- who somebody is ---- */
 
@@ -93,6 +82,12 @@ void osr_access_become(struct osr_identity *identity, const char *who);
  * such; which is noted, and stays. */
 int osr_access_take_token(struct osr_access *access, struct osr_identity *identity,
                           struct osr_slice token, struct osr_err *err);
+/* Whether the other side of an accepted connection may go on to HELLO_PROOF. UNAUTHENTICATED: it
+ * has shown nothing, and its listener approves no ids, so that no proof would let it in; which is
+ * noted, and it is neither told what is held here nor takes a link's place. PERMISSION_DENIED: it
+ * may not link. */
+int osr_access_check_hello(struct osr_access *access, struct osr_identity *identity,
+                           struct osr_err *err);
 /* A link whose other side has shown its instance by HELLO_PROOF becomes "instance:<id>".
  * UNAUTHENTICATED: what its connection shows is not this one, or is nobody's and this one is not
  * approved, or it was revoked. PERMISSION_DENIED: it may not link. */
@@ -101,13 +96,16 @@ int osr_access_take_instance(struct osr_access *access, struct osr_identity *ide
 /* Both are to be done with. *ret_identity held nothing before. */
 void osr_identity_copy(struct osr_identity *ret_identity, const struct osr_identity *identity);
 void osr_identity_done(struct osr_identity *identity); /* nobody after; a zeroed one is fine */
+/* Whether it is one instance's, user's or token's: that of a shared key, or of nobody, is of many.
+ */
+bool osr_identity_names_one(const struct osr_identity *identity);
 /* Whether it is who a certificate says, and not a token's. */
 bool osr_identity_has_certificate(const struct osr_identity *identity);
 
 /* ---- what they may do ---- */
 
-/* 0, UNAUTHENTICATED (its token has expired, or that or its certificate was revoked),
- * PERMISSION_DENIED, or BUSY; `what` is a message's type. */
+/* 0, UNAUTHENTICATED (its token has expired, or that or its certificate was revoked, its user
+ * disabled, its id approved no longer), PERMISSION_DENIED, or BUSY; `what` is a message's type. */
 int osr_access_check(struct osr_access *access, struct osr_identity *identity,
                      enum osr_action action, struct osr_part part, const char *what,
                      struct osr_err *err);
@@ -135,6 +133,10 @@ bool osr_access_is_revoked(struct osr_access *access, const char *who);
  * brings no roles or the config names it exactly: then the policy alone says it. */
 int osr_access_member_subject(const struct osr_access *access, const char *who,
                               struct osr_policy_subject **ret_subject, struct osr_err *err);
+/* Whether it is an instance of which neither config nor CA tells, though the CA tells of all its
+ * members: whoever may link could have made it up, to write in its name. So it leads nothing,
+ * whatever "instance:*" may. */
+bool osr_access_is_unknown(const struct osr_access *access, const char *who);
 /* For struct osr_feed_access: whether others store what this instance writes to the stream, and
  * whether it is sent what they do. An instance whose certificate was revoked is neither. */
 bool osr_access_instance_may(struct osr_access *access, const char *instance,

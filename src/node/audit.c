@@ -217,8 +217,14 @@ static int refuse_full(const struct osr_audit *audit, struct osr_err *err)
                             "nothing is done that cannot be noted in the audit log: %s", why);
 }
 
-static int note_denial(struct osr_audit *audit, const struct osr_audit_record *record,
-                       struct osr_err *err)
+/* What anybody may cause as often as he likes. */
+static bool is_repeatable(enum osr_audit_kind kind, const struct osr_audit_record *record)
+{
+    return !record->allowed || kind == OSR_AUDIT_LOGIN;
+}
+
+static int note_repeatable(struct osr_audit *audit, const struct osr_audit_record *record,
+                           struct osr_err *err)
 {
     if (!osr_denials_count(audit->denials, record)) {
         if (is_full(audit)) {
@@ -246,8 +252,8 @@ static void note_documents(struct osr_audit *audit, const struct osr_audit_recor
 int osr_audit_note(struct osr_audit *audit, enum osr_audit_kind kind,
                    const struct osr_audit_record *record, struct osr_err *err)
 {
-    if (!record->allowed) {
-        return note_denial(audit, record, err);
+    if (is_repeatable(kind, record)) {
+        return note_repeatable(audit, record, err);
     }
     if (kind == OSR_AUDIT_DOCUMENTS) {
         note_documents(audit, record);

@@ -4,10 +4,11 @@
  * reads and writes of documents that were allowed only if `all` is set. A note is copied and
  * waits in a queue; a thread appends and syncs what waits, in batches.
  *
- * Floods. Denials are summed up (audit_denials.h). Allowed reads and writes of documents may take
- * half of the queue; beyond it they are counted, and noted as one record ("N more like this") when
- * there is room. Nothing else is ever left out: where the queue is full, osr_audit_note returns
- * BUSY, and who asked must be told so, instead of what he asked for or of why he may not.
+ * Floods. Denials and equal logins are summed up (audit_denials.h). Allowed reads and writes of
+ * documents may take half of the queue; beyond it they are counted, and noted as one record ("N
+ * more like this") when there is room. Nothing else is ever left out: where the queue is full,
+ * osr_audit_note returns BUSY, and who asked must be told so, instead of what he asked for or of
+ * why he may not.
  *
  * Failures: on a full or failing disk notes wait, osr_audit_status says so, and the append is tried
  * again every second. What waits when the instance stops and cannot be appended is lost; the trace

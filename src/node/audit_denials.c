@@ -12,7 +12,7 @@ struct sum {
     struct osr_audit_item *first; /* stands for all; NULL: none was counted yet */
     uint64_t count;               /* since the last record */
     const char *of;               /* "like this", ... */
-    struct sum *address;          /* of equal ones: their address's sum */
+    struct sum *address;          /* of equal denials: their address's sum */
     uint32_t told_apart;          /* of an address: sums of equal ones */
 };
 
@@ -53,7 +53,7 @@ void osr_denials_destroy(struct osr_denials *denials)
 
 /* ---- counting ---- */
 
-/* All that makes denials equal, as far as the log shows it. It has NULs in it, which an address's
+/* All that makes records equal, as far as the log shows it. It has NULs in it, which an address's
  * key has not. */
 static struct osr_buffer key_of(const struct osr_audit_record *record)
 {
@@ -64,6 +64,7 @@ static struct osr_buffer key_of(const struct osr_audit_record *record)
         osr_buffer_add(&key, texts[i], strnlen(texts[i], OSR_AUDIT_TEXT_BYTES_MAX));
         osr_buffer_add_u8(&key, '\0');
     }
+    osr_buffer_add_u8(&key, record->allowed);
     return key;
 }
 
@@ -90,16 +91,26 @@ static void count(struct sum *sum, const struct osr_audit_record *record)
     sum->count++;
 }
 
+static bool is_full(const struct osr_denials *denials)
+{
+    return osr_map_count(denials->sums) + 2 > OSR_DENIALS_MAX;
+}
+
+/* Of denials alone: among what was refused nobody shall be able to hide what was let in. */
+static struct sum *find_shared(struct osr_denials *denials, const struct osr_audit_record *record)
+{
+    struct sum *address = find_address(denials, record);
+    if (address != NULL && address->told_apart >= OSR_DENIALS_OF_ADDRESS_MAX) {
+        return address;
+    }
+    return is_full(denials) ? &denials->crowd : NULL;
+}
+
 bool osr_denials_count(struct osr_denials *denials, const struct osr_audit_record *record)
 {
     struct sum *sum = find_equal(denials, record);
-    if (sum == NULL) {
-        struct sum *address = find_address(denials, record);
-        if (address != NULL && address->told_apart >= OSR_DENIALS_OF_ADDRESS_MAX) {
-            sum = address;
-        } else if (osr_map_count(denials->sums) + 2 > OSR_DENIALS_MAX) {
-            sum = &denials->crowd;
-        }
+    if (sum == NULL && !record->allowed) {
+        sum = find_shared(denials, record);
     }
     if (sum != NULL) {
         count(sum, record);
@@ -115,18 +126,32 @@ static struct sum *add_sum(struct osr_denials *denials, struct osr_slice key, co
     return sum;
 }
 
-void osr_denials_add(struct osr_denials *denials, const struct osr_audit_record *record)
+static struct sum *add_equal(struct osr_denials *denials, const struct osr_audit_record *record)
+{
+    struct osr_buffer key = key_of(record);
+    struct sum *equal = add_sum(denials, osr_buffer_slice(&key), "like this");
+    osr_buffer_done(&key);
+    equal->first = osr_audit_item_create(record);
+    return equal;
+}
+
+static void add_denial(struct osr_denials *denials, const struct osr_audit_record *record)
 {
     struct sum *address = find_address(denials, record);
     if (address == NULL) {
         address = add_sum(denials, osr_slice_text(record->from), "denials from this address");
     }
-    struct osr_buffer key = key_of(record);
-    struct sum *equal = add_sum(denials, osr_buffer_slice(&key), "like this");
-    osr_buffer_done(&key);
-    equal->first = osr_audit_item_create(record);
-    equal->address = address;
+    add_equal(denials, record)->address = address;
     address->told_apart++;
+}
+
+void osr_denials_add(struct osr_denials *denials, const struct osr_audit_record *record)
+{
+    if (!record->allowed) {
+        add_denial(denials, record);
+    } else if (!is_full(denials)) { /* else the next ones are noted one by one */
+        add_equal(denials, record);
+    }
 }
 
 bool osr_denials_is_empty(const struct osr_denials *denials)

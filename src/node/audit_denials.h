@@ -1,11 +1,12 @@
-/* audit_denials.h -- sums up denials, so that who is refused again and again does not fill the
- * audit log, nor wash out of it what others did.
+/* audit_denials.h -- sums up denials, and logins that are equal, so that who is refused again and
+ * again, or shows the same token again and again, does not fill the audit log, nor wash out of it
+ * what others did.
  *
  * A denial is noted when it comes; those that are equal to it in everything but their reason and
  * come within the next second are counted, and noted as one record when it is over: "N more like
  * this". While they go on that is a line a second. Of denials from one address that differ, only
  * some are noted for themselves; the others share a record ("N more denials from this address"),
- * and past a limit so do all addresses.
+ * and past a limit so do all addresses. What was allowed is summed up with its equals alone.
  *
  * Threads: one at a time. */
 #ifndef OSR_NODE_AUDIT_DENIALS_H

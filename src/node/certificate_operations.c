@@ -1,135 +1,12 @@
-/* What the cluster's CA gives: `invite`, `join`, `renew`, `issue`. For its instance alone; others
- * say who to ask. */
+/* Certificates of the cluster's CA for who is in it: `issue`, and `renew` by who has one. Of its
+ * instance alone; others say who to ask. Those who come in get theirs in join_operations.c. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapter/clock.h"
-#include "node/join_proof.h"
-#include "node/members.h"
+#include "node/issuing.h"
 #include "node/operation_handlers.h"
-
-enum {
-    DAY_MS = 24 * 60 * 60 * 1000,
-    INVITATION_DAYS_MAX = 30, /* who has one may come in: it is not to lie about for long */
-    SUBJECT_BYTES_MAX = 64,   /* X.509: ub-common-name */
-};
-
-/* Who joins gets this role unless the invitation says another; policies give it to "instance:*". */
-static const char role_of_members[] = "peer";
-
-/* -- the CA -- */
-
-static int check_is_authority(const struct osr_services *services, struct osr_err *err)
-{
-    const struct osr_trust *trust = osr_security_trust(services->security);
-    const struct osr_config *config = services->config;
-    if (osr_trust_has(trust, OSR_TRUST_CA_KEY)) {
-        return 0;
-    }
-    osr_err_set(err, OSR_CONFIG, "the CA of the cluster \"%s\" is at another instance",
-                config->cluster);
-    if (config->peer_count > 0) {
-        osr_err_hint(err, "ask the instance that was set up first; perhaps %s",
-                     config->peer[0].text);
-    } else {
-        osr_err_hint(err, "`osiris init` makes one; else ask the instance that was set up first");
-    }
-    return OSR_CONFIG;
-}
-
-struct order {
-    const char *request_pem;
-    const char *who;
-    const char *subject;
-    char *const *names;
-    size_t name_count;
-    struct osr_slice follows_pem; /* as in struct osr_authority_order */
-    uint32_t days;
-};
-
-static int refuse_revoked(const char *who, struct osr_err *err)
-{
-    osr_err_set(err, OSR_UNAUTHENTICATED, "%s was revoked: it gets no certificate any more", who);
-    osr_err_hint(err,
-                 "let it join with an empty data folder: as an instance with another identity");
-    return OSR_UNAUTHENTICATED;
-}
-
-/* The certificate with the CA's behind it, as text. */
-static int issue(const struct osr_services *services, const struct order *wanted,
-                 struct osr_buffer *pem, struct osr_err *err)
-{
-    const struct osr_trust *trust = osr_security_trust(services->security);
-    struct osr_slice authority = osr_trust_text(trust, OSR_TRUST_CA_CERTIFICATE);
-    char subject[SUBJECT_BYTES_MAX + 1];
-    if (osr_access_is_revoked(services->access, wanted->who)) {
-        return refuse_revoked(wanted->who, err);
-    }
-    snprintf(subject, sizeof(subject), "%s", wanted->subject);
-    const struct osr_authority_order order = {
-        .request_pem = osr_slice_text(wanted->request_pem),
-        .cluster = services->config->cluster,
-        .who = wanted->who,
-        .subject = subject,
-        .names = (const char *const *)wanted->names,
-        .name_count = wanted->name_count,
-        .follows_pem = wanted->follows_pem,
-        .now_s = osr_wall_ms() / 1000,
-        .days = wanted->days,
-    };
-    int code =
-        osr_authority_issue(authority, osr_trust_text(trust, OSR_TRUST_CA_KEY), &order, pem, err);
-    if (code == 0) {
-        osr_buffer_add(pem, authority.data, authority.size);
-        osr_buffer_add_u8(pem, '\0');
-    }
-    return code;
-}
-
-static char *authorities_text(const struct osr_services *services)
-{
-    struct osr_slice pem =
-        osr_trust_text(osr_security_trust(services->security), OSR_TRUST_AUTHORITIES);
-    return osr_format("%.*s", (int)pem.size, (const char *)pem.data);
-}
-
-/* The serial number of what was just issued, which is good. */
-static void serial_of(const struct osr_buffer *pem, char *serial)
-{
-    struct osr_certificate_facts facts = {.serial = ""};
-    osr_certificate_read(osr_slice(pem->data, pem->size - 1), &facts, NULL);
-    memcpy(serial, facts.serial, sizeof(facts.serial));
-}
-
-/* Whose certificate, and its serial number: what a revocation asks for. */
-static int note_issue(const struct osr_call *call, const char *what, const char *who,
-                      const struct osr_buffer *pem, struct osr_err *err)
-{
-    char why[sizeof("certificate ") + OSR_SERIAL_TEXT_MAX];
-    char serial[OSR_SERIAL_TEXT_MAX];
-    serial_of(pem, serial);
-    snprintf(why, sizeof(why), "certificate %s", serial);
-    return osr_operation_note(call, what, who, why, err);
-}
-
-static struct osr_slice text_of(const struct osr_buffer *pem)
-{
-    return osr_slice(pem->data, pem->size - 1);
-}
-
-/* The serial number of what was just issued goes to all members, where it is of one. `news` says
- * the rest. */
-static int note_member(const struct osr_services *services, struct osr_member_news *news,
-                       const struct osr_buffer *pem, struct osr_credential_done done,
-                       struct osr_err *err)
-{
-    const struct osr_trust *trust = osr_security_trust(services->security);
-    news->certificate_pem = text_of(pem);
-    news->authority = osr_trust_fingerprint(osr_trust_text(trust, OSR_TRUST_CA_CERTIFICATE));
-    return osr_members_note(services->credentials, news, osr_wall_ms(), done, err);
-}
-
-/* -- issue -- */
 
 /* A certificate that is given once its member is noted. */
 struct issuing {
@@ -143,10 +20,23 @@ static void destroy_issuing(struct issuing *issuing)
     free(issuing);
 }
 
+/* Nothing is given that a revocation by its serial number would not find. */
+static void fail_unnoted(struct issuing *issuing, enum osr_code code)
+{
+    struct osr_err err;
+    osr_err_set(&err, code, "whose certificate it is could not be stored, so it is not given: %s",
+                osr_code_info(code)->text);
+    osr_err_hint(&err, "see osiris doctor at the CA's instance, then try again");
+    osr_call_fail(issuing->call, &err);
+    destroy_issuing(issuing);
+}
+
+/* -- issue -- */
+
 static int issue_ordered(struct osr_call *call, const Osr__IssueRequest *request,
                          struct osr_buffer *pem, struct osr_err *err)
 {
-    const struct order order = {
+    const struct osr_issuing_order order = {
         .request_pem = request->request_pem,
         .who = request->who,
         .subject = request->subject[0] != '\0' ? request->subject : request->who,
@@ -154,11 +44,11 @@ static int issue_ordered(struct osr_call *call, const Osr__IssueRequest *request
         .name_count = request->n_names,
         .days = request->days,
     };
-    int code = check_is_authority(call->services, err);
+    int code = osr_issuing_check(call->services, err);
     if (code == 0) {
-        code = issue(call->services, &order, pem, err);
+        code = osr_issuing_make(call->services, &order, pem, err);
     }
-    return code != 0 ? code : note_issue(call, "ISSUE", request->who, pem, err);
+    return code != 0 ? code : osr_issuing_note(call, "ISSUE", request->who, pem, err);
 }
 
 static void on_issued(void *context, enum osr_code code)
@@ -167,16 +57,13 @@ static void on_issued(void *context, enum osr_code code)
     Osr__IssueResponse response = OSR__ISSUE_RESPONSE__INIT;
     char serial[OSR_SERIAL_TEXT_MAX];
     if (code != OSR_OK) {
-        struct osr_err err;
-        osr_err_set(&err, code, "whose certificate it is could not be stored: %s",
-                    osr_code_info(code)->text);
-        osr_call_fail(issuing->call, &err);
-    } else {
-        serial_of(&issuing->pem, serial);
-        response.certificate_pem = (char *)issuing->pem.data;
-        response.serial = serial;
-        osr_call_reply(issuing->call, &response.base);
+        fail_unnoted(issuing, code);
+        return;
     }
+    osr_issuing_serial(&issuing->pem, serial);
+    response.certificate_pem = (char *)issuing->pem.data;
+    response.serial = serial;
+    osr_call_reply(issuing->call, &response.base);
     destroy_issuing(issuing);
 }
 
@@ -186,9 +73,10 @@ static int begin_issue(struct issuing *issuing, const Osr__IssueRequest *request
     struct osr_member_news news = {
         .who = request->who, .name = request->subject, .role = "", .invited_by = ""};
     int code = issue_ordered(issuing->call, request, &issuing->pem, err);
-    return code != 0 ? code
-                     : note_member(issuing->call->services, &news, &issuing->pem,
-                                   (struct osr_credential_done){on_issued, issuing}, err);
+    return code != 0
+               ? code
+               : osr_issuing_note_member(issuing->call->services, &news, &issuing->pem,
+                                         (struct osr_credential_done){on_issued, issuing}, err);
 }
 
 void osr_operation_issue(struct osr_operations *operations, struct osr_call *call,
@@ -258,466 +146,142 @@ static int check_present(const struct osr_call *call, struct osr_slice pem,
                             call->identity.who);
 }
 
+/* A connection outlives the CA by whose certificate it was made; what nobody else vouches for does
+ * not. */
+static int check_shown(const struct osr_call *call, struct osr_err *err)
+{
+    struct osr_slice believed =
+        osr_trust_text(osr_security_trust(call->services->security), OSR_TRUST_AUTHORITIES);
+    if (osr_trust_is_among(believed, &call->identity.authority)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_UNAUTHENTICATED,
+                "the certificate that the connection shows is of a CA that is believed no longer");
+    osr_err_hint(err, "give the present one as certificate_pem; who has none joins anew");
+    return OSR_UNAUTHENTICATED;
+}
+
 static int issue_next(const struct osr_call *call, const Osr__RenewRequest *request,
                       struct osr_buffer *pem, struct osr_err *err)
 {
     const char *who = call->identity.who;
     struct osr_certificate_facts present = {.subject = ""};
     struct osr_slice present_pem = osr_slice_text(request->certificate_pem);
-    int code = present_pem.size > 0 ? check_present(call, present_pem, &present, err) : 0;
-    const struct order order = {
+    int code = present_pem.size > 0 ? check_present(call, present_pem, &present, err)
+                                    : check_shown(call, err);
+    const struct osr_issuing_order order = {
         .request_pem = request->request_pem,
         .who = who,
         .subject = present.subject[0] != '\0' ? present.subject : who,
         .follows_pem = present_pem,
     };
-    return code != 0 ? code : issue(call->services, &order, pem, err);
+    return code != 0 ? code : osr_issuing_make(call->services, &order, pem, err);
 }
 
-static void ignore_outcome(void *context, enum osr_code code)
+/* With a certificate, or without one where it was only asked who issues. */
+static void on_renewed(void *context, enum osr_code code)
 {
-    (void)context;
-    (void)code;
+    struct issuing *issuing = context;
+    const struct osr_services *services = issuing->call->services;
+    Osr__RenewResponse response = OSR__RENEW_RESPONSE__INIT;
+    if (code != OSR_OK) {
+        fail_unnoted(issuing, code);
+        return;
+    }
+    struct osr_hash issuer = osr_issuing_authority(services);
+    response.issuer = (ProtobufCBinaryData){sizeof(issuer.bytes), issuer.bytes};
+    if (issuing->pem.size > 0) {
+        response.certificate_pem = (char *)issuing->pem.data;
+    }
+    response.authorities_pem = osr_issuing_authorities(services);
+    osr_call_reply(issuing->call, &response.base);
+    free(response.authorities_pem);
+    destroy_issuing(issuing);
+}
+
+/* A certificate alone is not enough where the CA's key may have been stolen, and be about to be
+ * replaced: an instance has to show its own key (HELLO_PROOF) as well, a user the new CA's word. */
+static int check_vouched(const struct osr_call *call, struct osr_err *err)
+{
+    const struct osr_services *services = call->services;
+    bool is_instance = strncmp(call->identity.who, "instance:", strlen("instance:")) == 0;
+    bool is_link =
+        call->session != NULL &&
+        osr_sessions_find_link(services->sessions, osr_session_number(call->session)) != NULL;
+    if (is_instance) {
+        if (is_link) {
+            return 0;
+        }
+        osr_err_set(err, OSR_UNAUTHENTICATED,
+                    "an instance's certificate is renewed over its link alone");
+        osr_err_hint(err, "`osiris renew` at that instance does it");
+        return OSR_UNAUTHENTICATED;
+    }
+    struct osr_hash issuer = osr_issuing_authority(services);
+    if (memcmp(&issuer, &call->identity.authority, sizeof(issuer)) == 0) {
+        return 0;
+    }
+    osr_err_set(err, OSR_UNAUTHENTICATED,
+                "the certificate of %s is of a CA that issues no longer, and is not renewed",
+                call->identity.who);
+    osr_err_hint(err, "`osiris ca issue` at the CA's instance gives a new one");
+    return OSR_UNAUTHENTICATED;
 }
 
 /* An outside CA's certificate is for that CA to renew. */
-static int renew(struct osr_operations *operations, struct osr_call *call,
-                 const Osr__RenewRequest *request, struct osr_buffer *pem, struct osr_err *err)
+static int check_asker(struct osr_operations *operations, const struct osr_call *call,
+                       bool is_question, struct osr_err *err)
 {
     const char *who = call->identity.who;
-    bool is_question = request->request_pem[0] == '\0';
     if (!osr_identity_has_certificate(&call->identity) || strncmp(who, "subject:", 8) == 0) {
         osr_err_set(err, OSR_UNAUTHENTICATED,
                     "a certificate is renewed for whoever shows the present one");
         osr_err_hint(err, "connect with it; if it has expired, join anew");
         return OSR_UNAUTHENTICATED;
     }
-    int code = check_is_authority(call->services, err);
+    int code = osr_issuing_check(call->services, err);
     if (code == 0) {
-        code = check_frequency(operations, who, is_question, err);
+        code = check_vouched(call, err);
     }
-    if (code != 0 || is_question) {
-        return code;
-    }
-    code = issue_next(call, request, pem, err);
+    return code != 0 ? code : check_frequency(operations, who, is_question, err);
+}
+
+/* What it is given for is noted first, as with ISSUE and JOIN; its roles are as they were. */
+static int begin_renewal(struct issuing *issuing, const Osr__RenewRequest *request,
+                         struct osr_err *err)
+{
+    const struct osr_call *call = issuing->call;
+    const char *who = call->identity.who;
+    struct osr_member_news news = {.who = who, .name = "", .role = "", .invited_by = ""};
+    int code = issue_next(call, request, &issuing->pem, err);
     if (code == 0) {
-        code = note_issue(call, "RENEW", who, pem, err);
+        code = osr_issuing_note(call, "RENEW", who, &issuing->pem, err);
     }
-    if (code == 0) {
-        struct osr_member_news news = {.who = who, .name = "", .role = "", .invited_by = ""};
-        /* Its roles are as they were: nothing is lost where it cannot be stored now. */
-        code = note_member(call->services, &news, pem,
-                           (struct osr_credential_done){ignore_outcome, NULL}, err);
-    }
-    return code;
+    return code != 0
+               ? code
+               : osr_issuing_note_member(call->services, &news, &issuing->pem,
+                                         (struct osr_credential_done){on_renewed, issuing}, err);
 }
 
 void osr_operation_renew(struct osr_operations *operations, struct osr_call *call,
                          const Osr__Frame *frame)
 {
-    Osr__RenewResponse response = OSR__RENEW_RESPONSE__INIT;
-    struct osr_buffer pem = {0};
+    const Osr__RenewRequest *request = frame->renew;
+    bool is_question = request->request_pem[0] == '\0';
+    struct issuing *issuing = osr_alloc(sizeof(*issuing));
     struct osr_err err;
-    if (renew(operations, call, frame->renew, &pem, &err) != 0) {
-        osr_call_fail(call, &err);
-    } else {
-        struct osr_hash issuer = osr_trust_fingerprint(osr_trust_text(
-            osr_security_trust(operations->services->security), OSR_TRUST_CA_CERTIFICATE));
-        response.issuer = (ProtobufCBinaryData){sizeof(issuer.bytes), issuer.bytes};
-        response.certificate_pem = pem.size > 0 ? (char *)pem.data : response.certificate_pem;
-        response.authorities_pem = authorities_text(operations->services);
-        osr_call_reply(call, &response.base);
-        free(response.authorities_pem);
-    }
-    osr_buffer_done(&pem);
-}
-
-/* -- invite -- */
-
-/* An invitation under way. Wiped. */
-struct inviting {
-    struct osr_call *call;
-    struct osr_invitation invitation;
-    uint64_t expires_ms;
-};
-
-static void destroy_inviting(struct inviting *inviting)
-{
-    osr_invitation_done(&inviting->invitation);
-    free(inviting);
-}
-
-static void on_invited(void *context, enum osr_code code)
-{
-    struct inviting *inviting = context;
-    Osr__InviteResponse response = OSR__INVITE_RESPONSE__INIT;
-    struct osr_buffer text = {0};
-    char id[OSR_SECRET_ID_CHARS + 1];
-    struct osr_err err;
-    if (code != OSR_OK) {
-        osr_err_set(&err, code, "the invitation could not be stored: %s",
-                    osr_code_info(code)->text);
-        osr_call_fail(inviting->call, &err);
-        destroy_inviting(inviting);
+    issuing->call = call;
+    osr_call_await(call, NULL);
+    int code = check_asker(operations, call, is_question, &err);
+    if (code == 0 && is_question) {
+        on_renewed(issuing, OSR_OK);
         return;
     }
-    osr_invitation_write(&text, &inviting->invitation);
-    osr_buffer_add_u8(&text, '\0');
-    osr_token_id_text(id, &inviting->invitation.token);
-    response.invitation = (char *)text.data;
-    response.id = id;
-    response.expires_ms = inviting->expires_ms;
-    osr_call_reply(inviting->call, &response.base);
-    osr_secret_buffer_done(&text);
-    destroy_inviting(inviting);
-}
-
-static void add_address(struct osr_invitation *invitation, const char *url)
-{
-    if (invitation->address_count < OSR_INVITATION_ADDRESSES_MAX &&
-        strlen(url) <= OSR_INVITATION_ADDRESS_BYTES_MAX) {
-        invitation->addresses[invitation->address_count++] = osr_strdup(url);
-    }
-}
-
-/* "tls://0.0.0.0:7400" is no address to dial: those of this machine's interfaces are. */
-static void add_interfaces(struct osr_invitation *invitation, const char *scheme, unsigned port)
-{
-    uv_interface_address_t *interfaces;
-    int count;
-    if (uv_interface_addresses(&interfaces, &count) != 0) {
-        return;
-    }
-    for (int i = 0; i < count; i++) {
-        char host[INET6_ADDRSTRLEN];
-        char url[OSR_INVITATION_ADDRESS_BYTES_MAX + 1];
-        bool is_ipv4 = interfaces[i].address.address4.sin_family == AF_INET;
-        if (interfaces[i].is_internal || !is_ipv4 ||
-            uv_ip4_name(&interfaces[i].address.address4, host, sizeof(host)) != 0) {
-            continue;
-        }
-        snprintf(url, sizeof(url), "%s://%s:%u", scheme, host, port);
-        add_address(invitation, url);
-    }
-    uv_free_interface_addresses(interfaces, count);
-}
-
-static bool is_wildcard(const char *host)
-{
-    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
-}
-
-/* Where this instance listens with TLS; loopback only where there is nothing else. */
-static void add_listeners(const struct osr_services *services, struct osr_invitation *invitation,
-                          bool loopback)
-{
-    for (size_t i = 0; i < services->listener_count; i++) {
-        struct osr_url url;
-        char text[OSR_URL_TEXT_MAX];
-        if (osr_url_parse(osr_listener_url(services->listeners[i]), &url, NULL) != 0 ||
-            !osr_url_is_secure(&url)) {
-            continue;
-        }
-        if (is_wildcard(url.host)) {
-            add_interfaces(invitation, url.scheme, url.port);
-            url.host[0] = '\0';
-        }
-        if (osr_url_is_loopback(&url) == loopback && url.host[0] != '\0') {
-            bool is_ipv6 = strchr(url.host, ':') != NULL;
-            snprintf(text, sizeof(text), is_ipv6 ? "%s://[%s]:%u" : "%s://%s:%u", url.scheme,
-                     url.host, url.port);
-            add_address(invitation, text);
-        }
-    }
-}
-
-static int name_addresses(const struct osr_services *services, const Osr__InviteRequest *request,
-                          struct osr_invitation *invitation, struct osr_err *err)
-{
-    for (size_t i = 0; i < request->n_addresses; i++) {
-        struct osr_url url;
-        int code = osr_url_parse(request->addresses[i], &url, err);
-        if (code != 0) {
-            return code;
-        }
-        if (!osr_url_is_secure(&url)) {
-            return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
-                                    "%s: an invitation is for tls:// or grpcs://", url.text);
-        }
-        add_address(invitation, url.text);
-    }
-    if (invitation->address_count == 0) {
-        add_listeners(services, invitation, false);
-    }
-    if (invitation->address_count == 0) {
-        add_listeners(services, invitation, true);
-    }
-    if (invitation->address_count > 0) {
-        return 0;
-    }
-    osr_err_set(err, OSR_CONFIG, "nobody could come: this instance listens nowhere with TLS");
-    osr_err_hint(err, "listen at tls://0.0.0.0:7400, or name addresses");
-    return OSR_CONFIG;
-}
-
-static int invite(struct inviting *inviting, const Osr__InviteRequest *request, struct osr_err *err)
-{
-    const struct osr_call *call = inviting->call;
-    const struct osr_services *services = call->services;
-    struct osr_slice authority =
-        osr_trust_text(osr_security_trust(services->security), OSR_TRUST_CA_CERTIFICATE);
-    uint64_t lasts_ms = request->expires_ms != 0 ? request->expires_ms : DAY_MS;
-    const char *role = request->role[0] != '\0' ? request->role : role_of_members;
-    struct osr_role_names roles;
-    int code = check_is_authority(services, err);
     if (code == 0) {
-        code = osr_operation_roles(services, (char **)&role, 1, &roles, err);
-    }
-    if (code == 0) {
-        code = osr_operation_expiry(lasts_ms, (uint64_t)INVITATION_DAYS_MAX * DAY_MS,
-                                    &inviting->expires_ms, err);
-    }
-    if (code == 0) {
-        code = name_addresses(services, request, &inviting->invitation, err);
-    }
-    if (code == 0) {
-        code = osr_operation_note(call, "INVITE", "", inviting->invitation.addresses[0], err);
+        code = begin_renewal(issuing, request, &err);
     }
     if (code != 0) {
-        return code;
-    }
-    inviting->invitation.ca_fingerprint = osr_trust_fingerprint(authority);
-    const struct osr_invitation_order order = {
-        .role = role, .expires_ms = inviting->expires_ms, .created_by = call->identity.who};
-    return osr_credentials_create_invitation(
-        services->credentials, &order, osr_wall_ms(), &inviting->invitation.token,
-        (struct osr_credential_done){on_invited, inviting}, err);
-}
-
-void osr_operation_invite(struct osr_operations *operations, struct osr_call *call,
-                          const Osr__Frame *frame)
-{
-    struct inviting *inviting = osr_alloc(sizeof(*inviting));
-    struct osr_err err;
-    (void)operations;
-    inviting->call = call;
-    osr_call_await(call, NULL);
-    if (invite(inviting, frame->invite, &err) != 0) {
         osr_call_fail(call, &err);
-        destroy_inviting(inviting);
+        destroy_issuing(issuing);
     }
-}
-
-/* -- join -- */
-
-/* Somebody who joins. */
-struct joining {
-    struct osr_call *call;
-    struct osr_buffer pem; /* given once the invitation is known to be used, and the member noted */
-    char who[sizeof("instance:") + OSR_INSTANCE_CHARS];
-    char name[OSR_NAME_BYTES_MAX + 1];
-    char role[OSR_POLICY_NAME_BYTES_MAX + 1];
-    char invitation[OSR_SECRET_ID_CHARS + 1]; /* its id */
-};
-
-static void destroy_joining(struct joining *joining)
-{
-    osr_buffer_done(&joining->pem);
-    free(joining);
-}
-
-/* The others that who joins may link to; this one is reached already. */
-static size_t list_peers(const struct osr_config *config, char **peers)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < config->peer_count; i++) {
-        if (osr_url_is_secure(&config->peer[i]) && !osr_url_is_loopback(&config->peer[i])) {
-            peers[count++] = config->peer[i].text;
-        }
-    }
-    return count;
-}
-
-static void fail_joining(struct joining *joining, const struct osr_err *err)
-{
-    osr_call_fail(joining->call, err);
-    destroy_joining(joining);
-}
-
-static void let_join(struct joining *joining)
-{
-    const struct osr_services *services = joining->call->services;
-    Osr__JoinResponse response = OSR__JOIN_RESPONSE__INIT;
-    char **peers = osr_alloc((services->config->peer_count + 1) * sizeof(*peers));
-    response.cluster = services->config->cluster;
-    response.certificate_pem = (char *)joining->pem.data;
-    response.authorities_pem = authorities_text(services);
-    response.instance = (char *)services->instance;
-    response.peers = peers;
-    response.n_peers = list_peers(services->config, peers);
-    osr_call_reply(joining->call, &response.base);
-    free(response.authorities_pem);
-    free(peers);
-    destroy_joining(joining);
-}
-
-static void on_member_noted(void *context, enum osr_code code)
-{
-    struct joining *joining = context;
-    struct osr_err err;
-    if (code == OSR_OK) {
-        let_join(joining);
-        return;
-    }
-    osr_err_set(&err, code, "the new member could not be stored, and the invitation is used: %s",
-                osr_code_info(code)->text);
-    osr_err_hint(&err, "make another one: `osiris invite`");
-    fail_joining(joining, &err);
-}
-
-/* Without the record it would have other roles than it was invited to. */
-static void on_joined(void *context, enum osr_code code)
-{
-    struct joining *joining = context;
-    const struct osr_services *services = joining->call->services;
-    struct osr_err err;
-    if (code != OSR_OK) {
-        osr_err_set(&err, code, "that the invitation is used could not be stored: %s",
-                    osr_code_info(code)->text);
-        fail_joining(joining, &err);
-        return;
-    }
-    const struct osr_credential *invitation =
-        osr_credentials_find(services->credentials, OSR_CREDENTIAL_INVITATION, joining->invitation);
-    struct osr_member_news news = {
-        .who = joining->who,
-        .name = joining->name,
-        .role = joining->role,
-        .invited_by = invitation != NULL ? invitation->invitation.created_by : "",
-    };
-    if (note_member(services, &news, &joining->pem,
-                    (struct osr_credential_done){on_member_noted, joining}, &err) != 0) {
-        fail_joining(joining, &err);
-    }
-}
-
-static int check_proof(const Osr__JoinRequest *request, const struct osr_token *token,
-                       struct osr_err *err)
-{
-    struct osr_public_key key;
-    struct osr_signature signature;
-    char id[OSR_INSTANCE_CHARS + 1];
-    if (request->public_key.len != sizeof(key.bytes) ||
-        request->signature.len != sizeof(signature.bytes)) {
-        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
-                                "public_key has %zu bytes and signature %zu", sizeof(key.bytes),
-                                sizeof(signature.bytes));
-    }
-    memcpy(key.bytes, request->public_key.data, sizeof(key.bytes));
-    memcpy(signature.bytes, request->signature.data, sizeof(signature.bytes));
-    osr_instance_id(id, &key);
-    if (strcmp(id, request->instance) != 0) {
-        return (int)osr_err_set(err, OSR_BAD_SIGNATURE, "the key is not that of the instance %.40s",
-                                request->instance);
-    }
-    struct osr_buffer message = {0};
-    osr_join_proof_message(&message, osr_slice_text(request->request_pem), token);
-    bool is_valid = osr_keys_verify(&key, osr_buffer_slice(&message), &signature);
-    osr_buffer_done(&message);
-    return is_valid ? 0
-                    : (int)osr_err_set(err, OSR_BAD_SIGNATURE,
-                                       "the signature is not the instance's, for this request");
-}
-
-/* Before the work of a certificate: whoever has none costs little. That it is good still is said
- * when it is used, and in better words. */
-static bool is_invitation(const struct osr_services *services, const struct osr_token *token)
-{
-    char id[OSR_SECRET_ID_CHARS + 1];
-    osr_token_id_text(id, token);
-    const struct osr_credential *found =
-        osr_credentials_find(services->credentials, OSR_CREDENTIAL_INVITATION, id);
-    return found != NULL && osr_token_matches(token, &found->invitation.hash);
-}
-
-static int prepare(struct joining *joining, const Osr__JoinRequest *request,
-                   const struct osr_token *token, const char *who, struct osr_err *err)
-{
-    const struct osr_services *services = joining->call->services;
-    const struct order order = {
-        .request_pem = request->request_pem,
-        .who = who,
-        .subject = request->name[0] != '\0' ? request->name : request->instance,
-    };
-    if (!is_invitation(services, token)) {
-        return 0; /* refused when it is to be used */
-    }
-    int code = check_proof(request, token, err);
-    if (code == 0) {
-        code = issue(services, &order, &joining->pem, err);
-    }
-    return code != 0 ? code : note_issue(joining->call, "JOIN", who, &joining->pem, err);
-}
-
-static int note_refused_join(const struct osr_call *call, const char *who, struct osr_err *err)
-{
-    const struct osr_audit_record record = {
-        .allowed = false,
-        .who = who,
-        .from = call->identity.from,
-        .action = osr_action_info(OSR_ACTION_TRUST)->name,
-        .part = "instance:",
-        .what = "JOIN",
-        .why = err->message,
-    };
-    struct osr_err failure;
-    if (osr_audit_note(call->services->audit, OSR_AUDIT_LOGIN, &record, &failure) != 0) {
-        *err = failure;
-    }
-    return (int)err->code;
-}
-
-static int join(struct joining *joining, const Osr__JoinRequest *request, struct osr_err *err)
-{
-    const struct osr_call *call = joining->call;
-    const struct osr_services *services = call->services;
-    const struct osr_cluster_tag cluster = osr_cluster_tag(services->config->cluster);
-    const struct osr_credential_done done = {on_joined, joining};
-    struct osr_token token;
-    int code = check_is_authority(services, err);
-    if (code == 0 && !osr_instance_id_is_valid(request->instance)) {
-        code = (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "'%.40s' is no instance's id",
-                                request->instance);
-    }
-    if (code == 0) {
-        code = osr_token_read(osr_slice_text(request->invitation), &cluster, &token, err);
-    }
-    if (code != 0) {
-        return code;
-    }
-    snprintf(joining->who, sizeof(joining->who), "instance:%s", request->instance);
-    snprintf(joining->name, sizeof(joining->name), "%s", request->name);
-    osr_token_id_text(joining->invitation, &token);
-    code = prepare(joining, request, &token, joining->who, err);
-    if (code == 0) {
-        code = osr_credentials_use_invitation(services->credentials, &token, joining->who,
-                                              osr_wall_ms(), joining->role, done, err);
-    }
-    explicit_bzero(&token, sizeof(token));
-    return code != 0 ? note_refused_join(call, joining->who, err) : 0;
-}
-
-void osr_operation_join(struct osr_operations *operations, struct osr_call *call,
-                        const Osr__Frame *frame)
-{
-    struct joining *joining = osr_alloc(sizeof(*joining));
-    struct osr_err err;
-    (void)operations;
-    joining->call = call;
-    osr_call_await(call, NULL);
-    if (join(joining, frame->join, &err) != 0) {
-        osr_call_fail(call, &err);
-        destroy_joining(joining);
-    }
-    explicit_bzero(frame->join->invitation, strlen(frame->join->invitation));
 }

@@ -18,11 +18,12 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
     {"cluster", OSR_OPTION_NAME, AT(cluster), .max = OSR_CLUSTER_BYTES_MAX, .argument = "NAME",
      .help = "instances talk only to others of the same cluster [osiris]"},
     {"listen", OSR_OPTION_URLS, LIST(listen), .max = OSR_CONFIG_LISTENERS_MAX, .argument = "URL",
-     .help = "accept connections (gRPC, JSON, protobuf) at tcp://HOST:PORT;\n"
+     .help = "accept connections (gRPC, JSON, protobuf) at tls://HOST:PORT\n"
+             "or, for this machine alone, at tcp://127.0.0.1:PORT;\n"
              "?peer=seed lets in programs that know UPDATE_KB alone.\n"
              "Local commands need none: they use DIR/osiris.sock"},
     {"peer", OSR_OPTION_URLS, LIST(peer), .max = OSR_PEERS_MAX, .argument = "URL",
-     .help = "keep in step with the instance at tcp:// or grpc://HOST:PORT\n"
+     .help = "keep in step with the instance at tls:// or grpcs://HOST:PORT\n"
              "(?id=ID: that one alone, whoever was found there before);\n"
              "with ?peer=seed, send every entry to a program that knows\n"
              "UPDATE_KB alone"},

@@ -97,8 +97,11 @@ int osr_credentials_put_user(struct osr_credentials *credentials,
                              struct osr_credential_done done, struct osr_err *err);
 int osr_credentials_remove_user(struct osr_credentials *credentials, const char *name,
                                 struct osr_credential_done done, struct osr_err *err);
-/* A short-lived token, once a password was verified with `password_hash` on its thread.
+/* Once a password was verified with `password_hash` on its thread: whether a login may come of it.
  * UNAUTHENTICATED: that is not the user's any more, or the user is disabled. */
+int osr_credentials_check_login(const struct osr_credentials *credentials, const char *user,
+                                const char *password_hash, struct osr_err *err);
+/* A short-lived token. Fails as the one above. */
 int osr_credentials_login(struct osr_credentials *credentials, const char *user,
                           const char *password_hash, uint64_t now_ms, char *text,
                           uint64_t *ret_expires_ms, struct osr_err *err);
@@ -116,6 +119,10 @@ int osr_credentials_create_invitation(struct osr_credentials *credentials,
                                       const struct osr_invitation_order *order, uint64_t now_ms,
                                       struct osr_token *ret_token, struct osr_credential_done done,
                                       struct osr_err *err);
+/* Whether it could be used now; else fails as osr_credentials_use_invitation. */
+int osr_credentials_check_invitation(const struct osr_credentials *credentials,
+                                     const struct osr_token *token, uint64_t now_ms,
+                                     struct osr_err *err);
 /* Once: whoever comes second is refused at once, but nothing may be given for it before `done`
  * says OK; after another code it can be used again. `role` gets OSR_POLICY_NAME_BYTES_MAX + 1
  * bytes at most. WRONG_CLUSTER, or UNAUTHENTICATED: unknown, expired, revoked or used (by whom,

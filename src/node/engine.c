@@ -7,6 +7,7 @@
 #include "adapter/clock.h"
 #include "adapter/folder_lock.h"
 #include "model/limits.h"
+#include "node/identity_key.h"
 
 /* An output that may come back as an event, and so waits until the core's step is over. What it
  * points to is copied. */
@@ -413,7 +414,7 @@ static int open_parts(struct osr_engine *engine, struct osr_err *err)
     size_t count = 0;
     int code = osr_folder_lock(engine->config->data, &engine->lock, err);
     if (code == 0) {
-        code = osr_keys_open(engine->config->data, &engine->keys, err);
+        code = osr_identity_key_open(engine->config->data, &engine->keys, err);
     }
     if (code == 0) {
         code = open_journal(engine, &restored, &count, err);

@@ -1,63 +1,20 @@
-#include "node/instance.h"
+#include "node/instance_internal.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "adapter/clock.h"
 #include "adapter/descriptors.h"
 #include "adapter/folder.h"
 #include "adapter/keys.h"
-#include "node/engine.h"
 #include "node/listener_methods.h"
-#include "node/log_limit.h"
-#include "node/operations.h"
 
 enum {
     /* Files of our own beside connections: the log, SQLite, epoll, ... */
     DESCRIPTORS_KEPT = 128,
 };
 
-/* What is asked of who comes by a listener. */
-struct door {
-    struct osr_instance *instance;
-    bool seeds_allowed;
-    unsigned methods;
-};
-
-struct osr_instance {
-    uv_loop_t *loop;
-    struct osr_config *config;
-    const struct osr_trace *trace;
-    struct osr_log_limit *log_limit;
-    const struct osr_trace *link_trace; /* for what connections cause */
-
-    struct osr_engine *engine;
-    struct osr_credentials *credentials;
-    struct osr_trust_feed *trust;
-    struct osr_audit *audit;
-    struct osr_security *security;
-    struct osr_renewal *renewal;
-    struct osr_access *access;
-    struct osr_sessions *sessions;
-    struct osr_peers *peers;
-    struct osr_neighbours *neighbours;
-    struct osr_services services;
-    struct osr_operations *operations;
-    struct osr_listener *listeners[1 + OSR_CONFIG_LISTENERS_MAX];
-    struct door doors[1 + OSR_CONFIG_LISTENERS_MAX]; /* of these */
-    size_t listener_count;
-
-    uv_prepare_t before_wait; /* a turn ends behind the timers ... */
-    uv_check_t after_wait;    /* ... and behind what the world had to say */
-    bool has_turns;           /* the two are open */
-    bool is_stopped;
-    struct osr_err failure; /* what ends the process */
-};
-
 /* The engine's outputs for links, and its end */
 
-static void on_send(void *context, uint32_t peer, const Osr__Frame *frame)
+void osr_instance_send(void *context, uint32_t peer, const Osr__Frame *frame)
 {
     struct osr_instance *instance = context;
     struct osr_session *session = osr_sessions_find_link(instance->sessions, peer);
@@ -155,7 +112,7 @@ static void on_link_frame(void *context, struct osr_session *session, const Osr_
     }
     if (frame->body_case == OSR__FRAME__BODY_ERROR && osr_session_user(session) != NULL) {
         struct osr_err err;
-        osr_err_set(&err, (enum osr_code)frame->error->code, "%s", frame->error->message);
+        osr_error_read(frame->error, &err);
         osr_peers_note_error(instance->peers, session, &err);
     }
     struct osr_feed_event event = {.type = OSR_FEED_FRAME,
@@ -263,7 +220,7 @@ static void on_after_wait(uv_check_t *check)
 static int open_engine(struct osr_instance *instance, struct osr_err *err)
 {
     const struct osr_engine_handler handler = {
-        .on_send = on_send,
+        .on_send = osr_instance_send,
         .on_identified = on_identified,
         .on_close = on_engine_close,
         .on_failure = on_failure,
@@ -299,212 +256,10 @@ static int start_neighbours(struct osr_instance *instance, struct osr_err *err)
     return osr_neighbours_open(&options, &instance->neighbours, err);
 }
 
-static uint64_t on_time(void *context)
-{
-    (void)context;
-    return osr_wall_ms();
-}
-
-/* Who may come in */
-
-struct credential_loading {
-    struct osr_credentials *credentials;
-    int code;
-    struct osr_err *err;
-};
-
-static void load_credential(void *context, const char *key, struct osr_slice value)
-{
-    struct credential_loading *loading = context;
-    if (loading->code == 0) {
-        loading->code = osr_credentials_load(loading->credentials, key, value, loading->err);
-    }
-}
-
-static int load_credentials(struct osr_instance *instance, struct osr_err *err)
-{
-    struct osr_journal *journal = osr_engine_journal(instance->engine);
-    struct osr_credentials_options options = {
-        .cluster = instance->config->cluster,
-        .random = osr_secret_random,
-        .port = {osr_trust_feed_write, instance->trust},
-    };
-    osr_secret_random(&options.hash_seed, sizeof(options.hash_seed));
-    instance->credentials = osr_credentials_create(&options);
-    osr_trust_feed_set_credentials(instance->trust, instance->credentials);
-    struct credential_loading loading = {.credentials = instance->credentials, .err = err};
-    osr_journal_facts(journal, OSR_CREDENTIAL_PREFIX, load_credential, &loading);
-    return loading.code;
-}
-
-static int open_audit(struct osr_instance *instance, struct osr_err *err)
-{
-    char self[sizeof("instance:") + OSR_INSTANCE_CHARS];
-    snprintf(self, sizeof(self), "instance:%s",
-             osr_feed_instance(osr_engine_feed(instance->engine)));
-    const struct osr_audit_options options = {
-        .loop = instance->loop,
-        .disk = osr_disk_system(),
-        .folder = instance->config->data,
-        .self = self,
-        .all = instance->config->audit_all,
-        .trace = instance->trace,
-    };
-    return osr_audit_create(&options, &instance->audit, err);
-}
-
-/* Links, connections and watchers look again at what they may do. */
-static void review(void *context)
-{
-    struct osr_instance *instance = context;
-    osr_engine_set_access(instance->engine, instance->access);
-    osr_sessions_review(instance->sessions);
-    osr_knowledge_review(osr_engine_knowledge(instance->engine));
-}
-
-/* The trust feed */
-
-static bool may_lead_trust(void *context, const char *id)
-{
-    const struct osr_instance *instance = context;
-    return osr_access_instance_may(instance->access, id, OSR_ACTION_LEAD,
-                                   osr_feed_stream_name(OSR_STREAM_TRUST));
-}
-
-static void write_trust(void *context, uint64_t token, const struct osr_feed_put *put)
-{
-    const struct osr_instance *instance = context;
-    osr_engine_write_trust(instance->engine, token, put);
-}
-
-static int open_trust_feed(struct osr_instance *instance, struct osr_err *err)
-{
-    const struct osr_trust_feed_options options = {
-        .loop = instance->loop,
-        .journal = osr_engine_journal(instance->engine),
-        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
-        .time_ms = on_time,
-        .may_lead = may_lead_trust,
-        .write = write_trust,
-        .on_changed = review,
-        .context = instance,
-        .trace = instance->trace,
-    };
-    return osr_trust_feed_open(&options, &instance->trust, err);
-}
-
-static bool is_authority(void *context, const char *id)
-{
-    const struct osr_instance *instance = context;
-    return osr_security_is_authority(instance->security, id);
-}
-
-static void on_security_changed(void *context, struct osr_policy *policy)
-{
-    struct osr_instance *instance = context;
-    if (policy != NULL) {
-        osr_access_replace_policy(instance->access, policy);
-    }
-    /* The first one is the data folder's socket. */
-    for (size_t i = 1; i < instance->services.listener_count; i++) {
-        struct osr_tls_context *context_now =
-            osr_security_listener(instance->security, &instance->config->listen[i - 1]);
-        if (context_now != NULL) {
-            osr_listener_secure(instance->listeners[i], context_now);
-        }
-    }
-    review(instance);
-    osr_trust_feed_review(instance->trust);
-}
-
-static int open_security(struct osr_instance *instance, struct osr_err *err)
-{
-    const struct osr_security_options options = {
-        .loop = instance->loop,
-        .config = instance->config,
-        .disk = osr_disk_system(),
-        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
-        .credentials = instance->credentials,
-        .time_ms = on_time,
-        .trace = instance->trace,
-        .on_changed = on_security_changed,
-        .context = instance,
-    };
-    return osr_security_open(&options, &instance->security, err);
-}
-
-/* Links whose other side has shown who it is. */
-static size_t list_links(void *context, struct osr_renewal_link *links)
-{
-    const struct osr_instance *instance = context;
-    size_t count = 0;
-    for (size_t i = 0; i < osr_sessions_link_count(instance->sessions); i++) {
-        const struct osr_session *session = osr_sessions_link(instance->sessions, i);
-        if (osr_session_is_open(session) && osr_session_instance(session)[0] != '\0') {
-            links[count++] = (struct osr_renewal_link){osr_session_number(session),
-                                                       osr_session_instance(session)};
-        }
-    }
-    return count;
-}
-
-static void start_renewal(struct osr_instance *instance)
-{
-    struct osr_renewal_options options = {
-        .loop = instance->loop,
-        .security = instance->security,
-        .cluster = instance->config->cluster,
-        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
-        .time_ms = on_time,
-        .links = list_links,
-        .send = on_send,
-        .audit = instance->audit,
-        .trace = instance->trace,
-        .context = instance,
-    };
-    osr_secret_random(&options.seed, sizeof(options.seed));
-    instance->renewal = osr_renewal_create(&options);
-}
-
 static struct osr_tls_context *security_of_peer(void *context, const struct osr_url *url)
 {
     const struct osr_instance *instance = context;
     return osr_security_dialler(instance->security, url);
-}
-
-static bool is_approved(void *context, const char *id)
-{
-    const struct osr_instance *instance = context;
-    return osr_security_is_approved(instance->security, id);
-}
-
-static int open_trust(struct osr_instance *instance, struct osr_err *err)
-{
-    int code = open_trust_feed(instance, err);
-    if (code == 0) {
-        code = load_credentials(instance, err);
-    }
-    if (code == 0) {
-        code = open_audit(instance, err);
-    }
-    return code != 0 ? code : open_security(instance, err);
-}
-
-static void create_access(struct osr_instance *instance)
-{
-    const struct osr_access_options options = {
-        .cluster = instance->config->cluster,
-        .policy = instance->config->access,
-        .credentials = instance->credentials,
-        .audit = instance->audit,
-        .time_ms = on_time,
-        .is_approved = is_approved,
-        .is_authority = is_authority,
-        .context = instance,
-    };
-    instance->config->access = NULL; /* is the access's now */
-    instance->access = osr_access_create(&options);
-    osr_engine_set_access(instance->engine, instance->access);
 }
 
 static int create_control(struct osr_instance *instance, struct osr_err *err)
@@ -521,7 +276,7 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .on_closed = on_closed,
         .context = instance,
     };
-    create_access(instance);
+    osr_instance_create_access(instance);
     int code = osr_sessions_create(instance->loop, &handler, instance->access,
                                    connections_allowed(instance), instance->link_trace,
                                    &instance->sessions, err);
@@ -545,7 +300,7 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
     if (code != 0) {
         return code;
     }
-    start_renewal(instance);
+    osr_instance_start_renewal(instance);
     instance->services = (struct osr_services){
         .loop = instance->loop,
         .config = instance->config,
@@ -566,7 +321,7 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .start_ms = uv_now(instance->loop),
         .storage = osr_engine_storage(instance->engine),
         .resend = on_resend,
-        .on_revoked = review,
+        .on_revoked = osr_instance_review,
         .context = instance,
     };
     return osr_operations_create(&instance->services, &instance->operations, err);
@@ -574,15 +329,15 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
 
 static void on_accept(void *context, struct osr_connection *connection)
 {
-    const struct door *door = context;
+    const struct osr_instance_door *door = context;
     osr_sessions_accept(door->instance->sessions, connection, door->seeds_allowed, door->methods);
 }
 
 static int listen_at(struct osr_instance *instance, const struct osr_url *url, struct osr_err *err)
 {
     struct osr_listener **listener = &instance->listeners[instance->listener_count];
-    struct door *door = &instance->doors[instance->listener_count];
-    *door = (struct door){instance, osr_config_is_seed(url), osr_methods_of(url)};
+    struct osr_instance_door *door = &instance->doors[instance->listener_count];
+    *door = (struct osr_instance_door){instance, osr_config_is_seed(url), osr_methods_of(url)};
     int code =
         osr_transport_listen(instance->loop, url, osr_security_listener(instance->security, url),
                              on_accept, door, listener, err);
@@ -643,7 +398,7 @@ int osr_instance_open(uv_loop_t *loop, struct osr_config *config, const struct o
     instance->link_trace = osr_log_limit_trace(instance->log_limit);
     int code = open_engine(instance, err);
     if (code == 0) {
-        code = open_trust(instance, err);
+        code = osr_instance_open_trust(instance, err);
     }
     if (code == 0) {
         code = create_control(instance, err);
@@ -681,46 +436,6 @@ void osr_instance_stop(struct osr_instance *instance)
 {
     instance->is_stopped = true;
     uv_stop(instance->loop);
-}
-
-/* A reload */
-
-static void trace_reload(void *context, const struct osr_security_changes *changes,
-                         const struct osr_err *err)
-{
-    const struct osr_instance *instance = context;
-    if (changes == NULL) {
-        osr_trace(instance->trace, OSR_LEVEL_ERROR, "reload: all is as it was: %s%s%s",
-                  err->message, err->hint[0] != '\0' ? "; " : "", err->hint);
-        return;
-    }
-    for (size_t i = 0; i < changes->changed_count; i++) {
-        osr_trace(instance->trace, OSR_LEVEL_INFO, "reload: new: %s", changes->changed[i]);
-    }
-    for (size_t i = 0; i < changes->restart_count; i++) {
-        osr_trace(instance->trace, OSR_LEVEL_WARNING, "reload: %s has changed: wants a restart",
-                  changes->restart[i]);
-    }
-    osr_trace(instance->trace, OSR_LEVEL_INFO, "reload: done");
-}
-
-void osr_instance_reload(struct osr_instance *instance)
-{
-    const struct osr_audit_record record = {.allowed = true,
-                                            .who = OSR_WHO_ADMIN,
-                                            .from = "signal",
-                                            .action = osr_action_info(OSR_ACTION_OPERATE)->name,
-                                            .part = "instance:",
-                                            .what = "RELOAD",
-                                            .why = ""};
-    struct osr_err err;
-    int code = osr_audit_note(instance->audit, OSR_AUDIT_TRUST, &record, &err);
-    if (code == 0) {
-        code = osr_security_reload(instance->security, trace_reload, instance, &err);
-    }
-    if (code != 0) {
-        trace_reload(instance, NULL, &err);
-    }
 }
 
 /* Links and clients go before what they stand on: their last words still reach the core. */

@@ -69,6 +69,11 @@ int osr_methods_check_login(unsigned methods, struct osr_err *err)
     return (methods & BIT(PASSWORD)) != 0 ? 0 : refuse(methods, "passwords", err);
 }
 
+int osr_methods_check_pin(unsigned methods, struct osr_err *err)
+{
+    return (methods & BIT(PIN)) != 0 ? 0 : refuse(methods, "approved ids", err);
+}
+
 int osr_methods_check_token(unsigned methods, bool is_of_login, struct osr_err *err)
 {
     if (is_of_login) {

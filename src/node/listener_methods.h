@@ -34,5 +34,6 @@ void osr_methods_write(unsigned methods, struct osr_buffer *text);
  * with it. */
 int osr_methods_check_token(unsigned methods, bool is_of_login, struct osr_err *err);
 int osr_methods_check_login(unsigned methods, struct osr_err *err);
+int osr_methods_check_pin(unsigned methods, struct osr_err *err);
 
 #endif

@@ -103,24 +103,32 @@ static void refuse_login(struct osr_call *call, const char *user)
     osr_call_fail(call, &err);
 }
 
-static void answer_login(struct password_job *job)
+/* Noted before it is done, and as allowed only where it is. */
+static int log_in(const struct password_job *job, char *token, uint64_t *ret_expires_ms,
+                  struct osr_err *err)
 {
     struct osr_credentials *credentials = job->call->services->credentials;
+    int code = note_login(job->call, job->user, NULL, err);
+    return code != 0 ? code
+                     : osr_credentials_login(credentials, job->user, job->hash, osr_wall_ms(),
+                                             token, ret_expires_ms, err);
+}
+
+static void answer_login(struct password_job *job)
+{
+    struct osr_call *call = job->call;
     Osr__LoginResponse response = OSR__LOGIN_RESPONSE__INIT;
     char token[OSR_TOKEN_TEXT_MAX];
     struct osr_err err;
-    if (note_login(job->call, job->user, NULL, &err) != 0) {
-        osr_call_fail(job->call, &err);
-        return;
+    if (osr_credentials_check_login(call->services->credentials, job->user, job->hash, &err) != 0) {
+        refuse_login(call, job->user); /* the user was changed meanwhile, or is disabled */
+    } else if (log_in(job, token, &response.expires_ms, &err) != 0) {
+        osr_call_fail(call, &err);
+    } else {
+        response.token = token;
+        osr_call_reply(call, &response.base);
+        explicit_bzero(token, sizeof(token));
     }
-    if (osr_credentials_login(credentials, job->user, job->hash, osr_wall_ms(), token,
-                              &response.expires_ms, &err) != 0) {
-        refuse_login(job->call, job->user); /* the user was changed meanwhile, or is disabled */
-        return;
-    }
-    response.token = token;
-    osr_call_reply(job->call, &response.base);
-    explicit_bzero(token, sizeof(token));
 }
 
 static void work_login(struct osr_file_job *file_job)

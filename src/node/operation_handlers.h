@@ -45,8 +45,9 @@ osr_operation_handler osr_operation_feeds_resend;
 /* login_operations.c */
 osr_operation_handler osr_operation_login, osr_operation_authenticate, osr_operation_user_put;
 /* certificate_operations.c */
-osr_operation_handler osr_operation_join, osr_operation_renew, osr_operation_invite,
-    osr_operation_issue;
+osr_operation_handler osr_operation_issue, osr_operation_renew;
+/* join_operations.c */
+osr_operation_handler osr_operation_invite, osr_operation_join;
 /* renew_own_operation.c */
 osr_operation_handler osr_operation_renew_own;
 /* trust_operations.c */

@@ -21,6 +21,7 @@ struct peer {
     uint32_t failures; /* since a link that held */
     uint64_t up_ms;    /* since when it is up */
     char last_error[OSR_ERR_MESSAGE_MAX];
+    bool has_said_why; /* in this attempt: that goes before how the connection ended */
 };
 
 struct osr_peers {
@@ -91,6 +92,7 @@ static void dial(struct peer *peer)
     const struct osr_peers_options *options = &peer->peers->options;
     struct osr_tls_context *security = options->security_of(options->context, &peer->url);
     struct osr_err err;
+    peer->has_said_why = false;
     if (osr_sessions_dial(options->sessions, &peer->url, security, peer->codec, peer,
                           &peer->session, &err) == 0) {
         return;
@@ -138,6 +140,7 @@ int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, c
     peer->is_up = true;
     peer->up_ms = uv_now(peers->options.loop);
     peer->last_error[0] = '\0';
+    peer->has_said_why = false;
     return 0;
 }
 
@@ -147,6 +150,7 @@ void osr_peers_note_error(struct osr_peers *peers, struct osr_session *session,
     (void)peers;
     struct peer *peer = osr_session_user(session);
     snprintf(peer->last_error, sizeof(peer->last_error), "%s", err->message);
+    peer->has_said_why = true;
 }
 
 void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
@@ -156,7 +160,7 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
     if (peer->is_up && uv_now(peers->options.loop) - peer->up_ms >= OSR_LINK_STEADY_MS) {
         peer->failures = 0;
     }
-    if (peer->last_error[0] == '\0') {
+    if (!peer->has_said_why) {
         snprintf(peer->last_error, sizeof(peer->last_error), "%s",
                  err->code == OSR_OK ? "it closed the connection" : err->message);
     }

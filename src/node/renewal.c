@@ -46,6 +46,7 @@ struct osr_renewal {
     uint32_t failures; /* in a row */
     struct osr_err problem;
     uint64_t said_ms; /* when the problem was said last */
+    uint64_t seen_ms; /* by the clock, when it was looked at last */
     osr_renewal_done *done;
     void *done_context; /* where somebody waits */
 };
@@ -53,6 +54,20 @@ struct osr_renewal {
 static uint64_t now_ms(const struct osr_renewal *renewal)
 {
     return renewal->options.time_ms(renewal->options.context);
+}
+
+/* Where the clock was set back, what is waited for comes no later for that. */
+static void follow_clock(struct osr_renewal *renewal)
+{
+    uint64_t *const times[] = {&renewal->next_ms, &renewal->ended_ms, &renewal->said_ms,
+                               &renewal->round.deadline_ms};
+    uint64_t at_ms = now_ms(renewal);
+    uint64_t back_ms = renewal->seen_ms > at_ms ? renewal->seen_ms - at_ms : 0;
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        bool is_set = *times[i] > back_ms && *times[i] != UINT64_MAX;
+        *times[i] -= is_set ? back_ms : 0;
+    }
+    renewal->seen_ms = at_ms;
 }
 
 static struct osr_security_info info_of(const struct osr_renewal *renewal)
@@ -443,9 +458,8 @@ static void take_certificate(struct osr_renewal *renewal, const Osr__RenewRespon
 static void take_refusal(struct osr_renewal *renewal, const Osr__Error *error)
 {
     struct osr_err err;
-    osr_err_set(&err, (enum osr_code)error->code, "the instance %s says: %.300s",
-                renewal->round.from, error->message);
-    osr_err_hint(&err, "%.200s", error->hint);
+    osr_error_read(error, &err);
+    osr_err_prefix(&err, "the instance %s says", renewal->round.from);
     if (renewal->step == STEP_ASKING) {
         pass_over(renewal, &err);
     } else {
@@ -490,6 +504,7 @@ static void miss_answer(struct osr_renewal *renewal, const char *why)
 
 void osr_renewal_link_up(struct osr_renewal *renewal)
 {
+    follow_clock(renewal);
     uint64_t soon_ms = now_ms(renewal) + shaken(renewal, OSR_RENEWAL_SOON_MS);
     uint64_t earliest_ms =
         renewal->ended_ms == 0 ? 0 : renewal->ended_ms + OSR_RENEWAL_PAUSE_MS_MIN;
@@ -524,6 +539,7 @@ static bool is_worth_asking(const struct osr_renewal *renewal)
 
 void osr_renewal_look(struct osr_renewal *renewal)
 {
+    follow_clock(renewal);
     uint64_t at_ms = now_ms(renewal);
     if (renewal->step == STEP_IDLE && at_ms >= renewal->next_ms) {
         if (is_worth_asking(renewal)) {
@@ -555,6 +571,7 @@ int osr_renewal_now(struct osr_renewal *renewal, osr_renewal_done *done, void *c
     if (code != 0) {
         return code;
     }
+    follow_clock(renewal);
     if (renewal->done != NULL || renewal->step == STEP_STORING) {
         osr_err_set(err, OSR_BUSY, "the certificate is being renewed");
         osr_err_hint(err, "try again in a few seconds");
@@ -583,7 +600,8 @@ struct osr_renewal *osr_renewal_create(const struct osr_renewal_options *options
     osr_random_init(&renewal->random, options->seed);
     uv_timer_init(options->loop, &renewal->timer); /* only fills in the handle */
     renewal->timer.data = renewal;
-    renewal->next_ms = now_ms(renewal) + shaken(renewal, OSR_RENEWAL_PAUSE_MS_MIN);
+    renewal->seen_ms = now_ms(renewal);
+    renewal->next_ms = renewal->seen_ms + shaken(renewal, OSR_RENEWAL_PAUSE_MS_MIN);
     set_timer(renewal);
     uv_unref((uv_handle_t *)&renewal->timer);
     return renewal;

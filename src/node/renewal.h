@@ -33,6 +33,9 @@
 enum {
     OSR_RENEWAL_LOOK_MS = 60 * 60 * 1000, /* on average */
     OSR_RENEWAL_SOON_MS = 5 * 1000,       /* after a link is up, at the latest */
+    /* By then every member that is linked has heard of another CA: the longest time between two
+     * looks, and the round itself. */
+    OSR_RENEWAL_HEARD_MS = OSR_RENEWAL_LOOK_MS / 3 * 4 + 5 * 60 * 1000,
     /* Between two rounds, for a peer that comes and goes; and the first pause after a failure. */
     OSR_RENEWAL_PAUSE_MS_MIN = 60 * 1000,
     OSR_RENEWAL_PAUSE_MS_MAX = 60 * 60 * 1000,

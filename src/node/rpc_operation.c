@@ -375,8 +375,10 @@ void osr_rpc_operations_drain(struct osr_session *session)
     struct osr_err err;
     osr_err_set(&err, OSR_UNAVAILABLE, "the instance is closing");
     struct osr_rpc_operation *operation = session->operations;
+    /* What may go on for as long as its caller likes. */
     for (; operation != NULL; operation = operation->next) {
-        if (operation->method->request == OSR__FRAME__BODY_KB_WATCH) {
+        if (operation->method->request == OSR__FRAME__BODY_KB_WATCH ||
+            operation->method->request == OSR__FRAME__BODY_AUDIT) {
             osr_rpc_finish(&operation->rpc, &err);
         }
     }

@@ -22,6 +22,8 @@ struct osr_security {
 
     struct osr_config *reloaded; /* NULL: that of the options still holds */
     struct osr_trust *trust;
+    char (*authorities)[OSR_INSTANCE_CHARS + 1]; /* osr_trust_authorities */
+    size_t authority_count;
     struct osr_security_contexts *contexts;
     struct osr_security_info info;
     bool is_working; /* a change is under way */
@@ -248,10 +250,14 @@ static void compare(struct report *report, const struct change *change)
 
 /* -- putting it into force -- */
 
-static void look_at_certificate(struct osr_security *security)
+/* What is asked of it often. */
+static void look_at_trust(struct osr_security *security)
 {
     struct osr_security_info *info = &security->info;
     struct osr_err err;
+    free(security->authorities);
+    security->authority_count = osr_trust_authorities(
+        security->trust, security->options.config->cluster, &security->authorities);
     *info = (struct osr_security_info){
         .has_authority = osr_trust_has(security->trust, OSR_TRUST_CA_KEY),
     };
@@ -277,7 +283,7 @@ static void put_into_force(struct change *change)
     }
     security->trust = change->trust;
     security->contexts = change->contexts;
-    look_at_certificate(security);
+    look_at_trust(security);
     security->options.on_changed(security->options.context, policy);
     osr_security_contexts_destroy(contexts);
     osr_trust_destroy(trust);
@@ -426,7 +432,7 @@ static int start(struct osr_security *security, struct osr_err *err)
     if (code != 0) {
         return code;
     }
-    look_at_certificate(security);
+    look_at_trust(security);
     uv_timer_init(options->loop, &security->timer); /* only fills in the handle */
     security->timer.data = security;
     security->has_timer = true;
@@ -453,6 +459,7 @@ static void destroy(struct osr_security *security)
 {
     osr_security_contexts_destroy(security->contexts);
     osr_trust_destroy(security->trust);
+    free(security->authorities);
     osr_trust_folder_close(security->folder);
     destroy_config(security->reloaded);
     free(security);
@@ -510,7 +517,17 @@ bool osr_security_is_approved(const struct osr_security *security, const char *i
 
 bool osr_security_is_authority(const struct osr_security *security, const char *instance)
 {
-    return osr_trust_names_authority(security->trust, security->options.config->cluster, instance);
+    for (size_t i = 0; i < security->authority_count; i++) {
+        if (strcmp(security->authorities[i], instance) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool osr_security_knows_members(const struct osr_security *security)
+{
+    return security->authority_count > 0;
 }
 
 const struct osr_trust *osr_security_trust(const struct osr_security *security)

@@ -73,6 +73,8 @@ bool osr_security_is_approved(const struct osr_security *security, const char *i
 /* Whether a CA of this cluster that is believed is this instance's: each names it in its
  * certificate. Then its word on members and revocations counts (trust_feed.h). */
 bool osr_security_is_authority(const struct osr_security *security, const char *instance);
+/* Whether there is such a CA: then its instance tells of each member. */
+bool osr_security_knows_members(const struct osr_security *security);
 /* What the folder held when it was read last. Lives until on_changed. */
 const struct osr_trust *osr_security_trust(const struct osr_security *security);
 /* The thread: for what takes long and has to do with secrets. */

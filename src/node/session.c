@@ -1,10 +1,8 @@
 #include "node/session_internal.h"
-#include "wire/http_refusal.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+
+#include "wire/http_refusal.h"
 
 enum {
     READ_BYTES = 256 << 10,
@@ -142,62 +140,19 @@ bool osr_session_is_held(const struct osr_session *session)
     return false;
 }
 
-void osr_session_become_link(struct osr_session *session)
-{
-    struct osr_sessions *sessions = session->sessions;
-    if (sessions->link_count == OSR_PEERS_MAX) {
-        struct osr_err err;
-        osr_err_set(&err, OSR_BUSY, "no more than %d links to other instances", OSR_PEERS_MAX);
-        osr_err_hint(&err, "link to another instance of the cluster, or try again later");
-        osr_session_refuse(session, 0, &err);
-        return;
-    }
-    session->state = SESSION_LINK;
-    sessions->links[sessions->link_count++] = session;
-    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: is a link", session->url);
-    sessions->handler.on_link(sessions->handler.context, session);
-}
-
-static bool is_replication(const Osr__Frame *frame)
-{
-    return frame->body_case >= OSR__FRAME__BODY_HELLO && frame->body_case <= OSR__FRAME__BODY_ERROR;
-}
-
-/* What a link may be answered beside an ERROR. */
-static bool is_reply_to_link(const struct osr_session *session, const Osr__Frame *frame)
-{
-    return session->state == SESSION_LINK && frame->body_case == OSR__FRAME__BODY_RENEW_REPLY;
-}
-
 static bool is_append(const Osr__Frame *frame)
 {
     return frame->body_case == OSR__FRAME__BODY_UPDATE_KB && frame->request_id == 0;
 }
 
-int osr_session_check_link(struct osr_session *session, struct osr_err *err)
-{
-    bool is_dialled = session->user != NULL;
-    if (is_dialled && session->instance[0] == '\0') {
-        return 0; /* we wanted it, and have not heard yet who it is */
-    }
-    return osr_access_check(session->sessions->access, &session->identity, OSR_ACTION_LINK,
-                            osr_part(OSR_PART_INSTANCE, ""),
-                            session->instance[0] == '\0' ? "HELLO" : "a link", err);
-}
-
 /* The first frame decides what an accepted connection is. False where it is refused. */
 static bool settle_state(struct osr_session *session, const Osr__Frame *frame)
 {
-    struct osr_err err;
     if (frame->body_case == OSR__FRAME__BODY_HELLO) {
-        if (osr_session_check_link(session, &err) != 0) {
-            osr_session_refuse(session, frame->request_id, &err);
-            return false;
-        }
-        osr_session_become_link(session);
-        return session->state == SESSION_LINK;
+        return osr_session_accept_link(session, frame);
     }
     if (session->connection == NULL) {
+        struct osr_err err;
         osr_err_set(&err, OSR_INVALID_ARGUMENT, "a link begins with HELLO");
         osr_session_refuse(session, frame->request_id, &err);
         return false;
@@ -236,45 +191,11 @@ static void handle_append(struct osr_session *session, const Osr__Frame *frame)
     }
 }
 
-static void handle_replication(struct osr_session *session, const Osr__Frame *frame)
-{
-    struct osr_sessions *sessions = session->sessions;
-    struct osr_err err;
-    if (session->state != SESSION_LINK) {
-        osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s outside a link between instances",
-                    osr_frame_type(frame));
-        osr_err_hint(&err, "a link begins with HELLO as the first frame of the connection");
-        osr_session_refuse(session, frame->request_id, &err);
-    } else if (osr_session_check_link(session, &err) != 0) {
-        osr_session_refuse(session, frame->request_id, &err);
-    } else {
-        sessions->handler.on_link_frame(sessions->handler.context, session, frame);
-    }
-}
-
-/* A link takes one request, of who has shown which instance it is: its certificate renewed. */
-static int check_link_request(struct osr_session *session, const Osr__Frame *frame,
-                              struct osr_err *err)
-{
-    const char *what = osr_frame_type(frame);
-    if (frame->body_case != OSR__FRAME__BODY_RENEW || session->instance[0] == '\0') {
-        osr_err_set(err, OSR_PERMISSION_DENIED, "%s on a link between instances", what);
-        osr_err_hint(err, "ask over a connection of its own");
-        return osr_access_note_refusal(session->sessions->access, &session->identity,
-                                       OSR_ACTION_LINK, osr_part(OSR_PART_INSTANCE, ""), what, err);
-    }
-    if (session->requests > 0) { /* stops them from piling up: a link is not held back for these */
-        osr_err_set(err, OSR_BUSY, "a %s is under way on this link", what);
-        osr_err_hint(err, "wait for its answer");
-        return OSR_BUSY;
-    }
-    return osr_session_check_link(session, err);
-}
-
 static void handle_request(struct osr_session *session, Osr__Frame *frame, size_t size)
 {
     struct osr_err err;
-    if (session->state == SESSION_LINK && check_link_request(session, frame, &err) != 0) {
+    if (session->state == SESSION_LINK &&
+        osr_session_check_link_request(session, frame, &err) != 0) {
         osr_session_error(session, frame->request_id, &err);
     } else {
         const struct osr_session_handler *handler = &session->sessions->handler;
@@ -287,8 +208,8 @@ static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t 
     if (session->state == SESSION_FRESH && !settle_state(session, frame)) {
         return;
     }
-    if (is_replication(frame) || is_reply_to_link(session, frame)) {
-        handle_replication(session, frame);
+    if (osr_session_is_of_link(session, frame)) {
+        osr_session_handle_link(session, frame);
     } else if (is_append(frame)) {
         handle_append(session, frame);
     } else {
@@ -738,22 +659,4 @@ const char *osr_session_url(const struct osr_session *session)
 void *osr_session_user(const struct osr_session *session)
 {
     return session->user;
-}
-
-int osr_session_identify(struct osr_session *session, const char *instance, const char *name,
-                         struct osr_err *err)
-{
-    snprintf(session->instance, sizeof(session->instance), "%s", instance);
-    snprintf(session->name, sizeof(session->name), "%s", name);
-    return osr_access_take_instance(session->sessions->access, &session->identity, instance, err);
-}
-
-const char *osr_session_instance(const struct osr_session *session)
-{
-    return session->instance;
-}
-
-const char *osr_session_peer_name(const struct osr_session *session)
-{
-    return session->name;
 }

@@ -1,5 +1,6 @@
-/* session_internal.h -- what one session (session.c) and all of them (sessions.c) share. For
- * these two alone. */
+/* session_internal.h -- what one session (session.c; what makes it a link is in session_link.c,
+ * what makes it gRPC in session_rpc.c and rpc_*.c) and all of them (sessions.c) share. For these
+ * alone. */
 #ifndef OSR_NODE_SESSION_INTERNAL_H
 #define OSR_NODE_SESSION_INTERNAL_H
 
@@ -103,16 +104,12 @@ struct osr_sessions {
 extern const struct osr_connection_handler osr_session_connection_handler;
 /* Handles the whole frames at hand, as far as back-pressure allows. */
 void osr_session_process(struct osr_session *session);
-/* Whether what comes over a link may. */
-int osr_session_check_link(struct osr_session *session, struct osr_err *err);
 /* Whether this request shows a password or a token. */
 bool osr_session_is_secret(Osr__Frame__BodyCase request);
 /* Wipes what a request with a secret was read and decoded in. */
 void osr_session_wipe_request(struct osr_session *session, struct osr_slice bytes);
 /* Hands what was collected to the connection. */
 void osr_session_flush(struct osr_session *session);
-/* A dialled session is open, or an accepted one has said HELLO. */
-void osr_session_become_link(struct osr_session *session);
 /* Tells that it is gone, and destroys it. */
 void osr_session_gone(struct osr_session *session, const struct osr_err *err);
 /* Closes without a last word. */
@@ -126,6 +123,21 @@ bool osr_session_is_held(const struct osr_session *session);
 void osr_session_release_input(struct osr_session *session);
 /* Keeps no more memory than what was received and not handled needs. */
 void osr_session_trim_input(struct osr_session *session);
+
+/* session_link.c */
+/* A dialled session is open, or an accepted one has said HELLO. */
+void osr_session_become_link(struct osr_session *session);
+/* Of one that was accepted. False where it is refused. */
+bool osr_session_accept_link(struct osr_session *session, const Osr__Frame *hello);
+/* Whether what comes over a link may. */
+int osr_session_check_link(struct osr_session *session, struct osr_err *err);
+/* Whether the frame is one of links alone; ERROR is, too. */
+bool osr_session_is_of_link(const struct osr_session *session, const Osr__Frame *frame);
+/* Such a frame; the session is refused where it is no link. */
+void osr_session_handle_link(struct osr_session *session, const Osr__Frame *frame);
+/* A link takes one request, of who has shown which instance it is: its certificate renewed. */
+int osr_session_check_link_request(struct osr_session *session, const Osr__Frame *frame,
+                                   struct osr_err *err);
 
 /* session_rpc.c */
 bool osr_session_begins_rpc(struct osr_slice bytes);

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "adapter/folder_lock.h"
-#include "adapter/keys.h"
+#include "node/identity_key.h"
 #include "node/join_proof.h"
 #include "node/own_certificate.h"
 #include "node/setup_file.h"
@@ -49,7 +49,7 @@ static int check_folder(const char *folder, struct osr_err *err)
     bool has_foreign = false;
 
     if (stat(folder, &status) != 0 || !S_ISDIR(status.st_mode) || has_file(folder, "lock") ||
-        has_file(folder, "identity.key") || has_file(folder, OSR_CONFIG_FILE_NAME)) {
+        osr_identity_key_exists(folder) || has_file(folder, OSR_CONFIG_FILE_NAME)) {
         return 0; /* the lock says what is wrong with it, if anything is */
     }
     int code = disk->ops->list(disk, folder, look_at_name, &has_foreign, err);
@@ -79,11 +79,12 @@ static int reload(struct setup *setup, struct osr_err *err)
 static int open_parts(struct setup *setup, bool is_live, struct osr_err *err)
 {
     const char *data = setup->config->data;
-    int code = is_live ? 0 : osr_folder_lock(data, &setup->lock, err);
+    bool is_new = !osr_identity_key_exists(data); /* is made under the lock alone */
+    int code = is_live && !is_new ? 0 : osr_folder_lock(data, &setup->lock, err);
 
     if (code == 0) {
-        setup->report.is_new = !has_file(data, "identity.key");
-        code = osr_keys_open(data, &setup->keys, err);
+        setup->report.is_new = is_new;
+        code = osr_identity_key_open(data, &setup->keys, err);
     }
     if (code == 0) {
         setup->folder = osr_trust_folder_open(osr_disk_system(), data);

@@ -8,6 +8,7 @@
 #include "base/fields.h"
 #include "base/text.h"
 #include "model/limits.h"
+#include "node/renewal.h"
 #include "node/setup.h"
 #include "node/setup_doctor.h"
 #include "wire/codec.h"
@@ -167,6 +168,9 @@ static int run_ca_add(struct order *order, struct osr_err *err)
     return code;
 }
 
+static const char next_authority_state[] = "next ca";
+
+/* A line; that of the next CA says as well when linked members have heard of it. */
 static void write_certificate(struct order *order, struct osr_slice pem, const char *state)
 {
     struct osr_certificate_facts facts;
@@ -176,14 +180,21 @@ static void write_certificate(struct order *order, struct osr_slice pem, const c
         return;
     }
     char *expires = osr_format("%llu", (unsigned long long)facts.expires_s * 1000);
+    char *heard = NULL;
+    if (strcmp(state, next_authority_state) == 0) {
+        uint64_t made_s = facts.begins_s + OSR_CERTIFICATE_EARLY_S;
+        heard = osr_format("%llu", (unsigned long long)(made_s * 1000 + OSR_RENEWAL_HEARD_MS));
+    }
     osr_hex_encode(fingerprint, osr_slice(facts.fingerprint.bytes, OSR_SHA256_SIZE));
     osr_fields_begin(&order->output);
     osr_fields_add(&order->output, "state", state);
     osr_fields_add(&order->output, "subject", facts.subject);
     osr_fields_add(&order->output, "serial", facts.serial);
     osr_fields_add(&order->output, "expires_ms", expires);
+    osr_fields_add(&order->output, "heard_ms", heard);
     osr_fields_add(&order->output, "fingerprint", fingerprint);
     osr_fields_end(&order->output);
+    free(heard);
     free(expires);
 }
 
@@ -196,7 +207,7 @@ static const char *state_of(const struct osr_trust *trust, struct osr_slice pem)
         return "ca";
     }
     if (osr_trust_is_among(osr_trust_text(trust, OSR_TRUST_CA_NEXT_CERTIFICATE), &fingerprint)) {
-        return "next ca";
+        return next_authority_state;
     }
     if (osr_trust_is_among(osr_trust_text(trust, OSR_TRUST_CA_OLD_CERTIFICATE), &fingerprint)) {
         return "old ca";

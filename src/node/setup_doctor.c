@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "base/text.h"
 #include "model/speakable.h"
 #include "node/listener_methods.h"
+#include "node/security_contexts.h"
 #include "node/setup_finding.h"
 #include "node/trust_folder.h"
 
@@ -24,6 +26,7 @@ struct doctor {
     const struct osr_config *config;
     uint64_t now_s;
     struct osr_buffer *lines;
+    char instance[OSR_INSTANCE_CHARS + 1]; /* "" until the identity was read */
 };
 
 /* An error of a part, with its own hint on what to do. */
@@ -34,6 +37,20 @@ static void add_failure(struct doctor *doctor, const char *check, const struct o
 
 /* -- identity -- */
 
+/* One that is lost while its log is there comes back from a backup or not at all: another identity
+ * could not write the old one's feed. */
+static void add_no_identity(struct doctor *doctor)
+{
+    const char *data = doctor->config->data;
+    char *log = osr_format("%s/log", data);
+    char *mend = access(log, F_OK) == 0 ? osr_format("put identity.key of a backup into %s", data)
+                                        : osr_format("osiris init --data %s", data);
+    osr_setup_finding(doctor->lines, OSR_FINDING_ERROR, "identity", mend, "%s has no identity%s",
+                      data, access(log, F_OK) == 0 ? ", and had one" : " yet");
+    free(mend);
+    free(log);
+}
+
 static void check_identity(struct doctor *doctor)
 {
     char *path = osr_format("%s/identity.key", doctor->config->data);
@@ -41,17 +58,15 @@ static void check_identity(struct doctor *doctor)
     struct osr_err err;
 
     if (access(path, F_OK) != 0) { /* opening it would make one */
-        osr_setup_finding(doctor->lines, OSR_FINDING_ERROR, "identity", "osiris init",
-                          "%s has no identity yet", doctor->config->data);
+        add_no_identity(doctor);
     } else if (osr_keys_open(doctor->config->data, &keys, &err) != 0) {
         add_failure(doctor, "identity", &err);
     } else {
-        char instance[OSR_INSTANCE_CHARS + 1];
         char speakable[OSR_SPEAKABLE_CHARS + 1];
-        osr_instance_id(instance, osr_keys_public(keys));
-        osr_speakable_write(speakable, instance);
+        osr_instance_id(doctor->instance, osr_keys_public(keys));
+        osr_speakable_write(speakable, doctor->instance);
         osr_setup_finding(doctor->lines, OSR_FINDING_OK, "identity", "", "%s (%s)", speakable,
-                          instance);
+                          doctor->instance);
     }
     osr_keys_close(keys);
     free(path);
@@ -101,6 +116,28 @@ static void look_at_folder(const struct walk *walk)
 {
     struct osr_disk *disk = osr_disk_system();
     disk->ops->list(disk, walk->folder, look_at_file, (void *)walk, NULL);
+}
+
+/* What is another user's is that one's to look at: to make it one's own, root's above all, would
+ * take it away from the osirisd that runs there. False: it is. */
+static bool check_owner(struct doctor *doctor, const struct stat *folder)
+{
+    const char *data = doctor->config->data;
+    struct passwd entry, *owner = NULL;
+    char room[4096]; /* one that does not fit is named by its number */
+
+    if (folder->st_uid == geteuid()) {
+        return true;
+    }
+    bool is_named = getpwuid_r(folder->st_uid, &entry, room, sizeof(room), &owner) == 0;
+    char *name =
+        is_named && owner != NULL ? osr_strdup(owner->pw_name) : osr_format("#%u", folder->st_uid);
+    char *mend = osr_format("sudo -u '%s' osiris doctor --data %s", name, data);
+    osr_setup_finding(doctor->lines, OSR_FINDING_ERROR, "files", mend,
+                      "%s belongs to the user %s, who alone can look at what is in it", data, name);
+    free(mend);
+    free(name);
+    return false;
 }
 
 static void check_files(struct doctor *doctor)
@@ -184,7 +221,7 @@ static void check_own_certificate(struct doctor *doctor, const struct osr_trust 
 
     if (!osr_trust_has(trust, OSR_TRUST_TLS_CERTIFICATE)) {
         osr_setup_finding(doctor->lines, OSR_FINDING_WARNING, "certificate",
-                          "osiris init, or osiris join INVITATION",
+                          "osiris ca init; or, with osirisd stopped, osiris join INVITATION",
                           "there is none: links are by pinned ids or shared keys, or in plaintext");
         return;
     }
@@ -213,6 +250,28 @@ static void check_authorities(struct doctor *doctor, const struct osr_trust *tru
     }
 }
 
+/* Whether it serves this instance and its addresses: osirisd does not start where it does not. */
+static void check_serves(struct doctor *doctor, const struct osr_trust *trust)
+{
+    const struct osr_security_source source = {
+        .config = doctor->config,
+        .trust = trust,
+        .has_approved = doctor->config->approved_count > 0,
+        .instance = doctor->instance,
+        .now_s = doctor->now_s,
+    };
+    struct osr_security_contexts *contexts = NULL;
+    struct osr_err err;
+
+    if (doctor->instance[0] == '\0' || !osr_trust_has(trust, OSR_TRUST_TLS_KEY)) {
+        return; /* said already, or made at the start */
+    }
+    if (osr_security_contexts_create(&source, &contexts, &err) != 0) {
+        add_failure(doctor, "certificate", &err);
+    }
+    osr_security_contexts_destroy(contexts);
+}
+
 static void check_trust(struct doctor *doctor)
 {
     char *path = osr_format("%s/trust", doctor->config->data);
@@ -231,6 +290,7 @@ static void check_trust(struct doctor *doctor)
     } else {
         check_own_certificate(doctor, trust);
         check_authorities(doctor, trust);
+        check_serves(doctor, trust);
     }
     osr_trust_destroy(trust);
     osr_trust_folder_close(folder);
@@ -359,11 +419,15 @@ static void check_sync(struct doctor *doctor)
 
 void osr_setup_doctor(const struct osr_config *config, uint64_t now_s, struct osr_buffer *lines)
 {
-    struct doctor doctor = {config, now_s, lines};
+    struct doctor doctor = {.config = config, .now_s = now_s, .lines = lines};
     struct stat folder;
+    bool is_there = stat(config->data, &folder) == 0;
 
+    if (is_there && !check_owner(&doctor, &folder)) {
+        return;
+    }
     check_files(&doctor);
-    if (stat(config->data, &folder) != 0) {
+    if (!is_there) {
         return;
     }
     check_identity(&doctor);

@@ -1,6 +1,7 @@
 #include "node/trust.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 const char *const osr_trust_file_names[OSR_TRUST_FILE_COUNT] = {
 #define FILE_NAME(name, text, forbidden) [OSR_TRUST_##name] = (text),
@@ -41,28 +42,33 @@ bool osr_trust_is_among(struct osr_slice authorities, const struct osr_hash *fin
     return false;
 }
 
-/* "instance:<id>" */
-static bool is_instance(const char *who, const char *instance)
+/* The id in "instance:<id>"; NULL: that is none. */
+static const char *instance_of(const char *who)
 {
     static const char kind[] = "instance:";
     size_t size = sizeof(kind) - 1;
-    return strncmp(who, kind, size) == 0 && strcmp(who + size, instance) == 0;
+    return strncmp(who, kind, size) == 0 && osr_instance_id_is_valid(who + size) ? who + size
+                                                                                 : NULL;
 }
 
-bool osr_trust_names_authority(const struct osr_trust *trust, const char *cluster,
-                               const char *instance)
+size_t osr_trust_authorities(const struct osr_trust *trust, const char *cluster,
+                             char (**ret_ids)[OSR_INSTANCE_CHARS + 1])
 {
     struct osr_slice authorities = osr_trust_text(trust, OSR_TRUST_AUTHORITIES);
+    char(*ids)[OSR_INSTANCE_CHARS + 1] =
+        osr_alloc((osr_certificate_count(authorities) + 1) * sizeof(*ids));
+    size_t count = 0;
     struct osr_slice pem;
 
     while (osr_certificate_next(&authorities, &pem)) {
         struct osr_certificate_facts facts;
         if (osr_certificate_read(pem, &facts, NULL) == 0 && facts.is_authority &&
-            strcmp(facts.cluster, cluster) == 0 && is_instance(facts.who, instance)) {
-            return true;
+            strcmp(facts.cluster, cluster) == 0 && instance_of(facts.who) != NULL) {
+            memcpy(ids[count++], instance_of(facts.who), sizeof(ids[0]));
         }
     }
-    return false;
+    *ret_ids = ids;
+    return count;
 }
 
 static bool is_believed(const struct osr_trust *trust, enum osr_trust_file certificate)

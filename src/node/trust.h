@@ -5,6 +5,7 @@
 #include "adapter/authority.h"
 #include "adapter/private_file.h"
 #include "adapter/shared_keys.h"
+#include "model/identity.h"
 
 /* X(NAME, name in the folder, forbidden bits of its mode (adapter/private_file.h)) */
 #define OSR_TRUST_FILES(X)                                                                         \
@@ -54,9 +55,10 @@ static inline struct osr_slice osr_trust_text(const struct osr_trust *trust,
 /* Of the first certificate in the text, which has been checked. */
 struct osr_hash osr_trust_fingerprint(struct osr_slice pem);
 bool osr_trust_is_among(struct osr_slice certificates, const struct osr_hash *fingerprint);
-/* Whether a CA that is believed says that it is this instance's of this cluster. */
-bool osr_trust_names_authority(const struct osr_trust *trust, const char *cluster,
-                               const char *instance);
+/* The ids of the instances that the CAs of this cluster which are believed say they are of;
+ * *ret_ids is the caller's to free. Returns how many. */
+size_t osr_trust_authorities(const struct osr_trust *trust, const char *cluster,
+                             char (**ret_ids)[OSR_INSTANCE_CHARS + 1]);
 /* Whether all of it makes sense together; CONFIG names the file in `folder` that does not. */
 int osr_trust_check(const struct osr_trust *trust, const char *folder, struct osr_err *err);
 

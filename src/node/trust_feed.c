@@ -154,7 +154,10 @@ void osr_trust_feed_write(void *context, const char *key, struct osr_slice value
                           void (*written)(void *context, enum osr_code code), void *written_context)
 {
     struct osr_trust_feed *trust = context;
-    if (travels(trust, key, value)) {
+    bool is_to_travel = travels(trust, key, value);
+    if (is_to_travel && trust->is_closing) {
+        written(written_context, OSR_CANCELLED); /* the core would answer nothing */
+    } else if (is_to_travel) {
         publish(trust, key, value, written, written_context);
     } else {
         osr_journal_fact(trust->options.journal, key, value, written, written_context);

@@ -55,8 +55,8 @@ int osr_trust_feed_open(const struct osr_trust_feed_options *options,
  * their port. */
 void osr_trust_feed_set_credentials(struct osr_trust_feed *trust,
                                     struct osr_credentials *credentials);
-/* Ends the changes under way with CANCELLED. Before the journal's close; free it after that, when
- * the loop has run. NULL is a no-op for both. */
+/* Ends the changes under way with CANCELLED, and those that still begin. Before the journal's
+ * close; free it after that, when the loop has run. NULL is a no-op for both. */
 void osr_trust_feed_close(struct osr_trust_feed *trust);
 void osr_trust_feed_free(struct osr_trust_feed *trust);
 

@@ -148,11 +148,17 @@ static int store(const struct osr_trust_folder *folder, const struct edit *edit,
     size_t count = 0;
 
     for (size_t i = 0; i < OSR_TRUST_FILE_COUNT; i++) {
+        struct osr_slice content = osr_trust_text(edit->trust, (enum osr_trust_file)i);
+        if (content.size > OSR_TRUST_FILE_BYTES_MAX) { /* nobody would read it again */
+            osr_err_set(err, OSR_TOO_LARGE, "%s/%s would have %zu bytes; %d are taken",
+                        folder->path, osr_trust_file_names[i], content.size,
+                        OSR_TRUST_FILE_BYTES_MAX);
+            osr_err_hint(err, "nothing has changed; take out what is not needed any more");
+            return OSR_TOO_LARGE;
+        }
         if (edit->is_changed[i]) {
-            changes[count++] = (struct osr_file_change){
-                .name = osr_trust_file_names[i],
-                .content = osr_trust_text(edit->trust, (enum osr_trust_file)i),
-            };
+            changes[count++] =
+                (struct osr_file_change){.name = osr_trust_file_names[i], .content = content};
         }
     }
     return count == 0 ? 0 : osr_file_set_change(&folder->set, changes, count, err);

@@ -146,6 +146,7 @@ struct revoking {
     size_t under_way;   /* changes, and 1 until all have begun */
     struct osr_err err; /* of the last one that failed; code OK: none did */
     bool is_local;
+    char who[OSR_POLICY_NAME_BYTES_MAX + 1]; /* whose certificate it was; "": not known */
 };
 
 static void on_revoked(void *context, enum osr_code code)
@@ -160,6 +161,7 @@ static void on_revoked(void *context, enum osr_code code)
     }
     if (revoking->err.code == OSR_OK) {
         response.local = revoking->is_local;
+        response.who = revoking->who;
         osr_call_reply(revoking->call, &response.base);
     } else {
         osr_call_fail(revoking->call, &revoking->err);
@@ -181,21 +183,22 @@ static int give_up_one(struct revoking *revoking, int code)
 }
 
 /* Whose certificate this is: then his feeds are refused as well. Known of members, and of who is
- * linked to us. */
-static const char *holder_of(const struct osr_services *services, const char *serial,
-                             char who[OSR_POLICY_NAME_BYTES_MAX + 1])
+ * linked to us; else "". */
+static void find_holder(const struct osr_services *services, const char *serial,
+                        char who[OSR_POLICY_NAME_BYTES_MAX + 1])
 {
+    who[0] = '\0';
     if (osr_members_find_holder(services->credentials, serial, who)) {
-        return who;
+        return;
     }
     for (size_t i = 0; i < osr_sessions_link_count(services->sessions); i++) {
         const struct osr_identity *identity =
             osr_session_identity(osr_sessions_link(services->sessions, i));
         if (strcmp(identity->serial, serial) == 0) {
-            return identity->who;
+            snprintf(who, OSR_POLICY_NAME_BYTES_MAX + 1, "%s", identity->who);
+            return;
         }
     }
-    return "";
 }
 
 /* As certificates have it: upper-case hexadecimal. */
@@ -237,7 +240,6 @@ static int revoke_certificate(struct revoking *revoking, const char *text, struc
     const struct osr_services *services = revoking->call->services;
     const struct osr_trust *trust = osr_security_trust(services->security);
     char serial[OSR_SERIAL_TEXT_MAX];
-    char who[OSR_POLICY_NAME_BYTES_MAX + 1];
     int code = normalise_serial(text, serial, err);
     if (code != 0) {
         return code;
@@ -245,9 +247,10 @@ static int revoke_certificate(struct revoking *revoking, const char *text, struc
     if (!osr_trust_has(trust, OSR_TRUST_AUTHORITIES)) {
         return (int)osr_err_set(err, OSR_CONFIG, "this instance believes no CA");
     }
+    find_holder(services, serial, revoking->who);
     struct osr_revocation_record revocation = {
         .serial = serial,
-        .who = holder_of(services, serial, who),
+        .who = revoking->who,
         .revoked_by = revoking->call->identity.who,
     };
     return revoke_under(revoking, osr_trust_text(trust, OSR_TRUST_AUTHORITIES), &revocation, err);
@@ -487,10 +490,11 @@ static void show_row_of_member(struct listing *listing, const struct osr_member_
     snprintf(who, sizeof(who), "instance:%s", member->instance);
     if (osr_access_is_revoked(listing->access, who)) {
         snprintf(row->state, sizeof(row->state), "revoked");
-    } else if (is_of_old_authority(listing, member)) {
+        return;
+    }
+    describe_validity(row, member->expires_ms, listing->now_ms);
+    if (strcmp(row->state, "good") == 0 && is_of_old_authority(listing, member)) {
         snprintf(row->state, sizeof(row->state), "old ca's");
-    } else {
-        describe_validity(row, member->expires_ms, listing->now_ms);
     }
 }
 
@@ -597,6 +601,42 @@ static const struct osr_role_names *own_roles_of(const struct osr_services *serv
     return own.roles != NULL && own.roles->count > 0 ? own.roles : NULL;
 }
 
+static const char *name_behind(const char *kind, const char *who)
+{
+    size_t size = strlen(kind);
+    return strncmp(who, kind, size) == 0 ? who + size : NULL;
+}
+
+/* What is so whatever the rules say; false: they decide. */
+static bool explain_exception(const struct osr_services *services, const char *who,
+                              enum osr_action action, struct osr_part part, bool *ret_allowed,
+                              struct osr_buffer *text)
+{
+    const char *instance = name_behind("instance:", who);
+    const char *name = name_behind("user:", who);
+    const struct osr_credential *user =
+        name != NULL ? osr_credentials_find(services->credentials, OSR_CREDENTIAL_USER, name)
+                     : NULL;
+    bool is_trust =
+        action == OSR_ACTION_LEAD && part.kind == OSR_PART_STREAM &&
+        osr_slice_equal(part.name, osr_slice_text(osr_feed_stream_name(OSR_STREAM_TRUST)));
+    *ret_allowed = false;
+    if (osr_access_is_revoked(services->access, who)) {
+        osr_buffer_add_text(text, "denied: its certificate was revoked, or all of them\n");
+    } else if (user != NULL && user->user.is_disabled) {
+        osr_buffer_add_text(text, "denied: the user is disabled\n");
+    } else if (instance != NULL && is_trust &&
+               osr_security_is_authority(services->security, instance)) {
+        *ret_allowed = true;
+        osr_buffer_add_text(text, "allowed: a CA that is believed names it as its own instance\n");
+    } else if (action == OSR_ACTION_LEAD && osr_access_is_unknown(services->access, who)) {
+        osr_buffer_add_text(text, "denied: neither the CA nor the config tells of this instance\n");
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static int explain(const struct osr_services *services, const Osr__CheckAccessRequest *request,
                    bool *ret_allowed, struct osr_buffer *text, struct osr_err *err)
 {
@@ -605,9 +645,16 @@ static int explain(const struct osr_services *services, const Osr__CheckAccessRe
     struct osr_policy_subject *subject = NULL;
     enum osr_action action;
     struct osr_part part;
-    int code = osr_action_parse(request->action, &action, err);
+    int code = osr_policy_check_who(request->who, err);
+    if (code == 0) {
+        code = osr_action_parse(request->action, &action, err);
+    }
     if (code == 0) {
         code = osr_part_parse(request->part, &part, err);
+    }
+    if (code == 0 && explain_exception(services, request->who, action, part, ret_allowed, text)) {
+        osr_buffer_add_u8(text, '\0');
+        return 0;
     }
     if (code == 0 && own != NULL) {
         code = osr_policy_subject_of_roles(policy, own->names, own->count, &subject, err);

@@ -1,4 +1,6 @@
 /* Operations that write to the knowledge base. */
+#include <stdio.h>
+
 #include "model/limits.h"
 #include "node/operation_handlers.h"
 
@@ -103,6 +105,29 @@ static void on_written(void *context, const struct osr_write_result *result)
     osr_call_reply(call, &response.base);
 }
 
+/* Whoever reads here alone would write what nobody else ever gets. Where nothing is known of this
+ * instance itself (no record, no line of its own in the config) others decide. */
+static int check_lead(const struct osr_services *services, struct osr_err *err)
+{
+    const char *instance = services->instance;
+    const char *stream = osr_feed_stream_name(OSR_STREAM_KB);
+    const struct osr_credential *own =
+        osr_credentials_find(services->credentials, OSR_CREDENTIAL_MEMBER, instance);
+    char who[OSR_POLICY_NAME_BYTES_MAX + 1];
+    snprintf(who, sizeof(who), "instance:%s", instance);
+    bool is_told = (own != NULL && own->member.roles.count > 0) ||
+                   osr_policy_names(osr_access_policy(services->access), who);
+    if (!is_told || osr_access_is_revoked(services->access, who) ||
+        osr_access_instance_may(services->access, instance, OSR_ACTION_LEAD, stream)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_PERMISSION_DENIED,
+                "this instance may not lead the stream %s: what is written here would reach nobody",
+                stream);
+    osr_err_hint(err, "write at an instance that may, or give it the role peer");
+    return OSR_PERMISSION_DENIED;
+}
+
 static void write_one(struct osr_operations *operations, struct osr_call *call,
                       enum osr_write_mode mode, Osr__Document *document, uint32_t acks,
                       uint32_t timeout_ms)
@@ -121,20 +146,33 @@ static void write_one(struct osr_operations *operations, struct osr_call *call,
                         wait.acks, wait.timeout_ms, on_written, call);
 }
 
+/* What people and programs write by the contract, unlike a seed program. */
+static void write_as_asked(struct osr_operations *operations, struct osr_call *call,
+                           enum osr_write_mode mode, Osr__Document *document, uint32_t acks,
+                           uint32_t timeout_ms)
+{
+    struct osr_err err;
+    if (check_lead(operations->services, &err) != 0) {
+        osr_call_fail(call, &err);
+        return;
+    }
+    write_one(operations, call, mode, document, acks, timeout_ms);
+}
+
 void osr_operation_kb_put(struct osr_operations *operations, struct osr_call *call,
                           const Osr__Frame *frame)
 {
     const Osr__PutRequest *request = frame->kb_put;
-    write_one(operations, call, OSR_WRITE_PUT, request->document, request->acks,
-              request->timeout_ms);
+    write_as_asked(operations, call, OSR_WRITE_PUT, request->document, request->acks,
+                   request->timeout_ms);
 }
 
 void osr_operation_kb_update(struct osr_operations *operations, struct osr_call *call,
                              const Osr__Frame *frame)
 {
     const Osr__UpdateRequest *request = frame->kb_update;
-    write_one(operations, call, OSR_WRITE_UPDATE, request->document, request->acks,
-              request->timeout_ms);
+    write_as_asked(operations, call, OSR_WRITE_UPDATE, request->document, request->acks,
+                   request->timeout_ms);
 }
 
 void osr_operation_kb_delete(struct osr_operations *operations, struct osr_call *call,
@@ -143,7 +181,8 @@ void osr_operation_kb_delete(struct osr_operations *operations, struct osr_call 
     const Osr__DeleteRequest *request = frame->kb_delete;
     Osr__Document document = OSR__DOCUMENT__INIT;
     document.id = request->id;
-    write_one(operations, call, OSR_WRITE_DELETE, &document, request->acks, request->timeout_ms);
+    write_as_asked(operations, call, OSR_WRITE_DELETE, &document, request->acks,
+                   request->timeout_ms);
 }
 
 void osr_operation_update_kb(struct osr_operations *operations, struct osr_call *call,
@@ -195,7 +234,7 @@ void osr_operation_kb_import(struct osr_operations *operations, struct osr_call 
     const Osr__ImportRequest *request = frame->kb_import;
     struct osr_err err;
     struct wait wait;
-    if (check_import(request, &err) != 0 ||
+    if (check_lead(operations->services, &err) != 0 || check_import(request, &err) != 0 ||
         read_wait(request->acks, request->timeout_ms, &wait, &err) != 0) {
         osr_call_fail(call, &err);
         return;

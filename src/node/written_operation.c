@@ -47,7 +47,7 @@ static int find_origin(const struct osr_feed *feed, const char *text, char *ret_
     if (found[0] == '\0') {
         osr_err_set(err, OSR_NOT_FOUND, "no instance '%s' has written anything that is held here",
                     id);
-        osr_err_hint(err, "`osiris feeds` lists those that have");
+        osr_err_hint(err, "`osiris -o json feeds` lists those that have");
         return OSR_NOT_FOUND;
     }
     memcpy(ret_origin, found, sizeof(found));

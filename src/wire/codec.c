@@ -135,3 +135,13 @@ void osr_error_message(Osr__Error *message, const struct osr_err *err)
     message->message = (char *)err->message;
     message->hint = (char *)err->hint;
 }
+
+void osr_error_read(const Osr__Error *message, struct osr_err *ret_err)
+{
+    bool is_code = message->code != OSR__CODE__OK;
+    osr_err_set(ret_err, is_code ? (enum osr_code)message->code : OSR_INTERNAL, "%s",
+                message->message);
+    if (message->hint[0] != '\0') {
+        osr_err_hint(ret_err, "%s", message->hint);
+    }
+}

@@ -36,5 +36,7 @@ void osr_frame_set_body(Osr__Frame *frame, Osr__Frame__BodyCase body, ProtobufCM
 
 /* Fills an Error message whose strings point into err. */
 void osr_error_message(Osr__Error *message, const struct osr_err *err);
+/* The other way round, of one that somebody has sent: it never says OK, whatever stands in it. */
+void osr_error_read(const Osr__Error *message, struct osr_err *ret_err);
 
 #endif

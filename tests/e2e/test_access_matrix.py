@@ -198,7 +198,8 @@ class World:
         return {"token": made["token"], "id": made["id"]}
 
     def certificate(self, who, by=None, **how):
-        return {"certificate": b"".join((by or self.ca).issue(who, **how))}
+        return {"certificate": b"".join((by or self.ca).issue(who, **how)),
+                "is_instance": who.startswith("instance:")}
 
     def foreign_certificate(self, who):
         return {"certificate": b"".join(self.outside.issue(who, is_foreign=True)),
@@ -272,12 +273,13 @@ def forged(token, at, by):
 
 
 NOTHING = {}
+NOTHING_BY_TLS = {}
 ENTRANCES = {
     "root on the socket": ("socket", lambda world: NOTHING, "admin"),
     "another user on the socket": ("socket of others", lambda world: NOTHING, "nobody"),
     "nothing, from this machine": ("plaintext", lambda world: NOTHING, "local"),
     "nothing, from elsewhere": ("from elsewhere", lambda world: NOTHING, "newcomer"),
-    "nothing, over TLS": ("token", lambda world: NOTHING, "newcomer"),
+    "nothing, over TLS": ("token", lambda world: NOTHING_BY_TLS, "newcomer"),
     "a seed program": ("seeds", lambda world: NOTHING, "nobody"),
     "a certificate of an instance":
         ("certificate", lambda world: world.certificate("instance:" + "a" * 32), "peer"),
@@ -319,6 +321,7 @@ def answer(mark, type):
 
 def expected(type, standing, shown):
     is_certified = "certificate" in shown and not shown.get("is_foreign")
+    is_certified = is_certified and not shown.get("is_instance")  # but over its link
     if type == "RENEW" and is_certified and standing != "bad":
         return OK
     return answer(REQUESTS[type].split()[STANDINGS.index(standing)], type)
@@ -329,6 +332,8 @@ def expected_first(type, standing, shown, language):
     if type == "UPDATE_KB" and language in FRAMES:
         return "PERMISSION_DENIED"  # without a number it is for seed programs
     is_first = language is asking.Grpc or "token" not in shown  # which frames show by a frame
+    if type == "HELLO" and shown is NOTHING_BY_TLS:
+        return "UNAUTHENTICATED"  # no proof would let it in
     if type == "HELLO" and is_first:
         mark = HELLO.split()[STANDINGS.index(standing)]
         return "HELLO" if mark == "+" else answer(mark, type)

@@ -95,7 +95,7 @@ def test_instance_is_found_by_what_it_is_called(pair):
         assert len(one.run.json("audit", "--written-by", called)) == 1
     wrong = "a" if instance[0] != "a" else "b"
     message = one.run.fails(1, "audit", "--written-by", wrong + instance[1:])
-    assert "NOT_FOUND" in message and "osiris feeds" in message
+    assert "NOT_FOUND" in message and "osiris -o json feeds" in message
 
 
 # It takes the right to audit: who has that alone is told what was written where, and no more.

@@ -2,6 +2,7 @@
 import os
 import pathlib
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -121,6 +122,39 @@ def test_key_open_to_others_is_refused(make_daemon):
     key.chmod(0o600)
     assert key.read_bytes() == before
     daemon.start()
+
+
+# A key that is lost is not replaced while the log has entries of the identity that it was: neither at
+# the start nor by set-up. Where the log is empty, or not there, there is nothing to lose.
+def test_lost_key_is_not_replaced(make_daemon, folder):
+    daemon = make_daemon().start()
+    instance = daemon.instance()
+    daemon.stop()
+    key = daemon.data / "identity.key"
+    key.unlink()
+    daemon.start()  # the log is empty
+    assert daemon.instance() != instance
+    instance = daemon.instance()
+    daemon.put("kept")
+    daemon.stop()
+    key.rename(folder / "backup.key")
+    for words in ([], ["setup", "init"]):
+        result = run(*words, "--data", daemon.data)
+        assert result.returncode == 78
+        said = result.stdout + result.stderr  # set-up answers in JSON
+        assert "CONFIG" in said and "put it back from a backup" in said
+        assert (f"identity.key is missing in {daemon.data}, but log/ has entries of instance "
+                f"{instance}") in said
+        assert not key.exists()
+    (folder / "backup.key").rename(key)
+    daemon.start()
+    assert daemon.instance() == instance
+    assert [document["data"] for document in daemon.documents()] == ["kept"]
+    daemon.stop()
+    key.unlink()
+    shutil.rmtree(daemon.data / "log")
+    daemon.start()
+    assert daemon.instance() != instance
 
 
 # Each line of the log has a time and a level.

@@ -1,6 +1,7 @@
 """Two or three daemons that keep a knowledge base in step."""
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -44,6 +45,20 @@ def test_encodings_of_the_link_make_no_difference(make_daemon):
     for data in ("español \u2603 \U0001f600", 1.10, None, [], {"a": {"b": [True]}}):
         leader.put(data)
     assert osiris.wait_until_equal(leader, by_json, by_protobuf) == 5
+
+
+# A peer that is dialled, and answers with an ERROR that names no code, is heard like others.
+def test_error_without_a_code_is_one_all_the_same(make_daemon):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"tcp://127.0.0.1:{listener.getsockname()[1]}?codec=json"
+        daemon = make_daemon("one", peers=[url]).start()
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1)
+            connection.sendall(b'{"type":"ERROR","message":"no"}\n')
+            osiris.wait_for(lambda: "no" in daemon.call("STATUS")["peers"][0].get("last_error", ""),
+                            "it is told")
+    assert daemon.is_running()
 
 
 # A follower that was away for a while gets what it missed, once.

@@ -112,6 +112,19 @@ def test_login_is_kept_for_its_url(home, ana):
     assert who(elsewhere, env=home.environment) == "anonymous"
 
 
+# As keys and tokens are: what others can read is not secret.
+def test_password_file_that_others_can_read_is_refused(home, ana):
+    ana.chmod(0o644)
+    message = home.remote().fails(77, "login", home.url, "ana", "--password-file", ana,
+                                  env=home.environment)
+    assert "PERMISSION_DENIED" in message and f"chmod 600 {ana}" in message
+
+
+def test_login_wants_a_url(home, ana):
+    message = home.run.fails(64, "login", "desk", "ana", "--password-file", ana)
+    assert "INVALID_ARGUMENT" in message and "tls://HOST:PORT" in message
+
+
 def test_wrong_password_is_refused(home, ana):
     wrong = home.secret("wrong", "correct horse\n")
     message = home.remote().fails(77, "login", home.url, "ana", "--password-file", wrong,
@@ -228,7 +241,7 @@ def test_certificate_of_a_person_lets_in_until_revoked(home):
     assert "ALREADY_EXISTS" in home.fails(1, "ca", "issue", "user:ben", "--out", prefix)
     run = home.remote("--cert", f"{prefix}.crt", "--key", key)
     assert who(run) == "user:ben"
-    home("ca", "revoke", made["serial"])
+    assert home.run.run("ca", "revoke", made["serial"]).returncode == 0
     assert made["serial"] in home("ca", "list")
     assert "revoked" in run.fails(77, "whoami")
 
@@ -251,8 +264,9 @@ def test_access_is_explained(home, ana):
     assert home("access", "check", "user:ana", "write", "collection:notes").endswith("allowed\n")
     token = home.run.run("access", "check", "token:nobody", "trust", "instance:")
     assert token.returncode == 77 and "denied" in token.stdout and token.stderr == ""
-    assert "INVALID_ARGUMENT" in home.fails(64, "access", "check", "user:ana", "wriet",
-                                            "collection:notes")
+    for question in (("user:ana", "wriet", "collection:notes"), ("ana", "write", "collection:notes"),
+                     ("usr:ana", "write", "collection:notes")):
+        assert "INVALID_ARGUMENT" in home.fails(64, "access", "check", *question)
 
 
 def test_audit_tells_what_was_refused(home):

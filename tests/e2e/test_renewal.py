@@ -245,17 +245,20 @@ def test_renewals_are_limited(keeper, member):
 
 
 # Each step reaches a linked member by `osiris renew`, no link ends, and in the end both believe the new
-# CA alone and have certificates of it.
+# CA alone and have certificates of it. The old one is believed until the last member has.
 def test_members_follow_a_rotation(keeper, member):
     start_linked(member)
     old = believed_by(keeper)
     keeper.run("ca", "rotate", "begin")
     member.run("renew")
     assert believed_by(member) == believed_by(keeper) and len(believed_by(member)) == 2
-    keeper.run("ca", "rotate", "switch")
+    keeper.run("ca", "rotate", "switch", "--force")
     assert state_of_member(keeper) == "old ca's"
+    refusal = keeper.run.fails(75, "ca", "rotate", "end")  # the member would be left behind
+    assert "(member)" in refusal and "--force" in refusal
+    assert len(believed_by(keeper)) == 2
     member.run("renew")
-    osiris.wait_for(lambda: state_of_member(keeper) == "good", "the CA's instance knows")
+    assert state_of_member(keeper) == "good"
     assert issuer_of(member) == subject_of_ca(keeper) == issuer_of(keeper)
     keeper.run("ca", "rotate", "end")
     member.run("renew")
@@ -274,11 +277,29 @@ def test_member_hears_of_a_rotation_by_itself(keeper, member):
     start_linked(member)
     osiris.wait_for(lambda: len(believed_by(member)) == 2, "the next CA is believed")
     member.stop()
-    keeper.run("ca", "rotate", "switch")
+    keeper.run("ca", "rotate", "switch", "--force")
     start_linked(member)
     osiris.wait_for(lambda: issuer_of(member) == subject_of_ca(keeper),
                     "the certificate is of the next CA")
     assert lost_links(keeper) == []
+
+
+# The next CA is not used before those who are linked can have heard of it; where nobody else is a
+# member, at once.
+def test_switch_waits_for_the_members(keeper, make_member):
+    keeper.run("ca", "rotate", "begin")
+    keeper.run("ca", "rotate", "switch")
+    keeper.run("ca", "rotate", "end", "--force")
+    make_member()
+    keeper.run("ca", "rotate", "begin")
+    believed = believed_by(keeper)
+    next_ca, = [line for line in keeper.run.json("ca", "list") if line.get("state") == "next ca"]
+    wait_s = int(next_ca["heard_ms"]) / 1000 - time.time()
+    assert 80 * 60 < wait_s <= 85 * 60
+    refusal = keeper.run.fails(75, "ca", "rotate", "switch")
+    heard = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(next_ca["heard_ms"]) / 1000))
+    assert "IN_USE" in refusal and heard in refusal and "--force" in refusal
+    assert believed_by(keeper) == believed and state_of_member(keeper) == "good"
 
 
 # ---- peers that ask ----
@@ -338,6 +359,24 @@ def test_link_takes_renew(keeper, asker):
             answer = ask(peer, request_pem=asker.request(), certificate_pem=wrong.decode())
             assert answer["code"] == "INVALID_ARGUMENT", answer
     assert audited(keeper, "RENEW")[0]["who"] == f"instance:{asker.identity.instance}"
+
+
+# A link outlives the CA by whose certificate it was made; what that CA vouched for is given nothing of the
+# next one. Who has a certificate that is believed still gets his.
+def test_link_of_a_former_ca_gets_no_certificate(keeper, asker):
+    with asker.link(keeper) as between, impostor.TlsPeer(between.port, asker.identity) as peer:
+        greet(peer)
+        for step in "begin", "switch", "end":
+            keeper.run("ca", "rotate", step)
+        answer = ask(peer, request_pem=asker.request())
+        assert answer.get("code") == "UNAUTHENTICATED", answer
+        answer = ask(peer, request_pem=asker.request(),
+                     certificate_pem=asker.certificate.decode())
+        assert answer.get("code") == "INVALID_ARGUMENT", answer
+        next_ca = authority.Authority("osiris", trust=keeper.trust)
+        _, present = next_ca.issue(f"instance:{asker.identity.instance}")
+        assert "certificate_pem" in ask(peer, request_pem=asker.request(),
+                                        certificate_pem=present.decode())
 
 
 # Whoever is not the CA's instance says so; the link stays.

@@ -1,4 +1,5 @@
 """From nothing to a cluster: init, join, doctor, and what goes wrong on the way."""
+import contextlib
 import os
 import pathlib
 import signal
@@ -316,6 +317,20 @@ def test_member_of_one_cluster_cannot_join_another(pair, make_machine):
     assert "WRONG_CLUSTER" in ben.fails(78, "join", invitation)
 
 
+@pytest.mark.parametrize("words", [("--expires", "soon"), ("--address", "desk")])
+def test_init_makes_nothing_where_the_invitation_is_mistyped(machine, words):
+    assert "INVALID_ARGUMENT" in machine.fails(64, "init", *words)
+    assert not machine.data.exists()
+
+
+# An invitation to where nobody without a certificate is let in would be a door that never opens.
+def test_invitation_needs_a_listener_for_who_has_no_certificate(machine):
+    words = machine("init", "--listen", machine.url + "?auth=certificate")
+    assert "osiris join" not in words and "token or password" in words
+    assert "CONFIG" in machine.fails(78, "invite")
+    assert "osri_" in machine("invite", "--address", machine.url)
+
+
 # ---- doctor ----
 
 def test_doctor_finds_nothing_wrong(machine):
@@ -347,6 +362,8 @@ def test_doctor_says_what_mends_permissions(machine):
     (lambda data: (data / "trust" / "tls.crt").write_text("no certificate"), "certificate"),
     (lambda data: (data / "osirisd.yaml").write_text("nmae: ana\n"), "config"),
     (lambda data: (data / "trust" / "tls.key").unlink(), "certificate"),
+    (lambda data: (data / "trust" / "authorities.pem").unlink(), "certificate"),
+    (lambda data: (data / "identity.key").unlink(), "identity"),
 ])
 def test_doctor_finds_what_is_broken(machine, spoil, check):
     machine.init("--no-start")
@@ -354,6 +371,28 @@ def test_doctor_finds_what_is_broken(machine, spoil, check):
     found, status = machine.findings()
     assert status == 2
     assert found[check][0]["level"] == "error" and found[check][0]["mend"] != ""
+
+
+# A certificate that is another instance's, as after a wrong restore, keeps osirisd from starting.
+def test_doctor_finds_the_certificate_of_another(pair):
+    ana, ben = pair
+    ben("join", ana.invitation, "--no-start")
+    ana.stop()
+    (ben.data / "identity.key").write_bytes((ana.data / "identity.key").read_bytes())
+    found, status = ben.findings()
+    wrong = [finding for finding in found["certificate"] if finding["level"] == "error"]
+    assert status == 2 and "tls.crt is for instance:" in wrong[0]["text"]
+
+
+# Root that looks at a service's folder is not told to take it away from the service.
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files away")
+def test_doctor_leaves_the_folder_of_another_user_to_that_one(machine):
+    machine.init("--no-start")
+    subprocess.run(["chown", "-R", "65534", machine.data], check=True)
+    found, status = machine.findings()
+    finding, = found["files"]
+    assert status == 2 and "sudo -u" in finding["mend"] and "chown" not in finding["mend"]
+    assert "identity" not in found
 
 
 def test_doctor_warns_of_plaintext_to_the_network(machine):
@@ -377,6 +416,25 @@ def test_doctor_names_a_peer_that_is_gone(pair):
     assert found["peer"][0]["level"] == "ok"
     ana.stop()
     osiris.wait_for(lambda: ben.findings()[0]["peer"][0]["level"] == "error", "doctor sees it")
+
+
+# What keeps a peer away today is shown, not what did so first.
+def test_doctor_names_the_newest_reason(pair):
+    ana, ben = pair
+    ben("join", ana.invitation)
+    ana.stop()
+    osiris.wait_for(lambda: "nobody listens" in ben.findings()[0]["peer"][0]["text"], "it is gone")
+    with socket.create_server(("127.0.0.1", ana.port)) as other:
+        other.settimeout(0.1)
+
+        def is_named():
+            with contextlib.suppress(TimeoutError):
+                with other.accept()[0] as connection:
+                    connection.sendall(b"hello, this is something else\r\n")
+                    connection.recv(4096)
+            return "does not speak TLS" in ben.findings()[0]["peer"][0]["text"]
+
+        osiris.wait_for(is_named, "the other program is named")
 
 
 # ---- shared keys, certificates of the folder ----
@@ -409,12 +467,17 @@ def test_authority_rotates_in_three_steps(machine):
     assert "NOT_FOUND" in machine.fails(1, "ca", "rotate", "switch")
     machine("ca", "rotate", "begin")
     assert states() == ["ca", "next ca", "own"]
-    machine("ca", "rotate", "switch")
+    assert "--force" in machine.fails(69, "ca", "rotate", "switch")  # who would tell of members?
+    assert states() == ["ca", "next ca", "own"]
+    machine("ca", "rotate", "switch", "--force")
     assert states() == ["old ca", "ca", "own"]
     own = [line for line in machine.json("ca", "list") if line["state"] == "own"]
     chain = (machine.data / "trust" / "tls.crt").read_text()
     assert (machine.data / "trust" / "ca.crt").read_text() in chain and len(own) == 1
-    machine("ca", "rotate", "end")
+    refusal = machine.fails(69, "ca", "rotate", "end")  # who would tell which members are late?
+    assert "is not known" in refusal and "--force" in refusal
+    assert states() == ["old ca", "ca", "own"]
+    machine("ca", "rotate", "end", "--force")
     assert states() == ["ca", "own"]
     assert "INVALID_ARGUMENT" in machine.fails(64, "ca", "rotate", "sideways")
 

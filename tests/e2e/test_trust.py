@@ -147,7 +147,8 @@ def test_nothing_of_clients_can_be_read_on_the_way(make_member, ca, is_secure, l
     assert found == ([] if is_secure else words)
 
 
-# Instances without any CA that approve each other's id.
+# Instances without any CA that approve each other's id, for as long as both do: a reload that takes one out
+# ends its link.
 def test_instances_that_are_pinned_link(make_daemon, folder):
     ports = [osiris.free_port() for _ in range(3)]
     daemons = []
@@ -170,6 +171,11 @@ def test_instances_that_are_pinned_link(make_daemon, folder):
     assert osiris.wait_until_equal(one, two) == 1
     osiris.wait_for_refusals(three)
     assert three.count() == 0
+    (folder / "one.yaml").write_text("")
+    one.call("RELOAD")
+    osiris.wait_for_refusals(two)
+    one.put("for nobody")
+    assert two.count() == 1
 
 
 def write_keys(folder, *names_and_secrets):

@@ -143,6 +143,9 @@ def headquarters(make_daemon):
 def test_revocation_ends_a_link(headquarters, make_member, scheme):  # noqa: F811
     one, own = headquarters
     two = make_member("two", own, peers=[f"{scheme}://127.0.0.1:{one.port}"]).start()
+    with (one.data / "osirisd.yaml").open("a") as config:  # no record was made with its certificate
+        config.write(f"access:\n  members:\n    'instance:{two.instance()}': peer\n")
+    one.call("RELOAD")
     two.put("written with leave")
     assert osiris.wait_until_equal(one, two) == 1
     shown = (two.data / "trust" / "tls.key").read_bytes() + \

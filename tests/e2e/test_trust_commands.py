@@ -123,7 +123,7 @@ def test_certificate_of_a_person_is_renewed(home):
 def test_revoked_certificate_is_not_renewed(home):
     prefix = home.home / "ben"
     made, = home.json("ca", "issue", "user:ben", "--out", prefix)
-    home("ca", "revoke", made["serial"])
+    assert "check it" in home.run.run("ca", "revoke", made["serial"]).stderr  # not known of people
     certificate = home.home / "ben.crt"
     before = certificate.read_bytes()
     home.remote("--cert", certificate, "--key", home.home / "ben.key").fails(77, "ca", "renew")
@@ -133,6 +133,20 @@ def test_revoked_certificate_is_not_renewed(home):
 def test_revoking_needs_to_know_what(home):
     assert "--instance ID" in home.fails(64, "ca", "revoke")
     assert "--instance ID" in home.fails(64, "ca", "revoke", "0A", "--instance", "x")
+
+
+# A serial number that nobody's certificate has is said to be unknown, as it may be mistyped; that of a
+# member is not.
+def test_unknown_serial_number_is_called_so(home, make_machine):
+    result = home.run.run("ca", "revoke", "0ABC")
+    assert result.returncode == 0 and result.stdout == "revoked\n"
+    assert result.stderr == ("0ABC is revoked; no certificate with this serial is known here "
+                             "(people's are not listed): check it\n")
+    assert "0ABC" in home("ca", "list")
+    ben = make_machine("ben")
+    ben("join", "-", "--no-start", input=home("invite"))
+    serial = serial_of(ben.data / "trust" / "tls.crt")
+    assert home.json("ca", "revoke", serial)[0]["who"].startswith("instance:")
 
 
 # ---- the audit log ----
@@ -158,7 +172,9 @@ def test_audit_is_followed(home):
     assert follower.returncode == 130 and "interrupted" in errors
     follower = home.run.start("audit", "-f", "--denied")
     assert "DENIED" in follower.stdout.readline()
+    begun = time.monotonic()
     home.stop()
+    assert time.monotonic() - begun < 5  # and does not keep the instance from ending
     follower.communicate(timeout=osiris.WAIT_S)
     assert follower.returncode != 0
 

@@ -108,6 +108,30 @@ def test_members_are_known_everywhere(chain):
     assert_nothing_shows_trust(*chain)
 
 
+# What is written at a member that only reads would reach nobody: it is refused there, and said so. Before
+# anything is known of itself, and at a peer, it is not.
+def test_reader_takes_no_writes(first, make_member):
+    reader = make_member("reader", first, role="reader").start()
+    first.put("from the first")
+    osiris.wait_for(lambda: reader.id in rows(reader, "member"), "the reader knows what it is")
+    kept = first.documents()[0]["id"]
+    writes = [("KB_PUT", {"document": {"data": "x"}}),
+              ("KB_UPDATE", {"document": {"id": kept, "data": "x"}}),
+              ("KB_DELETE", {"id": kept}),
+              ("KB_IMPORT", {"documents": [{"data": "x"}]})]
+    osiris.wait_for(lambda: len(reader.documents()) == 1, "the reader has the document")
+    for type, fields in writes:
+        with pytest.raises(osiris.Failure) as failure:
+            reader.call(type, **fields)
+        assert failure.value.code == "PERMISSION_DENIED", type
+        assert "may not lead the stream kb" in failure.value.frame["message"]
+        assert "the role peer" in failure.value.frame["hint"]
+    assert [document["data"] for document in reader.documents()] == ["from the first"]
+    peer = make_member("peer", first).start()
+    osiris.wait_for(lambda: peer.id in rows(peer, "member"), "the peer knows what it is")
+    peer.put("from the peer")
+
+
 # A watcher that begins with the log's first entry is shown documents alone.
 def test_watch_passes_over_trust(chain):
     first, second, third = chain
@@ -190,7 +214,7 @@ def test_role_of_an_invitation_holds_everywhere(first, make_member):
     daemons = (first, second, reader)
     for _ in range(2):
         first.put("for all")
-        reader.put("for nobody")
+        reader.call("UPDATE_KB", data="for nobody")  # as a seed program does, which is not refused
         osiris.wait_for(lambda: held(reader, first.id) == held(first, first.id), "reader follows")
         osiris.wait_for(lambda: held(second, first.id) == held(first, first.id), "second follows")
         assert held(second, reader.id) == held(first, reader.id) == 0

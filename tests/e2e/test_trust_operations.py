@@ -122,6 +122,9 @@ def test_login_tells_nothing_about_users(first, admin):
                    for user, password in [("ana", "wrong one"), ("nobody", PASSWORD),
                                           ("off", PASSWORD)]]
     assert len({(answer["message"], answer.get("hint")) for answer in answers}) == 1
+    records = [record for frame in admin.stream("AUDIT") for record in frame.get("records", [])]
+    assert not [record for record in records
+                if record["who"] == "user:off" and record.get("allowed")]
 
 
 # After some wrong ones in a row even the right password has to wait, and the answer says how long.
@@ -293,6 +296,31 @@ def test_renew_is_for_the_present_identity(first, admin, folder):
             client.call("STATUS")
 
 
+# An instance shows its own key as well, by HELLO_PROOF: a certificate alone might be a forged one.
+def test_renew_wants_the_link_of_an_instance(first, admin, folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    issued = admin.call("ISSUE", request_pem=request_pem(key), who="instance:" + "a" * 32, days=3)
+    path = folder / "instance.pem"
+    path.write_bytes(authority.pem_of_key(key) + issued["certificate_pem"].encode())
+    with connect(first, path) as client:
+        fails_with("UNAUTHENTICATED", client, "RENEW", request_pem=request_pem())
+
+
+# A certificate does as well as a password: the roles are those of the user's record.
+def test_certificate_gives_the_roles_of_the_user(first, admin, folder):
+    key = ec.generate_private_key(ec.SECP256R1())
+    issued = admin.call("ISSUE", request_pem=request_pem(key), who="user:eva", days=3)
+    path = folder / "eva.pem"
+    path.write_bytes(authority.pem_of_key(key) + issued["certificate_pem"].encode())
+    with connect(first, path) as client:
+        fails_with("PERMISSION_DENIED", client, "STATUS")
+        admin.call("USER_PUT", user="eva", password="eva's own words", roles=["reader"])
+        client.call("STATUS")
+        fails_with("PERMISSION_DENIED", client, "KB_PUT", document={"data": 1})
+        admin.call("REVOKE", user="eva")
+        fails_with("PERMISSION_DENIED", client, "STATUS")
+
+
 # An instance that is not the CA's says so.
 def test_others_are_no_ca(daemon):
     with daemon.client() as client:
@@ -313,6 +341,23 @@ def test_access_check_explains(admin):
     answer = admin.call("ACCESS_CHECK", who="user:ana", action="read", part="collection:x")
     assert answer["allowed"] and "reader" in answer["explanation"]
     fails_with("INVALID_ARGUMENT", admin, "ACCESS_CHECK", who="admin", action="fly", part="instance:")
+
+
+# Nor does it explain what the rules would say where something else decides.
+def test_access_check_knows_what_goes_before_rules(first, admin):
+    def check(who, action, part):
+        answer = admin.call("ACCESS_CHECK", who=who, action=action, part=part)
+        assert answer["explanation"].startswith("allowed" if answer.get("allowed") else "denied")
+        return answer.get("allowed", False)
+
+    keeper = admin.call("STATUS")["instance"]
+    stolen = Newcomer().id
+    assert check(f"instance:{keeper}", "lead", "stream:trust")
+    admin.call("REVOKE", instance=stolen)
+    assert not check(f"instance:{stolen}", "lead", "stream:trust")
+    assert not check(f"instance:{stolen}", "link", "instance:")
+    admin.call("USER_PUT", user="ana", password=PASSWORD, roles=["reader"], disabled=True)
+    assert not check("user:ana", "read", "collection:x")
 
 
 # Every change of trust is in the audit log, with who, what and which, and so are refused logins.

@@ -66,6 +66,11 @@ static bool is_authority(void *context, const char *instance)
     return fixture->authority != NULL && strcmp(fixture->authority, instance) == 0;
 }
 
+static bool knows_members(void *context)
+{
+    return ((struct fixture *)context)->authority != NULL;
+}
+
 /* The defaults, and a role "clerk" that may `action` on notes; "user:ana" has it. */
 static struct osr_policy *make_policy(enum osr_action action)
 {
@@ -90,6 +95,7 @@ static void make_access(struct fixture *fixture)
         .time_ms = on_time,
         .is_approved = is_approved,
         .is_authority = is_authority,
+        .knows_members = knows_members,
         .context = fixture,
     };
     fixture->access = osr_access_create(&options);
@@ -615,6 +621,23 @@ static void access_authority_leads_trust(void **state)
     assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "trust"));
 }
 
+/* Where a CA tells of its members, an origin that nobody tells of may have been made up: it leads
+ * nothing, though all instances may. */
+static void access_unknown_origin_leads_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    fixture->authority = OTHER;
+    assert_false(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "kb"));
+    assert_true(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_FOLLOW, "kb"));
+    assert_true(osr_access_instance_may(fixture->access, OTHER, OSR_ACTION_LEAD, "kb"));
+    assert_false(osr_access_is_unknown(fixture->access, "user:ana"));
+    fixture->approved = INSTANCE;
+    assert_true(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "kb"));
+    fixture->approved = NULL;
+    note_member(fixture, "peer");
+    assert_true(osr_access_instance_may(fixture->access, INSTANCE, OSR_ACTION_LEAD, "kb"));
+}
+
 /* All certificates of an instance at once: also those that nobody has seen. */
 static void access_revoked_identity_is_cut_off(void **state)
 {
@@ -660,6 +683,70 @@ static void access_revoked_certificate_ends_under_way(void **state)
     revoke_certificate(fixture, "0A1B2C", "user:ana");
     assert_false(may(fixture, OSR_ACTION_READ, "collection:notes"));
     assert_int_equal(identify(fixture, &over_tls), OSR_UNAUTHENTICATED);
+}
+
+/* A client goes with its certificate; a link does not: it has shown the instance's own key. */
+static void access_certificate_expires_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    show(OSR_TLS_PROOF_CERTIFICATE, "home", "user:ana", "");
+    shown_peer.expires_s = NOW / 1000 + 60;
+    assert_int_equal(identify(fixture, &over_tls), 0);
+    fixture->now_ms += 59999;
+    assert_true(may(fixture, OSR_ACTION_READ, "collection:notes"));
+    fixture->now_ms++;
+    assert_false(may(fixture, OSR_ACTION_READ, "collection:notes"));
+    fixture->now_ms = NOW;
+    show(OSR_TLS_PROOF_CERTIFICATE, "home", "instance:" INSTANCE, "");
+    shown_peer.expires_s = NOW / 1000 + 60;
+    assert_int_equal(identify(fixture, &over_tls), 0);
+    assert_int_equal(take_instance(fixture, INSTANCE), 0);
+    fixture->now_ms += 60000;
+    assert_true(may(fixture, OSR_ACTION_LINK, "instance:"));
+}
+
+/* Who was let in by an approved id alone is let go when that is taken out, at the reload that says
+ * so. */
+static void access_approval_ends_under_way(void **state)
+{
+    struct fixture *fixture = *state;
+    show(OSR_TLS_PROOF_PINNED, "", "", "");
+    fixture->approved = INSTANCE;
+    assert_int_equal(identify(fixture, &over_tls), 0);
+    assert_int_equal(take_instance(fixture, INSTANCE), 0);
+    osr_access_replace_policy(fixture->access, make_policy(OSR_ACTION_READ));
+    assert_true(may(fixture, OSR_ACTION_LINK, "instance:"));
+    fixture->approved = OTHER;
+    osr_access_replace_policy(fixture->access, make_policy(OSR_ACTION_READ));
+    assert_false(may(fixture, OSR_ACTION_LINK, "instance:"));
+    assert_int_equal(fixture->err.code, OSR_UNAUTHENTICATED);
+}
+
+static void put_user(struct fixture *fixture, const char *name, bool is_disabled)
+{
+    const struct osr_user_record user = {
+        .name = name, .password_hash = "$argon2id$test", .is_disabled = is_disabled};
+    assert_int_equal(osr_credentials_put_user(fixture->credentials, &user, NOW,
+                                              (struct osr_credential_done){0}, &fixture->err),
+                     0);
+}
+
+/* A user who is disabled is out with certificates, too, and comes back with them. */
+static void access_disabled_user_is_out_with_certificates(void **state)
+{
+    struct fixture *fixture = *state;
+    show(OSR_TLS_PROOF_CERTIFICATE, "home", "user:ana", "");
+    put_user(fixture, "ana", false);
+    assert_int_equal(identify(fixture, &over_tls), 0);
+    put_user(fixture, "ben", true);
+    assert_true(may(fixture, OSR_ACTION_READ, "collection:notes"));
+    put_user(fixture, "ana", true);
+    assert_false(may(fixture, OSR_ACTION_READ, "collection:notes"));
+    assert_int_equal(fixture->err.code, OSR_UNAUTHENTICATED);
+    assert_int_equal(identify(fixture, &over_tls), OSR_UNAUTHENTICATED);
+    put_user(fixture, "ana", false);
+    assert_int_equal(identify(fixture, &over_tls), 0);
+    assert_true(may(fixture, OSR_ACTION_READ, "collection:notes"));
 }
 
 /* ---- refusals ---- */
@@ -776,9 +863,13 @@ int main(void)
         TEST(access_member_has_its_own_roles),
         TEST(access_config_goes_before_member),
         TEST(access_authority_leads_trust),
+        TEST(access_unknown_origin_leads_nothing),
         TEST(access_revoked_identity_is_cut_off),
         TEST(access_revoked_instance_is_cut_off),
         TEST(access_revoked_certificate_ends_under_way),
+        TEST(access_certificate_expires_under_way),
+        TEST(access_approval_ends_under_way),
+        TEST(access_disabled_user_is_out_with_certificates),
         TEST(access_refusal_says_why),
         TEST(access_notes_refusals),
     };

@@ -234,6 +234,35 @@ static void audit_sums_up_equal_denials(void **state)
     assert_int_equal(count_in_log(fixture, "PUT"), 4);
 }
 
+/* So are equal logins: a token that is shown over and over washes nothing out of the log. */
+static void audit_sums_up_equal_logins(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 2 * OSR_AUDIT_QUEUE_MAX; i++) {
+        assert_int_equal(note(fixture, OSR_AUDIT_LOGIN, "a", "token", true), 0);
+    }
+    assert_log(fixture, "a token yes because\n");
+    close_audit(fixture);
+    char all_but_the_first[64];
+    snprintf(all_but_the_first, sizeof(all_but_the_first), "a token yes %d more like this\n",
+             2 * OSR_AUDIT_QUEUE_MAX - 1);
+    assert_int_equal(count_in_log(fixture, all_but_the_first), 1);
+}
+
+/* A login among denials of its address is a line of its own. */
+static void audit_hides_no_login_among_denials(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 10 * OSR_DENIALS_OF_ADDRESS_MAX; i++) {
+        char what[32];
+        snprintf(what, sizeof(what), "TRY%d", i);
+        assert_int_equal(note(fixture, OSR_AUDIT_LOGIN, "a", what, false), 0);
+    }
+    assert_int_equal(note(fixture, OSR_AUDIT_LOGIN, "a", "TRY0", true), 0);
+    run_until_written(fixture);
+    assert_int_equal(count_in_log(fixture, "a TRY0 yes because\n"), 1);
+}
+
 /* What was counted is not lost when the instance stops within the second. */
 static void audit_stop_sums_up(void **state)
 {
@@ -465,6 +494,8 @@ int main(void)
         TEST(audit_keeps_copies),
         TEST(audit_stop_writes_what_waits),
         TEST(audit_sums_up_equal_denials),
+        TEST(audit_sums_up_equal_logins),
+        TEST(audit_hides_no_login_among_denials),
         TEST(audit_stop_sums_up),
         cmocka_unit_test(denials_that_go_on_are_a_line_a_second),
         cmocka_unit_test(denials_of_one_address_share_a_line),

@@ -161,6 +161,10 @@ static void error_message_is_always_plain_utf8(void **state)
     struct osr_err err;
     osr_err_set(&err, OSR_MALFORMED, "a\nb\xff\xc3\xa9\x1b[31m");
     assert_string_equal(err.message, "a?b?\xc3\xa9?[31m");
+    osr_err_set(&err, OSR_MALFORMED,
+                "\xc2\x9b"
+                "31m\xc2\xa0\xc2\x80");
+    assert_string_equal(err.message, "??31m\xc2\xa0??"); /* a terminal may obey U+009B as well */
     for (size_t before = OSR_ERR_MESSAGE_MAX - 10; before < OSR_ERR_MESSAGE_MAX; before++) {
         osr_err_set(&err, OSR_MALFORMED, "%*s\xf0\x9f\x98\x80\xf0\x9f\x98\x80", (int)before, "");
         assert_true(osr_utf8_is_valid(osr_slice_text(err.message)));

@@ -230,7 +230,7 @@ static const struct {
      "--listen: 'tls://127.0.0.1:1?auth=token,smile': auth is a list of certificate, key, "
      "password, "
      "pin and token",
-     "an address looks like tcp://HOST:PORT or unix:///PATH"},
+     "an address looks like tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH"},
     {{"--listen", "tcp://127.0.0.1:1?auth=token"},
      OSR_CONFIG,
      "listen: tcp://127.0.0.1:1?auth=token: auth goes with tls:// and grpcs://",
@@ -239,7 +239,7 @@ static const struct {
     {{"--peer", "nowhere"},
      OSR_INVALID_ARGUMENT,
      "--peer: 'nowhere': no address",
-     "an address looks like tcp://HOST:PORT or unix:///PATH"},
+     "an address looks like tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH"},
     {{"--listen", "tcp://0.0.0.0:12346"},
      OSR_CONFIG,
      "listen: tcp://0.0.0.0:12346: everybody who reaches it from another machine could read "

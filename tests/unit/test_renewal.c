@@ -302,9 +302,8 @@ static bool answer_error(struct fixture *fixture, enum osr_code code)
 {
     Osr__Frame frame = OSR__FRAME__INIT;
     Osr__Error message = OSR__ERROR__INIT;
-    struct osr_err err;
-    osr_err_set(&err, code, "no");
-    osr_error_message(&message, &err);
+    message.code = (Osr__Code)code;
+    message.message = (char *)"no";
     frame.request_id = fixture->sent_id;
     osr_frame_set_body(&frame, OSR__FRAME__BODY_ERROR, &message.base);
     return osr_renewal_take_answer(fixture->renewal, fixture->sent_link, &frame);
@@ -506,6 +505,27 @@ static void silence_is_not_waited_for(void **state)
     assert_int_equal(plans_of(fixture).problem.code, OSR_UNAVAILABLE);
 }
 
+/* A clock that goes back by years puts nothing off by years: not the next look, nor the end of a
+ * wait for an answer, nor the pause before a link that comes up is asked. */
+static void clock_that_goes_back_puts_nothing_off(void **state)
+{
+    const uint64_t years_ms = 4ull * 365 * DAY_S * 1000;
+    struct fixture *fixture = *state;
+    fixture->now_ms -= years_ms;
+    osr_renewal_look(fixture->renewal);
+    assert_true(plans_of(fixture).next_ms <= fixture->now_ms + OSR_RENEWAL_PAUSE_MS_MIN);
+    look(fixture);
+    assert_int_equal(fixture->sent, 1);
+    fixture->now_ms -= DAY_S * 1000;
+    osr_renewal_look(fixture->renewal);
+    fixture->now_ms += OSR_RENEWAL_ANSWER_MS;
+    osr_renewal_look(fixture->renewal);
+    assert_false(answer_with(fixture, &fixture->authority, NULL, NULL)); /* too late */
+    fixture->now_ms -= years_ms;
+    osr_renewal_link_up(fixture->renewal);
+    assert_true(plans_of(fixture).next_ms <= fixture->now_ms + OSR_RENEWAL_PAUSE_MS_MIN);
+}
+
 /* A link that is lost while the request is made is not written to. */
 static void request_for_a_lost_link_is_not_sent(void **state)
 {
@@ -534,6 +554,19 @@ static void other_answers_are_passed_over(void **state)
     assert_false(answer_error(fixture, OSR_BUSY));
     fixture->sent_id--;
     assert_true(answer_error(fixture, OSR_BUSY));
+}
+
+/* An ERROR that says OK is one all the same. */
+static void error_is_no_success_whatever_it_says(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_err err;
+    assert_int_equal(osr_renewal_now(fixture->renewal, on_done, fixture, &err), 0);
+    answer_with(fixture, &fixture->authority, NULL, NULL);
+    run_until(fixture, &fixture->sent, 2);
+    assert_true(answer_error(fixture, OSR_OK));
+    assert_int_equal(fixture->done, 1);
+    assert_int_equal(fixture->done_err.code, OSR_INTERNAL);
 }
 
 /* -- answers that are not good -- */
@@ -714,8 +747,10 @@ int main(void)
         MEMBER_TEST(lack_of_a_link_says_what_to_do),
         MEMBER_TEST(failures_are_tried_again_more_and_more_rarely),
         MEMBER_TEST(silence_is_not_waited_for),
+        MEMBER_TEST(clock_that_goes_back_puts_nothing_off),
         MEMBER_TEST(request_for_a_lost_link_is_not_sent),
         MEMBER_TEST(other_answers_are_passed_over),
+        MEMBER_TEST(error_is_no_success_whatever_it_says),
         MEMBER_TEST(certificate_of_another_identity_is_refused),
         MEMBER_TEST(certificate_for_another_key_is_refused),
         MEMBER_TEST(certificate_of_an_unknown_authority_is_refused),

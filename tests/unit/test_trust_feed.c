@@ -52,6 +52,7 @@ struct rig {
     size_t warnings;
     size_t written;
     enum osr_code written_code;
+    bool is_core_closed; /* it takes nothing any more, and answers nothing */
 };
 
 /* ---- the core ---- */
@@ -114,6 +115,9 @@ static void deliver(struct rig *rig, struct feed *feed, const Osr__Document *doc
 static void write_own(void *context, uint64_t token, const struct osr_feed_put *put)
 {
     struct rig *rig = context;
+    if (rig->is_core_closed) {
+        return;
+    }
     assert_int_equal(put->operation, OSR__OPERATION__PUT);
     assert_string_equal(put->document->collection, "trust");
     assert_true(rig->token_count < TOKENS_MAX);
@@ -610,6 +614,32 @@ static void trust_cancels_at_close(void **state)
     assert_true(is_revoked(rig, "AB")); /* it had been committed */
 }
 
+static void on_stored_at_close(void *context, enum osr_code code)
+{
+    assert_int_equal(code, OSR_OK);
+    revoke_here(context, "CD");
+}
+
+/* What is stored while all closes may bring the next change, as a JOIN does: that is told that it
+ * is cancelled, for nobody would answer it. */
+static void trust_cancels_what_begins_at_close(void **state)
+{
+    struct rig *rig = *state;
+    const struct osr_invitation_order order = {
+        .role = "peer", .expires_ms = NOW + 1000, .created_by = "admin"};
+    struct osr_token token;
+    struct osr_err err;
+    rig->leader = OWN;
+    assert_int_equal(osr_credentials_create_invitation(
+                         rig->credentials, &order, NOW, &token,
+                         (struct osr_credential_done){on_stored_at_close, rig}, &err),
+                     0);
+    rig->is_core_closed = true;
+    restart(rig);
+    assert_int_equal(rig->written, 1);
+    assert_int_equal(rig->written_code, OSR_CANCELLED);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -627,6 +657,7 @@ int main(void)
         TEST(trust_keeps_what_is_changed_elsewhere),
         TEST(trust_keeps_secrets_here),
         TEST(trust_cancels_at_close),
+        TEST(trust_cancels_what_begins_at_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

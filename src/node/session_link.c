@@ -1,0 +1,145 @@
+/* Sessions that are links to other instances: whether there is room for one more, whose they are,
+ * and what may come over them: replication, and one request, to renew a certificate. */
+#include <stdio.h>
+
+#include "node/session_internal.h"
+
+/* Becoming one */
+
+/* How many links are of who this one is of; 0 where that may be anybody. */
+static size_t count_links_of_same(const struct osr_session *session)
+{
+    const struct osr_sessions *sessions = session->sessions;
+    size_t count = 0;
+    if (!osr_identity_names_one(&session->identity)) {
+        return 0;
+    }
+    for (size_t i = 0; i < sessions->link_count; i++) {
+        count += strcmp(sessions->links[i]->identity.who, session->identity.who) == 0;
+    }
+    return count;
+}
+
+static int check_room_for_link(const struct osr_session *session, struct osr_err *err)
+{
+    if (session->sessions->link_count == OSR_PEERS_MAX) {
+        osr_err_set(err, OSR_BUSY, "no more than %d links to other instances", OSR_PEERS_MAX);
+        osr_err_hint(err, "link to another instance of the cluster, or try again later");
+        return OSR_BUSY;
+    }
+    if (count_links_of_same(session) >= OSR_LINKS_OF_ONE_MAX) {
+        osr_err_set(err, OSR_BUSY, "no more than %d links of %s", OSR_LINKS_OF_ONE_MAX,
+                    session->identity.who);
+        osr_err_hint(err, "close those that are not needed, or try again in 10 s");
+        return OSR_BUSY;
+    }
+    return 0;
+}
+
+void osr_session_become_link(struct osr_session *session)
+{
+    struct osr_sessions *sessions = session->sessions;
+    struct osr_err err;
+    if (check_room_for_link(session, &err) != 0) {
+        osr_session_refuse(session, 0, &err);
+        return;
+    }
+    session->state = SESSION_LINK;
+    sessions->links[sessions->link_count++] = session;
+    osr_trace(sessions->trace, OSR_LEVEL_TRACE, "%s: is a link", session->url);
+    sessions->handler.on_link(sessions->handler.context, session);
+}
+
+bool osr_session_accept_link(struct osr_session *session, const Osr__Frame *hello)
+{
+    struct osr_err err;
+    if (osr_access_check_hello(session->sessions->access, &session->identity, &err) != 0) {
+        osr_session_refuse(session, hello->request_id, &err);
+        return false;
+    }
+    osr_session_become_link(session);
+    return session->state == SESSION_LINK;
+}
+
+/* Who is at the other end */
+
+int osr_session_identify(struct osr_session *session, const char *instance, const char *name,
+                         struct osr_err *err)
+{
+    snprintf(session->instance, sizeof(session->instance), "%s", instance);
+    snprintf(session->name, sizeof(session->name), "%s", name);
+    return osr_access_take_instance(session->sessions->access, &session->identity, instance, err);
+}
+
+const char *osr_session_instance(const struct osr_session *session)
+{
+    return session->instance;
+}
+
+const char *osr_session_peer_name(const struct osr_session *session)
+{
+    return session->name;
+}
+
+/* Frames */
+
+int osr_session_check_link(struct osr_session *session, struct osr_err *err)
+{
+    bool is_dialled = session->user != NULL;
+    if (is_dialled && session->instance[0] == '\0') {
+        return 0; /* we wanted it, and have not heard yet who it is */
+    }
+    return osr_access_check(session->sessions->access, &session->identity, OSR_ACTION_LINK,
+                            osr_part(OSR_PART_INSTANCE, ""),
+                            session->instance[0] == '\0' ? "HELLO" : "a link", err);
+}
+
+static bool is_replication(const Osr__Frame *frame)
+{
+    return frame->body_case >= OSR__FRAME__BODY_HELLO && frame->body_case <= OSR__FRAME__BODY_ERROR;
+}
+
+/* What a link may be answered beside an ERROR. */
+static bool is_reply_to_link(const struct osr_session *session, const Osr__Frame *frame)
+{
+    return session->state == SESSION_LINK && frame->body_case == OSR__FRAME__BODY_RENEW_REPLY;
+}
+
+bool osr_session_is_of_link(const struct osr_session *session, const Osr__Frame *frame)
+{
+    return is_replication(frame) || is_reply_to_link(session, frame);
+}
+
+void osr_session_handle_link(struct osr_session *session, const Osr__Frame *frame)
+{
+    struct osr_sessions *sessions = session->sessions;
+    struct osr_err err;
+    if (session->state != SESSION_LINK) {
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "%s outside a link between instances",
+                    osr_frame_type(frame));
+        osr_err_hint(&err, "a link begins with HELLO as the first frame of the connection");
+        osr_session_refuse(session, frame->request_id, &err);
+    } else if (osr_session_check_link(session, &err) != 0) {
+        osr_session_refuse(session, frame->request_id, &err);
+    } else {
+        sessions->handler.on_link_frame(sessions->handler.context, session, frame);
+    }
+}
+
+int osr_session_check_link_request(struct osr_session *session, const Osr__Frame *frame,
+                                   struct osr_err *err)
+{
+    const char *what = osr_frame_type(frame);
+    if (frame->body_case != OSR__FRAME__BODY_RENEW || session->instance[0] == '\0') {
+        osr_err_set(err, OSR_PERMISSION_DENIED, "%s on a link between instances", what);
+        osr_err_hint(err, "ask over a connection of its own");
+        return osr_access_note_refusal(session->sessions->access, &session->identity,
+                                       OSR_ACTION_LINK, osr_part(OSR_PART_INSTANCE, ""), what, err);
+    }
+    if (session->requests > 0) { /* stops them from piling up: a link is not held back for these */
+        osr_err_set(err, OSR_BUSY, "a %s is under way on this link", what);
+        osr_err_hint(err, "wait for its answer");
+        return OSR_BUSY;
+    }
+    return osr_session_check_link(session, err);
+}
