@@ -15,8 +15,8 @@ _osiris_value() {
     --data) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && compopt -o filenames ;;
     -o | --output) _osiris_words "text json" ;;
     --format)
-        if [[ $command == "kb import" ]]; then _osiris_words "array jsonl text"
-        else _osiris_words "json jsonl"; fi ;;
+        if [[ $command == "kb import" ]]; then _osiris_words "array jsonl text yaml"
+        else _osiris_words "json jsonl yaml"; fi ;;
     --config | --follow-file | --mirror | --ca | --cert | --key | --shared-key | --token-file | \
         --password-file | --secret-file | --request | --out) _osiris_files ;;
     --log-level) _osiris_words "error warning info trace" ;;

@@ -78,7 +78,8 @@ static bool parse_number(struct span span, unsigned long max, unsigned long *ret
 
 static bool is_codec(const char *value)
 {
-    return strcmp(value, "json") == 0 || strcmp(value, "protobuf") == 0;
+    return strcmp(value, "json") == 0 || strcmp(value, "protobuf") == 0 ||
+           strcmp(value, "yaml") == 0;
 }
 
 static bool is_peer_kind(const char *value)
@@ -132,7 +133,7 @@ static const struct {
 } parameters_known[] = {
     {"arrivals", is_yes_or_no, "arrivals is yes or no"},
     {"auth", is_auth, "auth is a list of certificate, key, password, pin and token"},
-    {"codec", is_codec, "codec is json or protobuf"},
+    {"codec", is_codec, "codec is json, protobuf or yaml"},
     {"id", is_instance, "id is an instance's, 32 characters"},
     {"peer", is_peer_kind, "peer is seed, or not given"},
     {"settle_ms", is_settle_ms, "settle_ms is a number from 0 to 60000"},

@@ -34,7 +34,7 @@ static int on_login(void *context, const ProtobufCMessage *reply)
         osr_fields_add(&line, "token_file", path);
         osr_fields_add(&line, "expires", expires);
         osr_fields_end(&line);
-        osr_output_add(out, osr_buffer_slice(&line));
+        osr_output_add_lines(out, osr_buffer_slice(&line));
         osr_buffer_done(&line);
     } else {
         osr_output_add_format(out, "logged in until %s; kept in %s for --to %s\n", expires, path,

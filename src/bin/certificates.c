@@ -92,7 +92,7 @@ static int list_folder(struct osr_context *context, const struct osr_arguments *
     int code = osr_daemon_set_up(&words, osr_slice(NULL, 0), &lines, err);
     struct osr_slice rest = osr_buffer_slice(&lines), line;
     if (code == OSR_OK && context->json) {
-        osr_output_add(&context->out, rest);
+        osr_output_add_lines(&context->out, rest);
     } else if (code == OSR_OK) {
         while (code == OSR_OK && osr_fields_next_line(&rest, &line)) {
             code = show_certificate(table, line, err);

@@ -9,7 +9,7 @@
 
 /* One run of the command line. */
 struct osr_context {
-    bool json;                    /* JSON lines instead of tables */
+    bool json;                    /* messages, as JSON lines or YAML, instead of tables */
     struct osiris_client *client; /* of the instance that is meant */
     struct osr_arena *arena;      /* in which the reply lives that came last */
     uint32_t timeout_ms;          /* for an answer; 0: for ever */

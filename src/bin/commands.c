@@ -32,7 +32,8 @@ static const struct osr_flag_help update_flags[] = {
     {OSR_FLAG_JSON, "any JSON value instead of TEXT"}, FOR_WRITES, FOR_ACKS, END};
 static const struct osr_flag_help delete_flags[] = {FOR_ACKS, END};
 static const struct osr_flag_help import_flags[] = {
-    {OSR_FLAG_FORMAT, "array, jsonl or text (default: told by the input)"},
+    {OSR_FLAG_FORMAT, "array, jsonl, text or yaml (default: yaml for a file\n"
+                      "named .yaml or .yml, else told by the input)"},
     {OSR_FLAG_SOURCE, "what the input is called (default: the file's path, or\n"
                       "stdin); entries are known again by this name"},
     FOR_WRITES,
@@ -46,7 +47,8 @@ static const struct osr_flag_help list_flags[] = {
 static const struct osr_flag_help search_flags[] = {
     {OSR_FLAG_LIMIT, "at most this many (default 20; at most 1000)"}, END};
 static const struct osr_flag_help export_flags[] = {
-    {OSR_FLAG_FORMAT, "json: one array (default); jsonl: one value a line"},
+    {OSR_FLAG_FORMAT, "json: one array (default); jsonl: one value a line;\n"
+                      "yaml: one document each"},
     {OSR_FLAG_FULL, "whole documents, not their data alone"},
     {OSR_FLAG_COLLECTION, "of this collection alone"},
     END};

@@ -103,7 +103,7 @@ int osr_context_turn_to(struct osr_context *context, const char *where,
 int osr_context_init(struct osr_context *context, const struct osr_arguments *arguments,
                      struct osr_err *err)
 {
-    static const char *const outputs[] = {"text", "json", NULL};
+    static const char *const outputs[] = {"text", "json", "yaml", NULL};
     size_t output;
     const char *where = NULL;
     struct osiris_error error;
@@ -119,7 +119,8 @@ int osr_context_init(struct osr_context *context, const struct osr_arguments *ar
     if (show_trust(context, arguments, err) != OSR_OK) {
         return err->code;
     }
-    context->json = output == 1;
+    context->json = output != 0;
+    context->out.is_yaml = output == 2;
     if (osr_arguments_has(arguments, OSR_FLAG_TIMEOUT)) {
         context->acks_timeout_ms = context->timeout_ms;
     }

@@ -35,6 +35,7 @@ static void show(struct osr_context *context, const char *level, const char *che
         osr_fields_add(&line, "text", text);
         osr_fields_add(&line, "mend", mend);
         osr_fields_end(&line);
+        osr_output_add_lines(out, osr_buffer_slice(&line));
     } else {
         osr_buffer_add_format(&line, "%-7s  %-11s  ", level, check);
         osr_display_clean(&line, osr_slice_text(text), OSR_DISPLAY_ONE_LINE);
@@ -43,8 +44,8 @@ static void show(struct osr_context *context, const char *level, const char *che
             osr_display_clean(&line, osr_slice_text(mend), OSR_DISPLAY_ONE_LINE);
         }
         osr_buffer_add_text(&line, "\n");
+        osr_output_add(out, osr_buffer_slice(&line));
     }
-    osr_output_add(out, osr_buffer_slice(&line));
     osr_buffer_done(&line);
 }
 

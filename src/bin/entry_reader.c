@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "model/limits.h"
+#include "wire/codec.h"
 
 enum {
     SAMPLE_BYTES = 64 << 10,
@@ -25,6 +26,7 @@ void osr_entry_reader_done(struct osr_entry_reader *reader)
 {
     osr_buffer_done(&reader->input);
     osr_buffer_done(&reader->entry);
+    osr_arena_destroy(reader->arena);
 }
 
 static struct osr_slice unread(const struct osr_entry_reader *reader)
@@ -402,6 +404,49 @@ static int next_line(struct osr_entry_reader *reader, struct osr_slice *ret_data
     }
 }
 
+static int take_document(struct osr_entry_reader *reader, size_t size, struct osr_slice *ret_data,
+                         struct osr_err *err)
+{
+    if (reader->arena == NULL) {
+        reader->arena = osr_arena_create(RAW_BYTES_MAX, OSR_DECODE_BYTES_MAX);
+    }
+    osr_arena_reset(reader->arena);
+    ProtobufCMessage *message;
+    struct osr_slice document = osr_slice(unread(reader).data, size);
+    int code = osr_message_decode(OSR_CODEC_YAML, &osr__json__descriptor, document, reader->arena,
+                                  &message, err);
+    if (code != OSR_OK) {
+        return code;
+    }
+    const Osr__Json *json = (const Osr__Json *)message;
+    reader->entry.size = 0;
+    osr_buffer_add(&reader->entry, json->text.data, json->text.len);
+    return give_out(reader, size, ret_data, err);
+}
+
+/* The next document in which there is something. */
+static int next_document(struct osr_entry_reader *reader, struct osr_slice *ret_data,
+                         struct osr_err *err)
+{
+    size_t passed;
+    size_t length;
+    do {
+        osr_yaml_split(&reader->documents, unread(reader), &passed, &length);
+        if (passed > 0) {
+            advance(reader, passed);
+        }
+    } while (passed > 0);
+    size_t left = unread(reader).size;
+    if ((length > 0 ? length : left) > RAW_BYTES_MAX) {
+        return refuse_long(err);
+    }
+    if (length == 0 && reader->ended && osr_yaml_split_has_rest(&reader->documents)) {
+        length = left;
+        reader->documents = (struct osr_yaml_split){0};
+    }
+    return length > 0 ? take_document(reader, length, ret_data, err) : OSR_OK;
+}
+
 /* Says where it is wrong, and what it may be instead. */
 static void explain(const struct osr_entry_reader *reader, struct osr_err *err)
 {
@@ -411,7 +456,11 @@ static void explain(const struct osr_entry_reader *reader, struct osr_err *err)
     if (err->code == OSR_TOO_LARGE) {
         osr_err_hint(err, "make several smaller entries of it, or take it out");
     }
-    osr_err_prefix(err, "entry %" PRIu64 ", line %" PRIu64, reader->count + 1, reader->line);
+    bool has_lines = reader->form == OSR_ENTRY_DOCUMENTS; /* counted from its own begin */
+    osr_err_prefix(err,
+                   has_lines ? "entry %" PRIu64 ", which begins in line %" PRIu64
+                             : "entry %" PRIu64 ", line %" PRIu64,
+                   reader->count + 1, reader->line);
 }
 
 int osr_entry_reader_next(struct osr_entry_reader *reader, struct osr_slice *ret_data,
@@ -426,6 +475,8 @@ int osr_entry_reader_next(struct osr_entry_reader *reader, struct osr_slice *ret
         code = next_in_array(reader, ret_data, err);
     } else if (reader->form == OSR_ENTRY_VALUES) {
         code = next_value(reader, ret_data, err);
+    } else if (reader->form == OSR_ENTRY_DOCUMENTS) {
+        code = next_document(reader, ret_data, err);
     } else {
         code = next_line(reader, ret_data, err);
     }

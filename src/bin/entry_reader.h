@@ -1,8 +1,9 @@
 /* entry_reader.h -- entries out of the bytes of a file: sans-IO, bytes in, JSON values out.
  *
- * Three forms: the elements of a JSON array; JSON values behind each other (JSON lines, or any
+ * Four forms: the elements of a JSON array; JSON values behind each other (JSON lines, or any
  * other white space between them); lines of text, which become JSON strings (blank ones are passed
- * over). Memory is bounded by the longest entry, which has a limit.
+ * over); YAML documents (which are not told from text by what they are). Memory is bounded by the
+ * longest entry, which has a limit.
  *
  * Which form it is, the first SAMPLE bytes tell: '[' begins an array, unless whole values on
  * lines of their own follow; '{' begins JSON values; so do a first line that is a JSON string, and
@@ -15,8 +16,15 @@
 #define OSR_BIN_ENTRY_READER_H
 
 #include "base/json_scan.h"
+#include "wire/yaml_split.h"
 
-enum osr_entry_form { OSR_ENTRY_DETECT, OSR_ENTRY_ARRAY, OSR_ENTRY_VALUES, OSR_ENTRY_LINES };
+enum osr_entry_form {
+    OSR_ENTRY_DETECT,
+    OSR_ENTRY_ARRAY,
+    OSR_ENTRY_VALUES,
+    OSR_ENTRY_LINES,
+    OSR_ENTRY_DOCUMENTS,
+};
 
 /* Where in the input the next byte stands. */
 enum osr_entry_place {
@@ -42,6 +50,8 @@ struct osr_entry_reader {
     struct osr_json_split split;
     size_t scanned;
     struct osr_buffer entry; /* given out last */
+    struct osr_yaml_split documents;
+    struct osr_arena *arena; /* of the YAML document being read; NULL before the first */
 };
 
 void osr_entry_reader_init(struct osr_entry_reader *reader, enum osr_entry_form form);

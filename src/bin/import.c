@@ -413,11 +413,21 @@ static int connect_patiently(struct osr_context *context, struct osr_err *err)
     return code;
 }
 
+/* What a file of YAML says cannot be told from text: its name tells. */
+static enum osr_entry_form form_of(size_t format, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    bool is_yaml = dot != NULL && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+    return format == OSR_ENTRY_DETECT && is_yaml ? OSR_ENTRY_DOCUMENTS
+                                                 : (enum osr_entry_form)format;
+}
+
 static int prepare(struct import *import, const struct osr_arguments *arguments,
                    struct osr_err *err)
 {
-    static const char *const formats[] = {"detect", "array", "jsonl", "text", NULL};
-    _Static_assert(OSR_ENTRY_ARRAY == 1 && OSR_ENTRY_VALUES == 2 && OSR_ENTRY_LINES == 3,
+    static const char *const formats[] = {"detect", "array", "jsonl", "text", "yaml", NULL};
+    _Static_assert(OSR_ENTRY_ARRAY == 1 && OSR_ENTRY_VALUES == 2 && OSR_ENTRY_LINES == 3 &&
+                       OSR_ENTRY_DOCUMENTS == 4,
                    "an index in formats is an osr_entry_form");
     size_t format;
     uint64_t acks;
@@ -441,7 +451,7 @@ static int prepare(struct import *import, const struct osr_arguments *arguments,
         return code;
     }
     import->acks = (uint32_t)acks;
-    osr_entry_reader_init(&import->reader, (enum osr_entry_form)format);
+    osr_entry_reader_init(&import->reader, form_of(format, arguments->operands[0]));
     return OSR_OK;
 }
 

@@ -116,7 +116,7 @@ static void write_json(const struct outcome *outcome, const char *speakable)
     osr_fields_add(&line, "start", outcome->start);
     osr_fields_add(&line, "invitation", outcome->invitation);
     osr_fields_end(&line);
-    osr_output_add(&outcome->context->out, osr_buffer_slice(&line));
+    osr_output_add_lines(&outcome->context->out, osr_buffer_slice(&line));
     osr_buffer_done(&line);
 }
 

@@ -274,7 +274,7 @@ static void write_json(const struct join *join, const char *speakable, const cha
     osr_fields_add(&line, "peer", join->address);
     osr_fields_add(&line, "start", start);
     osr_fields_end(&line);
-    osr_output_add(&join->context->out, osr_buffer_slice(&line));
+    osr_output_add_lines(&join->context->out, osr_buffer_slice(&line));
     osr_buffer_done(&line);
 }
 

@@ -11,14 +11,29 @@
 struct export
 {
     struct osr_output *out;
-    bool is_array; /* one JSON array; else one value a line */
-    bool full;     /* whole documents */
+    bool is_array; /* one JSON array; else one value a line, or one a document of YAML */
+    bool is_yaml;
+    bool full; /* whole documents */
     bool has_written;
 };
+
+static void export_yaml(struct export *export, const Osr__Document *document)
+{
+    Osr__Json none = OSR__JSON__INIT;
+    none.text = (ProtobufCBinaryData){4, (uint8_t *)"null"};
+    const Osr__Json *data = document->data != NULL ? document->data : &none;
+    osr_output_add_text(export->out, "---\n");
+    osr_message_encode(OSR_CODEC_YAML, export->full ? &document->base : &data->base,
+                       &export->out->buffer);
+}
 
 static void export_document(struct export *export, const Osr__Document *document)
 {
     struct osr_output *out = export->out;
+    if (export->is_yaml) {
+        export_yaml(export, document);
+        return;
+    }
     if (export->is_array) {
         osr_output_add_text(out, export->has_written ? ",\n" : "[\n");
     } else if (export->has_written) {
@@ -57,7 +72,7 @@ static void end_export(struct export *export)
 int osr_run_kb_export(struct osr_context *context, const struct osr_arguments *arguments,
                       struct osr_err *err)
 {
-    static const char *const formats[] = {"json", "jsonl", NULL};
+    static const char *const formats[] = {"json", "jsonl", "yaml", NULL};
     size_t format;
     int code = osr_arguments_choice(arguments, OSR_FLAG_FORMAT, formats, &format, err);
     if (code != OSR_OK) {
@@ -65,6 +80,7 @@ int osr_run_kb_export(struct osr_context *context, const struct osr_arguments *a
     }
     struct export export = {.out = &context->out,
                             .is_array = format == 0,
+                            .is_yaml = format == 2,
                             .full = osr_arguments_has(arguments, OSR_FLAG_FULL)};
     Osr__ListRequest request = OSR__LIST_REQUEST__INIT;
     if (osr_arguments_has(arguments, OSR_FLAG_COLLECTION)) {

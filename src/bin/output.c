@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/fields.h"
 #include "bin/display.h"
 #include "bin/interrupt.h"
 
@@ -84,9 +85,25 @@ void osr_output_add_format(struct osr_output *output, const char *format, ...)
 
 void osr_output_add_message(struct osr_output *output, const ProtobufCMessage *message)
 {
-    osr_message_encode(OSR_CODEC_JSON, message, &output->buffer);
-    osr_buffer_add_u8(&output->buffer, '\n');
+    if (output->is_yaml) {
+        osr_buffer_add_text(&output->buffer, "---\n");
+        osr_message_encode(OSR_CODEC_YAML, message, &output->buffer);
+    } else {
+        osr_message_encode(OSR_CODEC_JSON, message, &output->buffer);
+        osr_buffer_add_u8(&output->buffer, '\n');
+    }
     write_out_if_large(output);
+}
+
+void osr_output_add_lines(struct osr_output *output, struct osr_slice lines)
+{
+    struct osr_slice line;
+    while (osr_fields_next_line(&lines, &line)) {
+        Osr__Json json = OSR__JSON__INIT;
+        json.text.data = (uint8_t *)line.data;
+        json.text.len = line.size;
+        osr_output_add_message(output, &json.base);
+    }
 }
 
 void osr_output_add_field(struct osr_output *output, const char *name, const char *value)

@@ -16,6 +16,7 @@ struct osr_output {
     bool is_terminal;
     bool reader_gone;
     size_t columns; /* width of the terminal; SIZE_MAX where it is none */
+    bool is_yaml;   /* messages are YAML documents, not JSON lines */
     struct osr_buffer buffer;
     struct osr_err failure; /* code OK while all went well */
 };
@@ -27,8 +28,10 @@ void osr_output_add(struct osr_output *output, struct osr_slice bytes);
 void osr_output_add_text(struct osr_output *output, const char *text);
 void osr_output_add_format(struct osr_output *output, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* A message as JSON, and a newline. */
+/* A message as JSON, and a newline; or as a YAML document, "---" before it. */
 void osr_output_add_message(struct osr_output *output, const ProtobufCMessage *message);
+/* Lines that are JSON, each as a message is. */
+void osr_output_add_lines(struct osr_output *output, struct osr_slice lines);
 /* A name and its value on one line, values below each other. */
 void osr_output_add_field(struct osr_output *output, const char *name, const char *value);
 

@@ -48,7 +48,7 @@ static int show_all(struct osr_context *context, const struct osr_arguments *arg
         code = osr_err_set(err, OSR_NOT_FOUND, "there is no key \"%s\"", name);
     }
     if (code == OSR_OK && context->json) {
-        osr_output_add(&context->out, rest);
+        osr_output_add_lines(&context->out, rest);
     } else {
         while (code == OSR_OK && osr_fields_next_line(&rest, &line)) {
             code = show(context, line, err);

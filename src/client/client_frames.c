@@ -23,12 +23,10 @@ struct frames {
 static int codec_of(const struct osr_url *url, enum osr_codec *ret_codec, struct osr_err *err)
 {
     const char *name = osr_url_parameter(url, "codec");
-    if (name == NULL || strcmp(name, "protobuf") == 0) {
-        *ret_codec = OSR_CODEC_PROTOBUF;
-    } else if (strcmp(name, "json") == 0) {
-        *ret_codec = OSR_CODEC_JSON;
-    } else {
-        return osr_err_set(err, OSR_INVALID_ARGUMENT, "%s: codec is json or protobuf", url->text);
+    *ret_codec = OSR_CODEC_PROTOBUF;
+    if (name != NULL && !osr_codec_parse(name, ret_codec)) {
+        return osr_err_set(err, OSR_INVALID_ARGUMENT, "%s: codec is json, protobuf or yaml",
+                           url->text);
     }
     return OSR_OK;
 }

@@ -76,18 +76,18 @@ static int read_words(struct osr_config_yaml *yaml, const char *key, struct word
     if (code != 0) {
         return code;
     }
-    if (yaml->event.type == YAML_SCALAR_EVENT) {
+    if (yaml->events.event.type == YAML_SCALAR_EVENT) {
         return add_word(yaml, key, words);
     }
-    if (yaml->event.type != YAML_SEQUENCE_START_EVENT) {
+    if (yaml->events.event.type != YAML_SEQUENCE_START_EVENT) {
         return osr_config_yaml_refuse(yaml, key, "takes a word, or a list of words");
     }
     for (;;) {
         code = osr_config_yaml_next(yaml, key);
-        if (code != 0 || yaml->event.type == YAML_SEQUENCE_END_EVENT) {
+        if (code != 0 || yaml->events.event.type == YAML_SEQUENCE_END_EVENT) {
             return code;
         }
-        if (yaml->event.type != YAML_SCALAR_EVENT) {
+        if (yaml->events.event.type != YAML_SCALAR_EVENT) {
             return osr_config_yaml_refuse(yaml, key,
                                           "lists and mappings cannot stand inside a list");
         }
@@ -125,7 +125,7 @@ static int refuse_key(struct section *section, const char *key, const char *cons
 static int begin_mapping(struct section *section, const char *key, const char *why)
 {
     int code = osr_config_yaml_next(section->yaml, key);
-    if (code == 0 && section->yaml->event.type != YAML_MAPPING_START_EVENT) {
+    if (code == 0 && section->yaml->events.event.type != YAML_MAPPING_START_EVENT) {
         code = refuse(section, key, why);
     }
     return code;
@@ -137,10 +137,10 @@ static int read_pairs(struct section *section, const char *of, read_value *read,
     for (;;) {
         struct word key;
         int code = osr_config_yaml_next(section->yaml, of);
-        if (code != 0 || section->yaml->event.type == YAML_MAPPING_END_EVENT) {
+        if (code != 0 || section->yaml->events.event.type == YAML_MAPPING_END_EVENT) {
             return code;
         }
-        if (section->yaml->event.type != YAML_SCALAR_EVENT) {
+        if (section->yaml->events.event.type != YAML_SCALAR_EVENT) {
             return refuse(section, of, "a key must be a word");
         }
         code = take_word(section->yaml, of, &key);
@@ -247,16 +247,17 @@ static int read_rules(struct section *section, const char *role)
     static const char form[] = "takes a list of rules, as `- allow: read` with `on: ...` below";
     int code = osr_config_yaml_next(section->yaml, role);
 
-    if (code == 0 && section->yaml->event.type != YAML_SEQUENCE_START_EVENT) {
+    if (code == 0 && section->yaml->events.event.type != YAML_SEQUENCE_START_EVENT) {
         return refuse(section, role, form);
     }
     while (code == 0) {
         code = osr_config_yaml_next(section->yaml, role);
-        if (code != 0 || section->yaml->event.type == YAML_SEQUENCE_END_EVENT) {
+        if (code != 0 || section->yaml->events.event.type == YAML_SEQUENCE_END_EVENT) {
             return code;
         }
-        code = section->yaml->event.type == YAML_MAPPING_START_EVENT ? read_rule(section, role)
-                                                                     : refuse(section, role, form);
+        code = section->yaml->events.event.type == YAML_MAPPING_START_EVENT
+                   ? read_rule(section, role)
+                   : refuse(section, role, form);
     }
     return code;
 }

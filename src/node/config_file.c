@@ -118,7 +118,7 @@ static int read_scalar(struct reader *reader, const struct osr_option *option)
     if (text == NULL) {
         return refuse(reader, option->name, "the value has a NUL inside");
     }
-    enum value_type type = type_of(&reader->yaml.event, text);
+    enum value_type type = type_of(&reader->yaml.events.event, text);
     if (type != type_wanted(option)) {
         return refuse_type(reader, option, type);
     }
@@ -139,10 +139,10 @@ static int read_sequence(struct reader *reader, const struct osr_option *option)
         if (code != 0) {
             return code;
         }
-        if (reader->yaml.event.type == YAML_SEQUENCE_END_EVENT) {
+        if (reader->yaml.events.event.type == YAML_SEQUENCE_END_EVENT) {
             return 0;
         }
-        if (reader->yaml.event.type != YAML_SCALAR_EVENT) {
+        if (reader->yaml.events.event.type != YAML_SCALAR_EVENT) {
             return refuse(reader, option->name, "lists and mappings cannot stand inside a list");
         }
         code = read_scalar(reader, option);
@@ -158,7 +158,7 @@ static int read_value(struct reader *reader, const struct osr_option *option)
     if (code != 0) {
         return code;
     }
-    switch (reader->yaml.event.type) {
+    switch (reader->yaml.events.event.type) {
     case YAML_SCALAR_EVENT:
         return read_scalar(reader, option);
     case YAML_SEQUENCE_START_EVENT:
@@ -181,7 +181,7 @@ static int read_access(struct reader *reader)
 /* The current event is the key. */
 static int read_pair(struct reader *reader)
 {
-    if (reader->yaml.event.type != YAML_SCALAR_EVENT) {
+    if (reader->yaml.events.event.type != YAML_SCALAR_EVENT) {
         return refuse(reader, NULL, "a key must be a word");
     }
     const char *key = osr_config_yaml_text(&reader->yaml);
@@ -190,7 +190,7 @@ static int read_pair(struct reader *reader)
     }
     const struct osr_option *option = key == NULL ? NULL : osr_option_find(key);
     if (option == NULL) {
-        return refuse_unknown(reader, (const char *)reader->yaml.event.data.scalar.value);
+        return refuse_unknown(reader, (const char *)reader->yaml.events.event.data.scalar.value);
     }
 
     size_t row = (size_t)(option - osr_options);
@@ -208,7 +208,7 @@ static int read_mapping(struct reader *reader)
         if (code != 0) {
             return code;
         }
-        if (reader->yaml.event.type == YAML_MAPPING_END_EVENT) {
+        if (reader->yaml.events.event.type == YAML_MAPPING_END_EVENT) {
             return 0;
         }
         code = read_pair(reader);
@@ -225,14 +225,14 @@ static int read_document(struct reader *reader)
     if (code == 0) {
         code = osr_config_yaml_next(&reader->yaml, NULL);
     }
-    if (code != 0 || reader->yaml.event.type == YAML_STREAM_END_EVENT) {
+    if (code != 0 || reader->yaml.events.event.type == YAML_STREAM_END_EVENT) {
         return code;
     }
     code = osr_config_yaml_next(&reader->yaml, NULL); /* behind the document's start */
     if (code != 0) {
         return code;
     }
-    if (reader->yaml.event.type != YAML_MAPPING_START_EVENT) {
+    if (reader->yaml.events.event.type != YAML_MAPPING_START_EVENT) {
         return refuse(reader, NULL, "expected lines of the form `key: value`");
     }
     code = read_mapping(reader);
@@ -242,7 +242,7 @@ static int read_document(struct reader *reader)
     if (code == 0) {
         code = osr_config_yaml_next(&reader->yaml, NULL);
     }
-    if (code == 0 && reader->yaml.event.type != YAML_STREAM_END_EVENT) {
+    if (code == 0 && reader->yaml.events.event.type != YAML_STREAM_END_EVENT) {
         return refuse(reader, NULL, "a second document begins here");
     }
     return code;

@@ -3,19 +3,14 @@
 #ifndef OSR_NODE_CONFIG_YAML_H
 #define OSR_NODE_CONFIG_YAML_H
 
-#include <yaml.h>
-
-#include "base/bytes.h"
 #include "base/error.h"
+#include "base/yaml_events.h"
 
 /* Fields are read, not written, by who uses it. */
 struct osr_config_yaml {
     const char *path; /* for messages */
-    struct osr_slice text;
     struct osr_err *err;
-    yaml_parser_t parser;
-    yaml_event_t event; /* the current one */
-    bool has_event;
+    struct osr_yaml_events events;
 };
 
 /* The path and the text stay the caller's and must outlive it. CONFIG on failure, here and below,

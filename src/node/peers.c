@@ -201,7 +201,8 @@ int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr
     peer->timer.data = peer;
     peer->peers = peers;
     peer->url = *url;
-    peer->codec = codec != NULL && strcmp(codec, "json") == 0 ? OSR_CODEC_JSON : OSR_CODEC_PROTOBUF;
+    peer->codec = OSR_CODEC_PROTOBUF;
+    (void)(codec != NULL && osr_codec_parse(codec, &peer->codec)); /* base/url knows good ones */
     peer->pin_key = osr_format("pin:%s://%s:%u", url->scheme, url->host, url->port);
     peers->items[peers->count++] = peer;
     osr_journal_facts(peers->options.journal, peer->pin_key, load_pin, peer);

@@ -23,15 +23,34 @@ size_t osr_field_value_size(const ProtobufCFieldDescriptor *field)
     }
 }
 
+bool osr_codec_parse(const char *name, enum osr_codec *ret_codec)
+{
+    static const char *const names[] = {"json", "protobuf", "yaml"};
+    _Static_assert(sizeof(names) / sizeof(names[0]) == OSR_CODEC_COUNT, "a name for each");
+    for (size_t i = 0; i < OSR_CODEC_COUNT; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *ret_codec = (enum osr_codec)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- messages ---- */
 
 void osr_message_encode(enum osr_codec codec, const ProtobufCMessage *message,
                         struct osr_buffer *buffer)
 {
-    if (codec == OSR_CODEC_JSON) {
+    switch (codec) {
+    case OSR_CODEC_JSON:
         osr_json_encode(message, buffer);
-    } else {
+        break;
+    case OSR_CODEC_PROTOBUF:
         osr_protobuf_encode(message, buffer);
+        break;
+    case OSR_CODEC_YAML:
+        osr_yaml_encode(message, buffer);
+        break;
     }
 }
 
@@ -39,9 +58,15 @@ int osr_message_decode(enum osr_codec codec, const ProtobufCMessageDescriptor *d
                        struct osr_slice bytes, struct osr_arena *arena,
                        ProtobufCMessage **ret_message, struct osr_err *err)
 {
-    return codec == OSR_CODEC_JSON
-               ? osr_json_decode(descriptor, bytes, arena, ret_message, err)
-               : osr_protobuf_decode(descriptor, bytes, arena, ret_message, err);
+    switch (codec) {
+    case OSR_CODEC_JSON:
+        return osr_json_decode(descriptor, bytes, false, arena, ret_message, err);
+    case OSR_CODEC_PROTOBUF:
+        return osr_protobuf_decode(descriptor, bytes, arena, ret_message, err);
+    case OSR_CODEC_YAML:
+        return osr_yaml_decode(descriptor, bytes, arena, ret_message, err);
+    }
+    return (int)osr_err_set(err, OSR_INTERNAL, "no such encoding");
 }
 
 /* ---- frames ---- */
@@ -49,42 +74,57 @@ int osr_message_decode(enum osr_codec codec, const ProtobufCMessageDescriptor *d
 void osr_frame_encode(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer)
 {
     assert(osr_frame_body(frame) != NULL);
-    if (codec == OSR_CODEC_JSON) {
+    switch (codec) {
+    case OSR_CODEC_JSON:
         osr_json_encode_frame(frame, buffer);
-    } else {
+        break;
+    case OSR_CODEC_PROTOBUF:
         osr_protobuf_encode(&frame->base, buffer);
+        break;
+    case OSR_CODEC_YAML:
+        osr_yaml_encode_frame(frame, buffer);
+        break;
     }
 }
 
 static int decode_protobuf_frame(struct osr_slice bytes, struct osr_arena *arena,
-                                 Osr__Frame **ret_frame, struct osr_err *err)
+                                 Osr__Frame **ret_frame, uint64_t *ret_request_id,
+                                 struct osr_err *err)
 {
     ProtobufCMessage *message = NULL;
     int code = osr_protobuf_decode(&osr__frame__descriptor, bytes, arena, &message, err);
+    if (code == 0 && osr_frame_body((Osr__Frame *)message) == NULL) {
+        code = (int)osr_err_set(err, OSR_UNKNOWN_TYPE, "frame has no body that is known here");
+    }
     if (code != 0) {
+        *ret_request_id = osr_protobuf_find_request_id(bytes);
         return code;
     }
-    Osr__Frame *frame = (Osr__Frame *)message;
-    if (osr_frame_body(frame) == NULL) {
-        return osr_err_set(err, OSR_UNKNOWN_TYPE, "frame has no body that is known here");
-    }
-    *ret_frame = frame;
+    *ret_frame = (Osr__Frame *)message;
+    *ret_request_id = (*ret_frame)->request_id;
     return 0;
+}
+
+static int decode_json_frame(struct osr_slice bytes, struct osr_arena *arena,
+                             Osr__Frame **ret_frame, uint64_t *ret_request_id, struct osr_err *err)
+{
+    int code = osr_json_decode_frame(bytes, false, arena, ret_frame, err);
+    *ret_request_id = code == 0 ? (*ret_frame)->request_id : osr_json_find_request_id(bytes);
+    return code;
 }
 
 int osr_frame_decode(enum osr_codec codec, struct osr_slice bytes, struct osr_arena *arena,
                      Osr__Frame **ret_frame, uint64_t *ret_request_id, struct osr_err *err)
 {
-    bool is_json = codec == OSR_CODEC_JSON;
-    int code = is_json ? osr_json_decode_frame(bytes, arena, ret_frame, err)
-                       : decode_protobuf_frame(bytes, arena, ret_frame, err);
-    if (code == 0) {
-        *ret_request_id = (*ret_frame)->request_id;
-    } else {
-        *ret_request_id =
-            is_json ? osr_json_find_request_id(bytes) : osr_protobuf_find_request_id(bytes);
+    switch (codec) {
+    case OSR_CODEC_JSON:
+        return decode_json_frame(bytes, arena, ret_frame, ret_request_id, err);
+    case OSR_CODEC_PROTOBUF:
+        return decode_protobuf_frame(bytes, arena, ret_frame, ret_request_id, err);
+    case OSR_CODEC_YAML:
+        return osr_yaml_decode_frame(bytes, arena, ret_frame, ret_request_id, err);
     }
-    return code;
+    return (int)osr_err_set(err, OSR_INTERNAL, "no such encoding");
 }
 
 enum { TYPE_CHARS_MAX = 31 };

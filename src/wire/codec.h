@@ -11,16 +11,21 @@
 #include "base/error.h"
 #include "model/message.h"
 
-enum osr_codec { OSR_CODEC_JSON, OSR_CODEC_PROTOBUF };
+enum osr_codec { OSR_CODEC_JSON, OSR_CODEC_PROTOBUF, OSR_CODEC_YAML };
+enum { OSR_CODEC_COUNT = OSR_CODEC_YAML + 1 };
 
-/* Any message of the contract. JSON without a newline and without white space between tokens. */
+/* "json", "protobuf", "yaml": as ?codec= in a URL names them. False for other names. */
+bool osr_codec_parse(const char *name, enum osr_codec *ret_codec);
+
+/* Any message of the contract. JSON without a newline and without white space between tokens; YAML
+ * as one document without its markers, a newline behind it. */
 void osr_message_encode(enum osr_codec codec, const ProtobufCMessage *message,
                         struct osr_buffer *buffer);
 int osr_message_decode(enum osr_codec codec, const ProtobufCMessageDescriptor *descriptor,
                        struct osr_slice bytes, struct osr_arena *arena,
                        ProtobufCMessage **ret_message, struct osr_err *err);
 
-/* A frame: in JSON flat, with "type" (proto/protocol.md). Unknown types fail with
+/* A frame: in JSON and YAML flat, with "type" (proto/protocol.md). Unknown types fail with
  * UNKNOWN_TYPE; the frame's request_id is then in *ret_request_id all the same, if it could be
  * read (else 0), so that the error can be answered. */
 void osr_frame_encode(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer);

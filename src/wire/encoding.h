@@ -27,13 +27,30 @@ int osr_protobuf_prescan(const ProtobufCMessageDescriptor *descriptor, struct os
 
 void osr_json_encode(const ProtobufCMessage *message, struct osr_buffer *buffer);
 void osr_json_encode_frame(const Osr__Frame *frame, struct osr_buffer *buffer);
+/* `from_yaml`: a Json may also come as text, under another name (OSR_YAML_TEXT_SUFFIX). */
 int osr_json_decode(const ProtobufCMessageDescriptor *descriptor, struct osr_slice bytes,
-                    struct osr_arena *arena, ProtobufCMessage **ret_message, struct osr_err *err);
-int osr_json_decode_frame(struct osr_slice bytes, struct osr_arena *arena, Osr__Frame **ret_frame,
-                          struct osr_err *err);
+                    bool from_yaml, struct osr_arena *arena, ProtobufCMessage **ret_message,
+                    struct osr_err *err);
+int osr_json_decode_frame(struct osr_slice bytes, bool from_yaml, struct osr_arena *arena,
+                          Osr__Frame **ret_frame, struct osr_err *err);
 uint64_t osr_json_find_request_id(struct osr_slice bytes);
 /* In which numbers have a point, whatever the program's own locale says. */
 locale_t osr_json_locale(void);
+
+/* ---- YAML ---- */
+
+/* A member `data` of type Json whose text YAML would not bring back as it is becomes `data_json`,
+ * a string. */
+#define OSR_YAML_TEXT_SUFFIX "_json"
+#define OSR_YAML_TEXT_MEMBER "data" OSR_YAML_TEXT_SUFFIX /* of a Json that stands alone */
+
+void osr_yaml_encode(const ProtobufCMessage *message, struct osr_buffer *buffer);
+void osr_yaml_encode_frame(const Osr__Frame *frame, struct osr_buffer *buffer);
+int osr_yaml_decode(const ProtobufCMessageDescriptor *descriptor, struct osr_slice bytes,
+                    struct osr_arena *arena, ProtobufCMessage **ret_message, struct osr_err *err);
+/* The request_id as far as it can be read, also of what is refused; else 0. */
+int osr_yaml_decode_frame(struct osr_slice bytes, struct osr_arena *arena, Osr__Frame **ret_frame,
+                          uint64_t *ret_request_id, struct osr_err *err);
 
 /* ---- messages by their descriptors ---- */
 

@@ -161,6 +161,21 @@ static const ProtobufCFieldDescriptor *search_field(const ProtobufCMessageDescri
     return NULL;
 }
 
+/* "data_json" for the field data. */
+static const ProtobufCFieldDescriptor *search_text_field(
+    const ProtobufCMessageDescriptor *descriptor, struct osr_slice name)
+{
+    static const char suffix[] = OSR_YAML_TEXT_SUFFIX;
+    size_t suffix_size = sizeof(suffix) - 1;
+    if (name.size <= suffix_size ||
+        memcmp(name.data + name.size - suffix_size, suffix, suffix_size) != 0) {
+        return NULL;
+    }
+    const ProtobufCFieldDescriptor *field =
+        search_field(descriptor, osr_slice(name.data, name.size - suffix_size));
+    return field != NULL && is_json(field) ? field : NULL;
+}
+
 /* The field that has the name just read, or NULL. Fields mostly come in their order. */
 static int find_field(struct osr_json_reader *reader, struct target *target,
                       const ProtobufCFieldDescriptor **ret_field)
@@ -178,6 +193,11 @@ static int find_field(struct osr_json_reader *reader, struct target *target,
     }
     if (field == NULL || compare_name(name, field->name) != 0) {
         field = search_field(descriptor, name);
+    }
+    reader->is_text = false;
+    if (field == NULL && reader->from_yaml) {
+        field = search_text_field(descriptor, name);
+        reader->is_text = field != NULL;
     }
     if (field != NULL) {
         target->next_field = (size_t)(field - descriptor->fields) + 1;
@@ -223,6 +243,37 @@ static int read_members(struct osr_json_reader *reader, struct target *target)
     }
 }
 
+/* Whether a Json that stands alone is {"data_json":"..."} and nothing else; then its string has
+ * just been read. */
+static bool is_text_alone(struct osr_json_reader *reader, enum osr_json_token token)
+{
+    struct osr_json ahead = reader->json;
+    if (!reader->from_yaml || !reader->is_alone || token != OSR_JSON_OBJECT ||
+        osr_json_next(&ahead, NULL) != OSR_JSON_NAME ||
+        !osr_slice_equal(ahead.text, osr_slice_text(OSR_YAML_TEXT_MEMBER)) ||
+        osr_json_next(&ahead, NULL) != OSR_JSON_STRING) {
+        return false;
+    }
+    struct osr_json string = ahead;
+    if (osr_json_next(&ahead, NULL) != OSR_JSON_OBJECT_END) {
+        return false;
+    }
+    reader->json = string;
+    return true;
+}
+
+static int read_json(struct osr_json_reader *reader, enum osr_json_token token, Osr__Json *json)
+{
+    if (reader->is_text) {
+        return osr_json_read_any_text(reader, token, json);
+    }
+    if (!is_text_alone(reader, token)) {
+        return osr_json_read_any(reader, token, json);
+    }
+    int code = osr_json_read_any_text(reader, OSR_JSON_STRING, json);
+    return code == 0 ? osr_json_reader_next(reader, &token) : code; /* the object's end */
+}
+
 static int read_message(struct osr_json_reader *reader,
                         const ProtobufCMessageDescriptor *descriptor, enum osr_json_token token,
                         bool is_strict, ProtobufCMessage **ret_message)
@@ -237,7 +288,7 @@ static int read_message(struct osr_json_reader *reader,
         return code;
     }
     if (descriptor == &osr__json__descriptor) {
-        code = osr_json_read_any(reader, token, (Osr__Json *)target.message);
+        code = read_json(reader, token, (Osr__Json *)target.message);
     } else if (token == OSR_JSON_OBJECT) {
         reader->depth++;
         code = read_members(reader, &target);
@@ -260,10 +311,13 @@ static int expect_end(struct osr_json_reader *reader)
 }
 
 int osr_json_decode(const ProtobufCMessageDescriptor *descriptor, struct osr_slice bytes,
-                    struct osr_arena *arena, ProtobufCMessage **ret_message, struct osr_err *err)
+                    bool from_yaml, struct osr_arena *arena, ProtobufCMessage **ret_message,
+                    struct osr_err *err)
 {
     struct osr_err own_err;
-    struct osr_json_reader reader = {.arena = arena, .err = err != NULL ? err : &own_err};
+    struct osr_json_reader reader = {
+        .arena = arena, .from_yaml = from_yaml, .err = err != NULL ? err : &own_err};
+    reader.is_alone = descriptor == &osr__json__descriptor;
     osr_json_init(&reader.json, bytes);
     enum osr_json_token token;
     int code = osr_json_reader_next(&reader, &token);
@@ -428,11 +482,12 @@ static int read_frame(struct osr_json_reader *reader, Osr__Frame **ret_frame)
     return code;
 }
 
-int osr_json_decode_frame(struct osr_slice bytes, struct osr_arena *arena, Osr__Frame **ret_frame,
-                          struct osr_err *err)
+int osr_json_decode_frame(struct osr_slice bytes, bool from_yaml, struct osr_arena *arena,
+                          Osr__Frame **ret_frame, struct osr_err *err)
 {
     struct osr_err own_err;
-    struct osr_json_reader reader = {.arena = arena, .err = err != NULL ? err : &own_err};
+    struct osr_json_reader reader = {
+        .arena = arena, .from_yaml = from_yaml, .err = err != NULL ? err : &own_err};
     osr_json_init(&reader.json, bytes);
     int code = read_frame(&reader, ret_frame);
     osr_buffer_done(&reader.scratch);

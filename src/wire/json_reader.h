@@ -12,7 +12,10 @@ struct osr_json_reader {
     /* A stack: elements of arrays that are not yet complete, and text on its way. Whoever puts
      * something on it takes it off again. */
     struct osr_buffer scratch;
-    int depth;           /* messages around the current one */
+    int depth; /* messages around the current one */
+    bool from_yaml;
+    bool is_alone;       /* what is read is a Json and no message */
+    bool is_text;        /* the value of the field found last, a Json, is given as text */
     struct osr_err *err; /* not NULL */
 };
 
@@ -45,5 +48,8 @@ int osr_json_read_scalar(struct osr_json_reader *reader, const ProtobufCFieldDes
                          enum osr_json_token token, void *at);
 /* Any value, as written except for white space between its tokens. */
 int osr_json_read_any(struct osr_json_reader *reader, enum osr_json_token token, Osr__Json *json);
+/* JSON text in a string, as any value. */
+int osr_json_read_any_text(struct osr_json_reader *reader, enum osr_json_token token,
+                           Osr__Json *json);
 
 #endif

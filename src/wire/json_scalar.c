@@ -269,6 +269,40 @@ int osr_json_read_any(struct osr_json_reader *reader, enum osr_json_token token,
     return code;
 }
 
+/* The text that the JSON string stands for is scanned in place of the message's own for a while. */
+static int read_inner(struct osr_json_reader *reader, struct osr_slice text, Osr__Json *json)
+{
+    struct osr_json outer = reader->json;
+    enum osr_json_token token;
+    osr_json_init(&reader->json, text);
+    int code = osr_json_reader_next(reader, &token);
+    if (code == 0) {
+        code = osr_json_read_any(reader, token, json);
+    }
+    if (code == 0) {
+        code = osr_json_reader_next(reader, &token); /* the end, or an error */
+    }
+    reader->json = outer;
+    return code;
+}
+
+int osr_json_read_any_text(struct osr_json_reader *reader, enum osr_json_token token,
+                           Osr__Json *json)
+{
+    if (token != OSR_JSON_STRING) {
+        osr_err_set(reader->err, OSR_INVALID_ARGUMENT, "JSON as text must be a string");
+        return OSR_INVALID_ARGUMENT;
+    }
+    struct osr_buffer text = {0};
+    int code = osr_json_unescape(&text, reader->json.text, reader->err);
+    if (code == 0) {
+        code = read_inner(reader, osr_buffer_slice(&text), json);
+        osr_err_prefix(code != 0 ? reader->err : NULL, "JSON as text");
+    }
+    osr_buffer_wipe(&text);
+    return code;
+}
+
 int osr_json_read_scalar(struct osr_json_reader *reader, const ProtobufCFieldDescriptor *field,
                          enum osr_json_token token, void *at)
 {

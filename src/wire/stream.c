@@ -103,6 +103,40 @@ static int measure_json(struct osr_stream *stream, size_t *ret_length, struct os
     return 0;
 }
 
+/* Blank lines belong to no document; how deep its first line is indented does to it. */
+static void pass_blank_lines(struct osr_stream *stream)
+{
+    struct osr_slice left = unread(stream);
+    for (size_t i = 0; i < left.size && is_white_space(left.data[i]); i++) {
+        if (left.data[i] == '\n') {
+            stream->consumed += i + 1;
+            left = unread(stream);
+            i = SIZE_MAX;
+        }
+    }
+}
+
+static int measure_yaml(struct osr_stream *stream, size_t *ret_length, struct osr_err *err)
+{
+    size_t passed;
+    size_t length;
+    do {
+        if (stream->documents.at == 0) {
+            pass_blank_lines(stream);
+        }
+        osr_yaml_split(&stream->documents, unread(stream), &passed, &length);
+        stream->consumed += passed;
+    } while (passed > 0 && !stream->documents.is_bare);
+    if (stream->documents.is_bare) {
+        return (int)osr_err_set(err, OSR_MALFORMED, "a frame in YAML begins with a line \"---\"");
+    }
+    if ((length > 0 ? length : unread(stream).size) > stream->frame_bytes_max) {
+        return refuse_size(stream, err);
+    }
+    *ret_length = length;
+    return 0;
+}
+
 static int measure_protobuf(struct osr_stream *stream, size_t *ret_length, struct osr_err *err)
 {
     struct osr_slice left = unread(stream);
@@ -123,12 +157,38 @@ static int measure_protobuf(struct osr_stream *stream, size_t *ret_length, struc
     return 0;
 }
 
+static enum osr_codec codec_of(uint8_t first_byte)
+{
+    switch (first_byte) {
+    case 0:
+        return OSR_CODEC_PROTOBUF;
+    case '-':
+    case '%':
+        return OSR_CODEC_YAML;
+    default:
+        return OSR_CODEC_JSON;
+    }
+}
+
 void osr_stream_recognise(struct osr_stream *stream, struct osr_slice bytes)
 {
     if (bytes.size > 0 && !stream->codec_known) {
-        stream->codec = bytes.data[0] == 0 ? OSR_CODEC_PROTOBUF : OSR_CODEC_JSON;
+        stream->codec = codec_of(bytes.data[0]);
         stream->codec_known = true;
     }
+}
+
+static int measure(struct osr_stream *stream, size_t *ret_length, struct osr_err *err)
+{
+    switch (stream->codec) {
+    case OSR_CODEC_JSON:
+        return measure_json(stream, ret_length, err);
+    case OSR_CODEC_PROTOBUF:
+        return measure_protobuf(stream, ret_length, err);
+    case OSR_CODEC_YAML:
+        return measure_yaml(stream, ret_length, err);
+    }
+    return (int)osr_err_set(err, OSR_INTERNAL, "no such encoding");
 }
 
 int osr_stream_next(struct osr_stream *stream, struct osr_slice *ret_bytes, struct osr_err *err)
@@ -136,8 +196,7 @@ int osr_stream_next(struct osr_stream *stream, struct osr_slice *ret_bytes, stru
     *ret_bytes = osr_slice(NULL, 0);
     size_t length = 0;
     osr_stream_recognise(stream, unread(stream));
-    int code = stream->codec == OSR_CODEC_JSON ? measure_json(stream, &length, err)
-                                               : measure_protobuf(stream, &length, err);
+    int code = measure(stream, &length, err);
     if (code != 0) {
         return code;
     }
@@ -155,15 +214,28 @@ bool osr_stream_is_partial(const struct osr_stream *stream)
     return unread(stream).size > 0;
 }
 
-void osr_stream_write(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer)
+static void write_protobuf(const Osr__Frame *frame, struct osr_buffer *buffer)
 {
-    if (codec == OSR_CODEC_JSON) {
-        osr_frame_encode(codec, frame, buffer);
-        osr_buffer_add_u8(buffer, '\n');
-        return;
-    }
     size_t begin = buffer->size;
     osr_buffer_add_u32(buffer, 0);
-    osr_frame_encode(codec, frame, buffer);
+    osr_frame_encode(OSR_CODEC_PROTOBUF, frame, buffer);
     osr_put_u32(buffer->data + begin, (uint32_t)(buffer->size - begin - LENGTH_SIZE));
+}
+
+void osr_stream_write(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer)
+{
+    switch (codec) {
+    case OSR_CODEC_JSON:
+        osr_frame_encode(codec, frame, buffer);
+        osr_buffer_add_u8(buffer, '\n');
+        break;
+    case OSR_CODEC_PROTOBUF:
+        write_protobuf(frame, buffer);
+        break;
+    case OSR_CODEC_YAML:
+        osr_buffer_add_text(buffer, "---\n");
+        osr_frame_encode(codec, frame, buffer);
+        osr_buffer_add_text(buffer, "...\n");
+        break;
+    }
 }

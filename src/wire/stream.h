@@ -1,8 +1,10 @@
 /* stream.h -- frames in a stream of bytes: sans-IO, bytes in, frames out.
  *
  * JSON: objects back to back or one a line. Protobuf: a length of four bytes, big-endian,
- * before each frame. Without a codec given, the first byte tells: a protobuf length begins
- * with 0 because frames are shorter than 16 MiB, and no JSON text does.
+ * before each frame. YAML: documents that begin with a line "---"; one ends with a line "...", at
+ * once, or where the next begins. Without a codec given, the first byte tells: a protobuf length
+ * begins with 0 because frames are shorter than 16 MiB, "---" and "%YAML" with what no JSON text
+ * does.
  *
  * Frames may carry secrets: while one is incomplete no copy of it is left behind where the input
  * grows (base/bytes.h) or moves. What was given out is the caller's to wipe. */
@@ -11,6 +13,7 @@
 
 #include "base/json_scan.h"
 #include "wire/codec.h"
+#include "wire/yaml_split.h"
 
 struct osr_stream {
     enum osr_codec codec;
@@ -19,6 +22,7 @@ struct osr_stream {
     struct osr_buffer input; /* bytes not yet consumed */
     size_t consumed;         /* bytes of input already given out */
     struct osr_json_split split;
+    struct osr_yaml_split documents;
 };
 
 /* codec_known false: told by the first byte. frame_bytes_max: 0 for OSR_FRAME_BYTES_MAX. */
@@ -42,7 +46,8 @@ int osr_stream_next(struct osr_stream *stream, struct osr_slice *ret_bytes, stru
 /* True where input ends inside a frame. */
 bool osr_stream_is_partial(const struct osr_stream *stream);
 
-/* Appends a frame as it goes over a stream: length first, or newline last. */
+/* Appends a frame as it goes over a stream: length first, newline last, or between "---" and
+ * "...". */
 void osr_stream_write(enum osr_codec codec, const Osr__Frame *frame, struct osr_buffer *buffer);
 
 #endif

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 #include "wire/codec.h"
 
-/* Decodes, encodes, decodes and encodes again: both encodings must be equal. The frame decoded
+/* Decodes, encodes, decodes and encodes again: both results must be equal. The frame decoded
  * second is given, to live in `arena`. */
 static inline Osr__Frame *must_survive(enum osr_codec codec, const Osr__Frame *frame,
                                        struct osr_arena *arena)
@@ -25,14 +25,15 @@ static inline Osr__Frame *must_survive(enum osr_codec codec, const Osr__Frame *f
     return again;
 }
 
-/* What goes through one encoding and then the other is what goes through the other alone. */
+/* What goes through one encoding after the other is what goes through one alone. */
 static inline void must_agree(const Osr__Frame *frame, struct osr_arena *arena)
 {
     struct osr_buffer direct = {0};
     struct osr_buffer detour = {0};
     osr_frame_encode(OSR_CODEC_JSON, frame, &direct);
     const Osr__Frame *through_json = must_survive(OSR_CODEC_JSON, frame, arena);
-    const Osr__Frame *through_both = must_survive(OSR_CODEC_PROTOBUF, through_json, arena);
+    const Osr__Frame *through_yaml = must_survive(OSR_CODEC_YAML, through_json, arena);
+    const Osr__Frame *through_both = must_survive(OSR_CODEC_PROTOBUF, through_yaml, arena);
     osr_frame_encode(OSR_CODEC_JSON, through_both, &detour);
     MUST(osr_slice_equal(osr_buffer_slice(&direct), osr_buffer_slice(&detour)));
     osr_buffer_done(&direct);

@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 3)
         return 0;
-    enum osr_entry_form form = (enum osr_entry_form)(data[0] % 4);
+    enum osr_entry_form form = (enum osr_entry_form)(data[0] % 5);
     struct osr_slice input = osr_slice(data + 2, size - 2);
     struct osr_buffer whole = {0};
     struct osr_buffer pieces = {0};

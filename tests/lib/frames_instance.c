@@ -69,8 +69,9 @@ void frames_instance_start(struct frames_instance *instance, enum osr_codec code
     strcpy(instance->folder, "/tmp/osiris-test-XXXXXX");
     assert_non_null(mkdtemp(instance->folder));
     snprintf(instance->path, sizeof(instance->path), "%s/socket", instance->folder);
+    static const char *const names[OSR_CODEC_COUNT] = {"json", "protobuf", "yaml"};
     snprintf(instance->url, sizeof(instance->url), "unix://%s?codec=%s", instance->path,
-             codec == OSR_CODEC_JSON ? "json" : "protobuf");
+             names[codec]);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strcpy(address.sun_path, instance->path);
     instance->listener = socket(AF_UNIX, SOCK_STREAM, 0);

@@ -39,10 +39,38 @@ static double make_double(struct message_maker *maker)
 
 static char *make_text(struct message_maker *maker)
 {
-    static const char *const pieces[] = {
-        "a",          "Z9", "\"",       "\\",           "\n",
-        "\x01",       "/",  "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80",
-        "some words "};
+    static const char *const pieces[] = {"a",
+                                         "Z9",
+                                         "\"",
+                                         "\\",
+                                         "\n",
+                                         "\x01",
+                                         "/",
+                                         "\xc3\xa9",
+                                         "\xe2\x82\xac",
+                                         "\xf0\x9f\x98\x80",
+                                         "some words ",
+                                         "yes",
+                                         "null",
+                                         "1.0",
+                                         "0x1F",
+                                         "2026-11-23",
+                                         " ",
+                                         "- ",
+                                         ": ",
+                                         "#",
+                                         "---",
+                                         "...",
+                                         "%",
+                                         "'",
+                                         "\t",
+                                         "\r",
+                                         "\x7f",
+                                         "\xc2\x85",
+                                         "\xc2\xa0",
+                                         "\xe2\x80\xa8",
+                                         "\xef\xbb\xbf",
+                                         "\xef\xbf\xbf"};
     struct osr_buffer text = {0};
     for (uint64_t n = below(maker, 8); n > 0; n--) {
         osr_buffer_add_text(&text, pieces[below(maker, COUNT(pieces))]);
@@ -64,13 +92,21 @@ static ProtobufCBinaryData make_bytes(struct message_maker *maker)
 
 static ProtobufCBinaryData make_json_text(struct message_maker *maker)
 {
-    static const char *const texts[] = {"null",
-                                        "12345678901234567890",
-                                        "1.10",
-                                        "\"\\u0000 \\ud83d\"",
-                                        "{\"a\":1,\"a\":[true,{}]}",
-                                        "\"caf\xc3\xa9 \\/\"",
-                                        "[]"};
+    static const char *const texts[] = {
+        "null",
+        "12345678901234567890",
+        "1.10",
+        "\"\\u0000 \\ud83d\"",
+        "{\"a\":1,\"a\":[true,{}]}",
+        "\"caf\xc3\xa9 \\/\"",
+        "[]",
+        "1e5",
+        "-0",
+        "-12.5",
+        "\"yes\"",
+        "\"\x7f\\n\"",
+        "{\"data_json\":\"1\"}",
+        "{\"a\":{\"b\":[1,[],\"# x\",{\"\":null}]},\"c\":[[[true]]]}"};
     const char *text = texts[below(maker, COUNT(texts))];
     return (ProtobufCBinaryData){strlen(text),
                                  (uint8_t *)osr_arena_text(maker->arena, osr_slice_text(text))};

@@ -78,7 +78,7 @@ static void codec_respects_any_cap(void **state)
     struct codec_fixture *fixture = *state;
     for (size_t i = 0; i < osr__frame__descriptor.n_fields; i++) {
         const ProtobufCFieldDescriptor *body = &osr__frame__descriptor.fields[i];
-        for (int codec = 0; is_frame_body(body) && codec < 2; codec++) {
+        for (int codec = 0; is_frame_body(body) && codec < OSR_CODEC_COUNT; codec++) {
             osr_arena_reset(fixture->maker.arena);
             fixture->bytes.size = 0;
             osr_frame_encode((enum osr_codec)codec, random_frame(&fixture->maker, body),

@@ -72,7 +72,7 @@ static void assert_found_in_pieces(struct osr_slice bytes, size_t first, size_t 
 static void stream_finds_frames_at_every_split(void **state)
 {
     (void)state;
-    for (int codec = 0; codec < 2; codec++) {
+    for (int codec = 0; codec < OSR_CODEC_COUNT; codec++) {
         struct osr_buffer bytes = {0};
         write_pings((enum osr_codec)codec, &bytes);
         for (size_t cut = 1; cut <= bytes.size; cut++) {
@@ -94,6 +94,41 @@ static void stream_takes_json_with_and_without_newlines(void **state)
     for (size_t cut = 1; cut <= bytes.size; cut++) {
         assert_found_in_pieces(bytes, cut, 7);
     }
+}
+
+/* YAML documents end with "..." or where the next begins; what is empty is passed over. */
+static void stream_takes_yaml_documents(void **state)
+{
+    (void)state;
+    struct osr_slice bytes = osr_slice_text(
+        "%YAML 1.1\n# first\n--- # here\ntype: PING\nnonce: 1000\n---\n\n  type: PING\n  nonce: "
+        "2000\n"
+        "...\n...\n---\n# nothing\n---\r\n...\r\n\r\n--- {type: PING, nonce: 3000}\n... # done\n"
+        "---\ntype: PING\nnonce: 4000\n---x: 1\n....: 2\n--: 3\n...\n"
+        "---\t# a tab\ntype: PING\nnonce: 5000\n...\n\n");
+    for (size_t cut = 1; cut <= bytes.size; cut++) {
+        assert_found_in_pieces(bytes, cut, 1);
+        assert_found_in_pieces(bytes, cut, 7);
+    }
+}
+
+/* Who sends one document and waits has its frame as soon as the line "..." is there. */
+static void stream_ends_a_document_at_once(void **state)
+{
+    (void)state;
+    struct osr_stream stream;
+    struct osr_slice bytes;
+    osr_stream_init(&stream, OSR_CODEC_JSON, false, 0);
+    osr_stream_add(&stream, "---\ntype: PING\n...", 18);
+    assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
+    assert_int_equal(bytes.size, 0); /* it could become "....: 1" */
+    osr_stream_add(&stream, "\n", 1);
+    assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
+    assert_int_equal(bytes.size, 18);
+    assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
+    assert_int_equal(bytes.size, 0);
+    assert_false(osr_stream_is_partial(&stream));
+    osr_stream_done(&stream);
 }
 
 /* Input that stops inside a frame is partial; white space behind one is not. */
@@ -132,6 +167,18 @@ static void stream_refuses_what_is_no_frame(void **state)
         assert_int_equal(osr_stream_next(&stream, &bytes, &err), OSR_MALFORMED);
         osr_stream_add(&stream, "{}", 2);
         assert_int_equal(osr_stream_next(&stream, &bytes, &err), OSR_MALFORMED);
+        osr_stream_done(&stream);
+    }
+    static const char *const bare[] = {"-\n",  "%x\ntype: PING\n", "type: PING\n---\n", "--\n---\n",
+                                       "{}\n", "---x\n",           "%YAML 1.1\nx"};
+    for (size_t i = 0; i < sizeof(bare) / sizeof(bare[0]); i++) {
+        struct osr_stream stream;
+        struct osr_slice bytes;
+        osr_stream_init(&stream, OSR_CODEC_YAML, true, 0);
+        osr_stream_add(&stream, bare[i], strlen(bare[i]));
+        assert_int_equal(osr_stream_next(&stream, &bytes, NULL), OSR_MALFORMED);
+        osr_stream_add(&stream, "\n---\na: b\n...\n", 15);
+        assert_int_equal(osr_stream_next(&stream, &bytes, NULL), OSR_MALFORMED);
         osr_stream_done(&stream);
     }
     struct osr_stream stream;
@@ -176,6 +223,11 @@ static void stream_refuses_endless_frames(void **state)
                     OSR_FRAME_BYTES_MAX + 1100);
     assert_in_range(bytes_until_too_large(osr_slice_text("{"), ' ', 5000), 5000, 6100);
     assert_in_range(bytes_until_too_large(osr_slice_text("["), '[', 0), 1, 2000);
+    assert_in_range(bytes_until_too_large(osr_slice_text("--- "), 'x', 5000), 5000, 6100);
+    assert_in_range(bytes_until_too_large(osr_slice_text("--- "), ' ', 5000), 5000, 6100);
+    assert_in_range(bytes_until_too_large(osr_slice_text("---\n#"), '#', 5000), 5000, 6100);
+    assert_in_range(bytes_until_too_large(osr_slice_text("---\n"), '\n', 0), OSR_FRAME_BYTES_MAX,
+                    OSR_FRAME_BYTES_MAX + 1100);
     /* A protobuf length says it at once. */
     assert_int_equal(bytes_until_too_large(osr_slice("\x00\x80\x00\x01", 4), 'x', 0), 4);
     assert_int_equal(bytes_until_too_large(osr_slice("\x00\x00\x13\x89", 4), 'x', 5000), 4);
@@ -205,18 +257,16 @@ static double seconds_now(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* Many small frames at once, and one huge frame in small pieces: a stream that moved or scanned
- * its input anew for each would take minutes. */
-static void stream_is_not_quadratic(void **state)
+static void assert_not_quadratic(enum osr_codec codec, const char *frame, const char *large_begin,
+                                 const char *large_end)
 {
-    (void)state;
     enum { COUNT = 200000, PIECE = 16 };
     double begin = seconds_now();
     struct osr_stream stream;
     struct osr_slice bytes;
-    osr_stream_init(&stream, OSR_CODEC_JSON, true, 0);
+    osr_stream_init(&stream, codec, true, 0);
     for (int i = 0; i < COUNT; i++) {
-        osr_stream_add(&stream, "{\"a\":[1,2,3]}\n", 14);
+        osr_stream_add(&stream, frame, strlen(frame));
     }
     int found = 0;
     do {
@@ -225,21 +275,30 @@ static void stream_is_not_quadratic(void **state)
     } while (bytes.size > 0);
     assert_int_equal(found, COUNT);
 
-    osr_stream_add(&stream, "{\"a\":\"", 6);
+    osr_stream_add(&stream, large_begin, strlen(large_begin));
     for (int i = 0; i < OSR_FRAME_BYTES_MAX / PIECE - 1; i++) {
         osr_stream_add(&stream, "0123456789abcdef", PIECE);
         assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
         assert_int_equal(bytes.size, 0);
     }
-    osr_stream_add(&stream, "\"}", 2);
+    osr_stream_add(&stream, large_end, strlen(large_end));
     assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
-    assert_int_equal(bytes.size, OSR_FRAME_BYTES_MAX - PIECE + 8);
+    assert_in_range(bytes.size, OSR_FRAME_BYTES_MAX - PIECE + 1, OSR_FRAME_BYTES_MAX);
 
     /* What the large frame needed is given back. */
     assert_int_equal(osr_stream_next(&stream, &bytes, NULL), 0);
     assert_true(stream.input.capacity < 1 << 20);
     osr_stream_done(&stream);
     assert_true(seconds_now() - begin < 20);
+}
+
+/* Many small frames at once, and one huge frame in small pieces: a stream that moved or scanned
+ * its input anew for each would take minutes. */
+static void stream_is_not_quadratic(void **state)
+{
+    (void)state;
+    assert_not_quadratic(OSR_CODEC_JSON, "{\"a\":[1,2,3]}\n", "{\"a\":\"", "\"}");
+    assert_not_quadratic(OSR_CODEC_YAML, "---\na: 1\n...\n", "---\na: ", "\n...\n");
 }
 
 /* Frames that trickle in do not let the buffer grow beyond what is in it. */
@@ -292,6 +351,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(stream_finds_frames_at_every_split),
         cmocka_unit_test(stream_takes_json_with_and_without_newlines),
+        cmocka_unit_test(stream_takes_yaml_documents),
+        cmocka_unit_test(stream_ends_a_document_at_once),
         cmocka_unit_test(stream_knows_when_input_is_partial),
         cmocka_unit_test(stream_refuses_what_is_no_frame),
         cmocka_unit_test(stream_refuses_endless_frames),
