@@ -29,6 +29,7 @@ struct page {
     char *text; /* the whole of protocol.md */
     struct osr_arena *arena;
     struct osr_slice json[FRAMES];
+    struct osr_slice yaml[FRAMES]; /* with the last newline */
     struct osr_buffer protobuf[FRAMES];
     Osr__Frame *frames[FRAMES]; /* decoded from the JSON */
 };
@@ -102,6 +103,8 @@ static int open_page(void **state)
     assert_non_null(at);
     for (size_t i = 0; i < FRAMES; i++) {
         page->json[i] = next_block(&at, "json");
+        page->yaml[i] = next_block(&at, "yaml");
+        page->yaml[i].size++;
         decode_hex(&page->protobuf[i], next_block(&at, "hex"));
         page->frames[i] = decode_frame(page, OSR_CODEC_JSON, page->json[i]);
         assert_string_equal(osr_frame_type(page->frames[i]), frame_types[i]);
@@ -164,17 +167,22 @@ static void assert_encodes(enum osr_codec codec, const Osr__Frame *frame, struct
     osr_buffer_done(&bytes);
 }
 
-/* Each example, read in either encoding, is written in both just as it stands on the page. */
-static void vectors_frames_are_the_same_in_both_encodings(void **state)
+static void assert_encodes_as_page(const struct page *page, size_t i, const Osr__Frame *frame)
+{
+    assert_encodes(OSR_CODEC_JSON, frame, page->json[i]);
+    assert_encodes(OSR_CODEC_YAML, frame, page->yaml[i]);
+    assert_encodes(OSR_CODEC_PROTOBUF, frame, osr_buffer_slice(&page->protobuf[i]));
+}
+
+/* Each example, read in any encoding, is written in all of them just as it stands on the page. */
+static void vectors_frames_are_the_same_in_all_encodings(void **state)
 {
     struct page *page = *state;
     for (size_t i = 0; i < FRAMES; i++) {
         struct osr_slice protobuf = osr_buffer_slice(&page->protobuf[i]);
-        const Osr__Frame *from_protobuf = decode_frame(page, OSR_CODEC_PROTOBUF, protobuf);
-        assert_encodes(OSR_CODEC_JSON, page->frames[i], page->json[i]);
-        assert_encodes(OSR_CODEC_PROTOBUF, page->frames[i], protobuf);
-        assert_encodes(OSR_CODEC_JSON, from_protobuf, page->json[i]);
-        assert_encodes(OSR_CODEC_PROTOBUF, from_protobuf, protobuf);
+        assert_encodes_as_page(page, i, page->frames[i]);
+        assert_encodes_as_page(page, i, decode_frame(page, OSR_CODEC_YAML, page->yaml[i]));
+        assert_encodes_as_page(page, i, decode_frame(page, OSR_CODEC_PROTOBUF, protobuf));
     }
 }
 
@@ -454,7 +462,7 @@ static void vectors_limits_are_those_of_the_program(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(vectors_frames_are_the_same_in_both_encodings),
+        cmocka_unit_test(vectors_frames_are_the_same_in_all_encodings),
         cmocka_unit_test(vectors_proof_is_signed_by_its_instance),
         cmocka_unit_test(vectors_entries_hash_and_chain),
         cmocka_unit_test(vectors_document_ids),
