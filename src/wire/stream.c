@@ -130,7 +130,8 @@ static int measure_yaml(struct osr_stream *stream, size_t *ret_length, struct os
     if (stream->documents.is_bare) {
         return (int)osr_err_set(err, OSR_MALFORMED, "a frame in YAML begins with a line \"---\"");
     }
-    if ((length > 0 ? length : unread(stream).size) > stream->frame_bytes_max) {
+    /* What comes next may be the next document's. */
+    if ((length > 0 ? length : stream->documents.at) > stream->frame_bytes_max) {
         return refuse_size(stream, err);
     }
     *ret_length = length;
