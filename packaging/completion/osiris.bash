@@ -13,7 +13,7 @@ _osiris_files() {
 _osiris_value() {
     case $1 in
     --data) mapfile -t COMPREPLY < <(compgen -d -- "$cur") && compopt -o filenames ;;
-    -o | --output) _osiris_words "text json" ;;
+    -o | --output) _osiris_words "text json yaml" ;;
     --format)
         if [[ $command == "kb import" ]]; then _osiris_words "array jsonl text yaml"
         else _osiris_words "json jsonl yaml"; fi ;;

@@ -103,37 +103,23 @@ static int measure_json(struct osr_stream *stream, size_t *ret_length, struct os
     return 0;
 }
 
-/* Blank lines belong to no document; how deep its first line is indented does to it. */
-static void pass_blank_lines(struct osr_stream *stream)
-{
-    struct osr_slice left = unread(stream);
-    for (size_t i = 0; i < left.size && is_white_space(left.data[i]); i++) {
-        if (left.data[i] == '\n') {
-            stream->consumed += i + 1;
-            left = unread(stream);
-            i = SIZE_MAX;
-        }
-    }
-}
-
 static int measure_yaml(struct osr_stream *stream, size_t *ret_length, struct osr_err *err)
 {
+    struct osr_yaml_split *documents = &stream->documents;
     size_t passed;
     size_t length;
     do {
-        if (stream->documents.at == 0) {
-            pass_blank_lines(stream);
+        osr_yaml_split(documents, unread(stream), &passed, &length);
+        if (documents->is_bare) {
+            return (int)osr_err_set(err, OSR_MALFORMED,
+                                    "a frame in YAML begins with a line \"---\"");
         }
-        osr_yaml_split(&stream->documents, unread(stream), &passed, &length);
+        /* While there is no end: what comes next may be the next document's. */
+        if (passed + length + documents->at > stream->frame_bytes_max) {
+            return refuse_size(stream, err);
+        }
         stream->consumed += passed;
-    } while (passed > 0 && !stream->documents.is_bare);
-    if (stream->documents.is_bare) {
-        return (int)osr_err_set(err, OSR_MALFORMED, "a frame in YAML begins with a line \"---\"");
-    }
-    /* What comes next may be the next document's. */
-    if ((length > 0 ? length : stream->documents.at) > stream->frame_bytes_max) {
-        return refuse_size(stream, err);
-    }
+    } while (passed > 0);
     *ret_length = length;
     return 0;
 }

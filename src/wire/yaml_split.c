@@ -47,7 +47,7 @@ static void pass_line(struct osr_yaml_split *split, struct osr_slice input)
     split->in_comment = split->in_comment && end == NULL;
 }
 
-/* A marker ends a document, or shows that there was none. */
+/* A document ends here, or there was none. */
 static void take_end(struct osr_yaml_split *split, size_t end, size_t *ret_passed,
                      size_t *ret_length)
 {
@@ -74,11 +74,16 @@ void osr_yaml_split(struct osr_yaml_split *split, struct osr_slice input, size_t
             take_end(split, end, ret_passed, ret_length);
             return;
         } else if (!split->in_line && input.data[split->at] == '%' && !split->is_open) {
-            split->in_comment = !split->has_content; /* a directive */
+            split->in_comment = !split->has_content;
+            split->has_directive = true;
         }
         split->in_line = true;
         pass_line(split, input);
         split->is_bare = split->has_content && !split->is_open;
+        if (!split->in_line && !split->is_open && !split->has_directive && !split->has_content) {
+            take_end(split, split->at, ret_passed, ret_length);
+            return;
+        }
     }
 }
 

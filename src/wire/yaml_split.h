@@ -2,7 +2,8 @@
  * with "---" or "..." for nothing else.
  *
  * Incremental: each byte is looked at once, however small the pieces in which they come; what the
- * document says is checked later. Documents in which there is nothing are passed over. */
+ * document says is checked later. Documents in which there is nothing are passed over, and so are
+ * blank lines and comments before one. */
 #ifndef OSR_WIRE_YAML_SPLIT_H
 #define OSR_WIRE_YAML_SPLIT_H
 
@@ -14,6 +15,7 @@ struct osr_yaml_split {
     bool in_line;    /* not at the begin of one */
     bool in_comment; /* or in a directive: up to the line's end nothing counts */
     bool is_open;    /* "---" was there */
+    bool has_directive;
     bool has_content;
     bool is_bare; /* something stands before "---", also of the document found last */
 };

@@ -140,6 +140,13 @@ def test_json_over_tcp(daemon, workplace):
     assert run(program, daemon, workplace, sys.executable, "-S") == [FOUND.format(True), MISSED]
 
 
+# YAML over TCP, with PyYAML.
+def test_yaml_over_tcp(daemon, workplace):
+    pytest.importorskip("yaml")
+    program, = blocks_of("YAML over TCP", "python")
+    assert run(program, daemon, workplace, sys.executable) == [FOUND.format(True), MISSED]
+
+
 # ---- from another machine ----
 
 SECURE_PORT = "7400"

@@ -169,9 +169,10 @@ def test_output(daemon, run):
     both = read(run("-o", "yaml", "kb", "list"))
     assert [document.get("data_json") for document in both] == [None, "1.10"]
     assert read(run("-o", "yaml", "status"))[0]["instance"] == daemon.instance()
-    levels = read(run("-o", "yaml", "doctor"))
-    assert [line["check"] for line in levels] == [line["check"] for line in run.json("doctor")]
-    over_yaml = cli.Cli("--peer", f"tcp://127.0.0.1:{daemon.port}?codec=yaml")
+    levels = read(run.run("-o", "yaml", "doctor").stdout)
+    lines = run.run("-o", "json", "doctor").stdout.splitlines()
+    assert [level["check"] for level in levels] == [json.loads(line)["check"] for line in lines]
+    over_yaml = cli.Cli("--to", f"tcp://127.0.0.1:{daemon.port}?codec=yaml")
     assert "1.10" in over_yaml("kb", "get", "y")
 
 
