@@ -31,7 +31,7 @@ enum {
 struct osr_client;
 
 /* Begins to connect, which may take timeout_ms: the TLS handshake included, and the answer to a
- * token over frames, before which no request goes out. With ?codec=json or ?codec=protobuf in the
+ * token over frames, before which no request goes out. With ?codec=json, protobuf or yaml in the
  * URL frames are spoken, also over unix://. The target must outlive the client; its trust is needed
  * no longer. */
 int osr_client_open(const struct osr_target *target, uint32_t timeout_ms,

@@ -37,7 +37,7 @@ uint64_t osr_json_find_request_id(struct osr_slice bytes);
 /* In which numbers have a point, whatever the program's own locale says. */
 locale_t osr_json_locale(void);
 
-/* ---- YAML ---- */
+/* ---- YAML: another way to write the JSON text that the above read and write ---- */
 
 /* A member `data` of type Json whose text YAML would not bring back as it is becomes `data_json`,
  * a string. */

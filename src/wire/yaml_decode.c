@@ -3,18 +3,17 @@
  * Nothing is resolved that readers of YAML resolve differently, and nothing that refers to
  * something else: aliases, merge keys and foreign tags are refused where they stand, so that a text
  * costs what it is long. */
-#include "wire/yaml.h"
-
 #include "base/json_scan.h"
 #include "base/yaml_events.h"
 #include "model/limits.h"
+#include "wire/encoding.h"
 #include "wire/yaml_names.h"
 #include "wire/yaml_scalar.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { SHOWN_CHARS = 40 }; /* of a scalar in a message */
+enum { SHOWN_CHARS = 40 }; /* of a name in a message */
 
 struct reader {
     struct osr_yaml_events events;
@@ -29,32 +28,24 @@ static int read_value(struct reader *reader);
 
 /* ---- refusals ---- */
 
-static int refuse_at(struct reader *reader, struct osr_yaml_place place, enum osr_code code,
-                     const char *format, va_list arguments)
-{
-    char why[OSR_ERR_MESSAGE_MAX];
-    vsnprintf(why, sizeof(why), format, arguments);
-    return (int)osr_err_set(reader->err, code, "line %zu, column %zu: %s", place.line, place.column,
-                            why);
-}
-
 /* At the current event. */
 __attribute__((format(printf, 3, 4))) static int refuse(struct reader *reader, enum osr_code code,
                                                         const char *format, ...)
 {
+    char why[OSR_ERR_MESSAGE_MAX];
+    struct osr_yaml_place place = osr_yaml_events_place(&reader->events);
     va_list arguments;
     va_start(arguments, format);
-    code = (enum osr_code)refuse_at(reader, osr_yaml_events_place(&reader->events), code, format,
-                                    arguments);
+    vsnprintf(why, sizeof(why), format, arguments);
     va_end(arguments);
-    return code;
+    return (int)osr_err_set(reader->err, code, "line %zu, column %zu: %s", place.line, place.column,
+                            why);
 }
 
+/* What the scalar says stays out of the message, which may be logged: it may be a password. */
 static int refuse_scalar(struct reader *reader, const char *why, const char *remedy)
 {
-    struct osr_slice text = osr_yaml_events_text(&reader->events);
-    int shown = (int)(text.size < SHOWN_CHARS ? text.size : SHOWN_CHARS);
-    int code = refuse(reader, OSR_MALFORMED, "'%.*s' %s", shown, (const char *)text.data, why);
+    int code = refuse(reader, OSR_MALFORMED, "%s", why);
     osr_err_hint(reader->err, "%s", remedy);
     return code;
 }
@@ -159,10 +150,10 @@ static int read_scalar(struct reader *reader)
         osr_buffer_add(reader->json, text.data, text.size);
         break;
     case OSR_YAML_AMBIGUOUS:
-        return refuse_scalar(reader, "is one thing in YAML 1.1 and another in YAML 1.2",
+        return refuse_scalar(reader, "this is one thing in YAML 1.1 and another in YAML 1.2",
                              "put it in quotes if it is text; else write it as JSON does");
     case OSR_YAML_NO_JSON:
-        return refuse_scalar(reader, "is a number that JSON does not have",
+        return refuse_scalar(reader, "this is a number that JSON does not have",
                              "put it in quotes if it is text; else write it in decimal digits");
     default:
         osr_buffer_add_text(reader->json, meaning == OSR_YAML_NULL   ? "null"
@@ -180,7 +171,7 @@ static int refuse_name(struct reader *reader)
     if (osr_slice_equal(text, osr_slice_text("<<"))) {
         return refuse(reader, OSR_MALFORMED, "merge keys are not taken");
     }
-    return refuse_scalar(reader, "is no name: it reads as something other than a string",
+    return refuse_scalar(reader, "this is no name: it reads as something other than text",
                          "put it in quotes");
 }
 
@@ -300,8 +291,10 @@ static int read_document(struct reader *reader)
     return code;
 }
 
-int osr_yaml_read(struct osr_buffer *json, struct osr_slice text, size_t json_max,
-                  struct osr_err *err)
+/* Reads one document and appends it as JSON text, compact, no longer than json_max. What has been
+ * appended by the time it fails stays. */
+static int read_text(struct osr_buffer *json, struct osr_slice text, size_t json_max,
+                     struct osr_err *err)
 {
     struct reader reader = {.json = json, .json_max = json_max, .err = err};
     if (text.size > OSR_FRAME_BYTES_MAX) { /* libyaml holds a scalar as a whole */
@@ -329,7 +322,7 @@ int osr_yaml_decode(const ProtobufCMessageDescriptor *descriptor, struct osr_sli
                     struct osr_arena *arena, ProtobufCMessage **ret_message, struct osr_err *err)
 {
     struct osr_buffer json = {0};
-    int code = osr_yaml_read(&json, bytes, json_bytes_max(arena), err);
+    int code = read_text(&json, bytes, json_bytes_max(arena), err);
     if (code == 0) {
         code = osr_json_decode(descriptor, osr_buffer_slice(&json), true, arena, ret_message, err);
     }
@@ -341,7 +334,7 @@ int osr_yaml_decode_frame(struct osr_slice bytes, struct osr_arena *arena, Osr__
                           uint64_t *ret_request_id, struct osr_err *err)
 {
     struct osr_buffer json = {0};
-    int code = osr_yaml_read(&json, bytes, json_bytes_max(arena), err);
+    int code = read_text(&json, bytes, json_bytes_max(arena), err);
     if (code == 0) {
         code = osr_json_decode_frame(osr_buffer_slice(&json), true, arena, ret_frame, err);
     }

@@ -3,9 +3,9 @@
  * Block style, one member a line, as people write it. What is nested deep or long is in flow style,
  * in which YAML takes hardly more bytes than JSON: indentation must not make a frame that is within
  * the limits too large. */
-#include "wire/yaml.h"
-
 #include "base/json_scan.h"
+#include "wire/encoding.h"
+#include "wire/yaml_native.h"
 #include "wire/yaml_scalar.h"
 
 #include <assert.h>
@@ -245,8 +245,10 @@ static void write_value(struct writer *writer, const ProtobufCMessageDescriptor 
     }
 }
 
-void osr_yaml_write(struct osr_buffer *buffer, const ProtobufCMessageDescriptor *descriptor,
-                    struct osr_slice json)
+/* Appends a document with a newline behind it. `json` is what osr_json_encode gives for a message
+ * with that descriptor; NULL: any native JSON. */
+static void write_text(struct osr_buffer *buffer, const ProtobufCMessageDescriptor *descriptor,
+                       struct osr_slice json)
 {
     struct writer writer = {.out = buffer, .is_flow = json.size > BLOCK_BYTES_MAX};
     osr_json_init(&writer.json, json);
@@ -264,7 +266,7 @@ static void write_json(struct osr_buffer *buffer, struct osr_slice json)
     size_t size = sizeof(like_text) - 1;
     bool is_like_text = json.size > size && memcmp(json.data, like_text, size) == 0;
     if (!is_like_text && osr_yaml_is_native(json)) {
-        osr_yaml_write(buffer, NULL, json);
+        write_text(buffer, NULL, json);
         return;
     }
     osr_buffer_add_text(buffer, OSR_YAML_TEXT_MEMBER ": ");
@@ -279,7 +281,7 @@ void osr_yaml_encode(const ProtobufCMessage *message, struct osr_buffer *buffer)
     if (message->descriptor == &osr__json__descriptor) {
         write_json(buffer, osr_buffer_slice(&json));
     } else {
-        osr_yaml_write(buffer, message->descriptor, osr_buffer_slice(&json));
+        write_text(buffer, message->descriptor, osr_buffer_slice(&json));
     }
     osr_buffer_wipe(&json);
 }
@@ -288,6 +290,6 @@ void osr_yaml_encode_frame(const Osr__Frame *frame, struct osr_buffer *buffer)
 {
     struct osr_buffer json = {0};
     osr_json_encode_frame(frame, &json);
-    osr_yaml_write(buffer, osr_frame_body(frame)->descriptor, osr_buffer_slice(&json));
+    write_text(buffer, osr_frame_body(frame)->descriptor, osr_buffer_slice(&json));
     osr_buffer_wipe(&json);
 }

@@ -1,5 +1,4 @@
-/* Whether JSON text survives as native YAML. */
-#include "wire/yaml.h"
+#include "wire/yaml_native.h"
 
 #include "base/json_scan.h"
 #include "wire/yaml_names.h"

@@ -53,7 +53,7 @@ static bool is_number_to_all(struct osr_slice text)
 static bool is_based_number(struct osr_slice text, size_t at)
 {
     static const struct {
-        char mark;
+        uint8_t mark;
         const char *digits;
     } bases[] = {{'x', "0123456789abcdefABCDEF_"}, {'o', "01234567_"}, {'b', "01_"}};
     if (text.size - at < 3 || text.data[at] != '0') {

@@ -604,6 +604,7 @@ static void url_parts_are_found(void **state)
         {"tcp://[::1]:9", "tcp", "::1", 9, true, NULL},
         {"tcp://[fe80::1]", "tcp", "fe80::1", 12346, false, NULL},
         {"tcp://localhost:65535?codec=protobuf", "tcp", "localhost", 65535, true, "protobuf"},
+        {"tcp://localhost:1?codec=yaml", "tcp", "localhost", 1, true, "yaml"},
         {"tcp://127.example:1?settle_ms=50&codec=%6ason", "tcp", "127.example", 1, false, "json"},
         {"unix:///run/osiris/socket", "unix", "/run/osiris/socket", 0, true, NULL},
         {"unix://here", "unix", "here", 0, true, NULL},

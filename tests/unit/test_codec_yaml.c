@@ -178,12 +178,12 @@ static void yaml_refuses_with_line_and_column(void **state)
         {"type: \"\\ud83d\\ude00\"\n", OSR_MALFORMED, "invalid Unicode character escape"},
         {"type: PING\nnonce: \"\\x0\"\n", OSR_MALFORMED, "not YAML"},
         {"? [a]\n: b\n", OSR_MALFORMED, "line 1, column 3: a member's name must be a string"},
-        {"1: a\n", OSR_MALFORMED, "line 1, column 1: '1' is no name"},
-        {"true: a\n", OSR_MALFORMED, "'true' is no name"},
-        {"on: a\n", OSR_MALFORMED, "'on' is no name"},
-        {"type: PING\nend: yes\n", OSR_MALFORMED, "line 2, column 6: 'yes' is one thing"},
-        {"type: PING\nnonce: 010\n", OSR_MALFORMED, "'010' is one thing"},
-        {"type: PING\nnonce: 0x10\n", OSR_MALFORMED, "'0x10' is a number that JSON"},
+        {"1: a\n", OSR_MALFORMED, "line 1, column 1: this is no name"},
+        {"true: a\n", OSR_MALFORMED, "this is no name"},
+        {"on: a\n", OSR_MALFORMED, "this is no name"},
+        {"type: PING\nend: yes\n", OSR_MALFORMED, "line 2, column 6: this is one thing"},
+        {"type: PING\nnonce: 010\n", OSR_MALFORMED, "this is one thing"},
+        {"type: PING\nnonce: 0x10\n", OSR_MALFORMED, "this is a number that JSON"},
         {"type: PING\nnonce: 1.0\n", OSR_INVALID_ARGUMENT, "field 'nonce' must be an integer"},
         {"type: PING\nnonce: [1]\n", OSR_INVALID_ARGUMENT, "field 'nonce'"},
         {"type: 7\n", OSR_INVALID_ARGUMENT, "field 'type' must be a string"},
@@ -334,9 +334,10 @@ static void yaml_reads_plain_scalars(void **state)
         {"e5", "\"e5\""},
         {"0x", "\"0x\""},
         {"0xg", "\"0xg\""},
+        {"0b12", "\"0b12\""},
         {"1e", "\"1e\""},
-        {"1:", "MALFORMED: line 1, column 1: '1' is no name: it reads as something other than a "
-               "string"},
+        {"1:", "MALFORMED: line 1, column 1: this is no name: it reads as something other than "
+               "text"},
         {"a:b", "\"a:b\""},
         {"tcp://h:1", "\"tcp://h:1\""},
         {"a #b", "\"a\""},
@@ -365,15 +366,16 @@ static void yaml_reads_plain_scalars(void **state)
         assert_reads(fixture, texts[i].text, texts[i].expected);
     }
     static const char *const refused[] = {
-        "yes",       "No",   "ON",     "off",  "=",     "<<",    "1e5",   "1E5",
-        "1.5e5",     "1e+5", "010",    "-012", "1_000", "1_0.5", "12:30", "1:30.5",
-        "190:20:30", "0b12", "0x1F",   "+1",   "-0x1f", "0o17",  "0b101", "1.",
-        ".5",        "+.5",  "-1.e+3", ".inf", "-.Inf", ".NaN",  "+.INF",
+        "yes",       "No",     "ON",   "off",   "=",     "<<",    "1e5",   "1E5",
+        "1.5e5",     "1e+5",   "010",  "-012",  "1_000", "1_0.5", "12:30", "1:30.5",
+        "190:20:30", "0x1F",   "+1",   "-0x1f", "0o17",  "0b101", "1.",    ".5",
+        "+.5",       "-1.e+3", ".inf", "-.Inf", ".NaN",  "+.INF",
     };
     for (size_t i = 0; i < COUNT(refused); i++) {
         const char *got = read_value(fixture, osr_slice_text(refused[i]));
-        bool is_text = strcmp(refused[i], "0b12") == 0;
-        assert_int_equal(strncmp(got, "MALFORMED: line 1, column 1: '", 30) != 0, is_text);
+        if (strncmp(got, "MALFORMED: line 1, column 1: this is", 36) != 0) {
+            fail_msg("%s is read as %s", refused[i], got);
+        }
     }
 }
 

@@ -148,6 +148,8 @@ static const struct {
     {"name: !!str 5\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},
     {"listen: &l [a]\n", "f.yaml:1: listen: aliases, anchors and tags are not used here", ""},
     {"&m\nname: a\n", "f.yaml:1: aliases, anchors and tags are not used here", ""},
+    {"# mine\n%TAG !a! b\n---\nname: a\n", "f.yaml:2: not YAML: no directive but %YAML is taken",
+     SYNTAX_HINT},
     {"[a]: b\n", "f.yaml:1: a key must be a word", ""},
     {"- a\n", "f.yaml:1: expected lines of the form `key: value`", ""},
     {"just words\n", "f.yaml:1: expected lines of the form `key: value`", ""},
