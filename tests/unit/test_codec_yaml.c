@@ -273,6 +273,22 @@ static void yaml_refuses_what_is_no_yaml(void **state)
     }
 }
 
+/* What the specification refuses and libyaml takes: there is one thing only that it can mean. */
+static void yaml_takes_what_libyaml_is_mild_about(void **state)
+{
+    struct codec_fixture *fixture = *state;
+    assert_reads(fixture, "a: \"b\"# no space before\n", "{\"a\":\"b\"}");
+    assert_reads(fixture, "a: ># no space before\n  b\n", "{\"a\":\"b\\n\"}");
+    assert_reads(fixture, "[a,b]#c\n", "[\"a\",\"b\"]");
+    assert_reads(fixture, "[a,#c\n]\n", "[\"a\"]");
+    assert_reads(fixture, "a: [b,\nc]\n", "{\"a\":[\"b\",\"c\"]}"); /* not indented */
+    assert_reads(fixture, "---\na: \"b\nc\"\n", "{\"a\":\"b c\"}"); /* nor here */
+    assert_reads(fixture, "a: \"b\n\tc\"\n", "{\"a\":\"b c\"}");    /* by a tab alone */
+    assert_reads(fixture, "a: >\n \n  \n # b\n", "{\"a\":\"\"}");   /* lines of blanks grow */
+    assert_reads(fixture, "[-, -]\n", "[\"-\",\"-\"]");
+    assert_reads(fixture, "%YAML 1.1# no space before\n---\na\n", "\"a\"");
+}
+
 /* An error can be answered: the request's number is found if it came before what is wrong. */
 static void yaml_gives_request_id_of_refused_frames(void **state)
 {

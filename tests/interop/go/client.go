@@ -448,6 +448,18 @@ var cases = map[string]func(*client){
 	"keepalive":                     (*client).keepalive,
 }
 
+// grpc-go 1.33 widens the windows of its streams as it measures the connection. A stream that begins
+// in that moment is given the narrow window while its peer is told of the wide one, and is then reset
+// for having been sent too much (updateFlowControl looks only at streams that newStream's hand-over
+// has reached). A large answer right behind another runs into that; with a window of its own choice
+// it measures nothing.
+func windowOf(name string) []grpc.DialOption {
+	if name != "oversize_response" {
+		return nil
+	}
+	return []grpc.DialOption{grpc.WithInitialWindowSize(mebibyte), grpc.WithInitialConnWindowSize(mebibyte)}
+}
+
 func runClient(name, address string) {
 	if name == "client_compressed_streaming" {
 		fmt.Println("grpc-go compresses all messages of a call or none")
@@ -457,5 +469,5 @@ func runClient(name, address string) {
 	if !ok {
 		fail("there is no case '%s'", name)
 	}
-	run(&client{NewTestServiceClient(connect(address)), address})
+	run(&client{NewTestServiceClient(connect(address, windowOf(name)...)), address})
 }
