@@ -9,12 +9,14 @@ export LC_ALL=C.UTF-8
 
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
     libprotobuf-dev libuv1-dev libssl-dev libsqlite3-dev libyaml-dev
-    libnghttp2-dev libargon2-dev zlib1g-dev protobuf-compiler"
+    libnghttp2-dev libargon2-dev zlib1g-dev protobuf-compiler
+    libmosquitto-dev librabbitmq-dev libzmq3-dev"
 TEST_PACKAGES="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 cppcheck python3
     python3-pytest python3-cryptography python3-yaml python3-protobuf python3-grpcio
     protobuf-compiler protobuf-compiler-grpc golang-go golang-google-grpc-dev
     golang-github-golang-protobuf-1-3-dev nodejs faketime procps iproute2 openssl
-    testssl.sh"
+    testssl.sh mosquitto rabbitmq-server python3-paho-mqtt python3-pika python3-zmq
+    python3-pytest-xdist"
 DEMO_PACKAGES="dict-foldoc python3 gzip"
 BENCH_PACKAGES="redis-server libhiredis-dev g++ libgrpc++-dev protobuf-compiler
     protobuf-compiler-grpc nghttp2-client nghttp2-server node-llhttp"

@@ -40,6 +40,7 @@ _osiris_second() { # WORD
     user) echo "add list password disable enable" ;;
     access) echo "check" ;;
     key) echo "add list show remove" ;;
+    client) echo "add list remove key" ;;
     esac
 }
 
@@ -75,7 +76,7 @@ _osiris() {
     words=$(_osiris_second "$command")
     case $command in
     "") words="init invite join doctor kb feeds status rebuild reload renew ca token user login whoami \
-        access audit key" ;;
+        access audit key client" ;;
     init) options="--name --cluster --listen --no-start --address --role --expires" ;;
     invite) options="--role --expires --address" ;;
     join) options="--name --listen --no-start" ;;

@@ -3,7 +3,10 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 int osr_address_unix(const char *path, struct sockaddr_un *ret_address, struct osr_err *err)
 {
@@ -67,21 +70,34 @@ uint64_t osr_address_network(const struct sockaddr *address)
     return network_of_v4((const uint8_t *)&v4.sin_addr.s_addr);
 }
 
-char *osr_address_url(const struct sockaddr *address)
+uint16_t osr_address_port(const struct sockaddr *address)
 {
-    char host[INET6_ADDRSTRLEN] = "?";
-
     if (address->sa_family == AF_INET6) {
         struct sockaddr_in6 v6;
-        memcpy(&v6, address, sizeof v6);
-        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof host);
-        return osr_format("tcp://[%s]:%u", host, ntohs(v6.sin6_port));
+        memcpy(&v6, address, sizeof(v6));
+        return ntohs(v6.sin6_port);
     }
     assert(address->sa_family == AF_INET);
     struct sockaddr_in v4;
-    memcpy(&v4, address, sizeof v4);
-    inet_ntop(AF_INET, &v4.sin_addr, host, sizeof host);
-    return osr_format("tcp://%s:%u", host, ntohs(v4.sin_port));
+    memcpy(&v4, address, sizeof(v4));
+    return ntohs(v4.sin_port);
+}
+
+char *osr_address_url(const struct sockaddr *address)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    uint16_t port = osr_address_port(address);
+
+    if (address->sa_family == AF_INET6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, address, sizeof(v6));
+        inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
+        return osr_format("tcp://[%s]:%u", host, port);
+    }
+    struct sockaddr_in v4;
+    memcpy(&v4, address, sizeof(v4));
+    inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
+    return osr_format("tcp://%s:%u", host, port);
 }
 
 enum osr_code osr_address_connect_error(struct osr_err *err, int errno_value, const char *url,
@@ -121,6 +137,68 @@ enum osr_code osr_address_name_error(struct osr_err *err, const char *host, bool
     osr_err_set(err, code, "no address for host %s: %s", host, reason);
     osr_err_hint(err, "check the name, or give the address itself");
     return code;
+}
+
+/* ---- listening ---- */
+
+static const struct addrinfo *choose_address(const struct addrinfo *addresses)
+{
+    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
+        if (at->ai_family == AF_INET) {
+            return at;
+        }
+    }
+    return addresses;
+}
+
+int osr_address_to_listen(const struct osr_url *url, struct sockaddr_storage *ret_address,
+                          socklen_t *ret_size, struct osr_err *err)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
+    struct addrinfo *addresses;
+    char port[8];
+
+    snprintf(port, sizeof(port), "%u", url->port);
+    int result = getaddrinfo(url->host, port, &hints, &addresses);
+    if (result != 0) {
+        return (int)osr_address_name_error(err, url->host, result == EAI_NONAME,
+                                           gai_strerror(result));
+    }
+    const struct addrinfo *chosen = choose_address(addresses);
+    memcpy(ret_address, chosen->ai_addr, chosen->ai_addrlen);
+    *ret_size = chosen->ai_addrlen;
+    freeaddrinfo(addresses);
+    return 0;
+}
+
+enum osr_code osr_address_bind_error(struct osr_err *err, int errno_value,
+                                     const struct osr_url *url)
+{
+    enum osr_code code = osr_err_errno(err, OSR_IO, errno_value, "cannot listen at %s", url->text);
+    bool is_udp = strcmp(url->scheme, "udp") == 0;
+
+    if (errno_value == EADDRINUSE) {
+        osr_err_hint(err,
+                     "another program listens there: stop it, or choose another port; "
+                     "`ss -ln%cp` shows who it is",
+                     is_udp ? 'u' : 't');
+    } else if (errno_value == EADDRNOTAVAIL) {
+        osr_err_hint(err,
+                     "this machine does not have that address; `ip address` shows those it has");
+    } else if (errno_value == EACCES) {
+        osr_err_hint(err, "ports below 1024 need root; choose a higher one");
+    }
+    return code;
+}
+
+char *osr_address_bound_url(const struct osr_url *url, const struct sockaddr *bound)
+{
+    char *address = osr_address_url(bound);
+    char *whole =
+        osr_format("%s%s%s", url->scheme, strchr(address, ':'), strchrnul(url->text, '?'));
+    free(address);
+    return whole;
 }
 
 bool osr_address_is_own(int fd)

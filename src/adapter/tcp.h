@@ -1,6 +1,6 @@
 /* tcp.h -- a connection by TCP or a Unix socket from within: what dialling (tcp_dial.c),
  * listening (tcp_listen.c) and moving bytes (tcp.c) share. For these three alone, but for
- * osr_tcp_dial.
+ * osr_tcp_dial and osr_tcp_listen.
  *
  * Life of a connection: made -> (dialling) -> up -> gone. Each direction of an up one ends on
  * its own: reading with the other side's FIN, writing with our shutdown. When both have
@@ -72,6 +72,11 @@ struct osr_tcp {
 int osr_tcp_dial(uv_loop_t *loop, const struct osr_url *url, uint32_t timeout_ms,
                  const struct osr_connection_handler *handler, void *context,
                  struct osr_connection **ret_connection, struct osr_err *err);
+
+/* Promises as osr_transport_listen. */
+int osr_tcp_listen(uv_loop_t *loop, const struct osr_url *url, struct osr_tls_context *security,
+                   void (*on_accept)(void *context, struct osr_connection *connection),
+                   void *context, struct osr_listener **ret_listener, struct osr_err *err);
 
 /* A connection with its handles open. `url` is copied. */
 struct osr_tcp *osr_tcp_make(uv_loop_t *loop, bool is_unix, const char *url);

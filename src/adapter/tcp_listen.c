@@ -1,8 +1,6 @@
 /* Listening at TCP ports and Unix sockets, and handing new connections over. */
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +10,8 @@
 #include "adapter/tcp.h"
 #include "adapter/tls_connection.h"
 
-struct osr_listener {
+struct tcp_listener {
+    struct osr_listener base; /* first */
     union {
         uv_handle_t handle;
         uv_stream_t stream;
@@ -21,7 +20,6 @@ struct osr_listener {
     };
     uv_loop_t *loop;
     bool is_unix;
-    char *url;                        /* with the port really bound */
     struct osr_tls_context *security; /* NULL: plaintext */
     struct osr_gate *gate;            /* NULL: none */
     void (*on_accept)(void *context, struct osr_connection *connection);
@@ -61,7 +59,7 @@ static bool identify_tcp(struct osr_tcp *connection, uint64_t *ret_network)
 }
 
 /* NULL: turned away at the gate. */
-static struct osr_connection *secure(struct osr_listener *listener, struct osr_connection *carrier,
+static struct osr_connection *secure(struct tcp_listener *listener, struct osr_connection *carrier,
                                      uint64_t network)
 {
     struct osr_admission admission = {.gate = listener->gate, .address = network};
@@ -78,14 +76,15 @@ static struct osr_connection *secure(struct osr_listener *listener, struct osr_c
 
 static void on_connection(uv_stream_t *stream, int status)
 {
-    struct osr_listener *listener = stream->data;
+    struct tcp_listener *listener = stream->data;
     uint64_t network = 0;
     bool is_there = true;
 
     if (status < 0) {
         return; /* gone before it was accepted, or no descriptor is free: the next may do */
     }
-    struct osr_tcp *connection = osr_tcp_make(listener->loop, listener->is_unix, listener->url);
+    struct osr_tcp *connection =
+        osr_tcp_make(listener->loop, listener->is_unix, listener->base.url);
     if (uv_accept(stream, &connection->stream) != 0) {
         osr_connection_close(&connection->base, true);
         return;
@@ -112,51 +111,17 @@ static void on_connection(uv_stream_t *stream, int status)
 
 /* -- binding -- */
 
-static int bind_error(struct osr_err *err, int status, const struct osr_url *url)
+static int bind_tcp(struct tcp_listener *listener, const struct osr_url *url, struct osr_err *err)
 {
-    enum osr_code code = osr_err_errno(err, OSR_IO, -status, "cannot listen at %s", url->text);
-
-    if (status == UV_EADDRINUSE) {
-        osr_err_hint(err, "another program listens there: stop it, or choose another port; "
-                          "`ss -ltnp` shows who it is");
-    } else if (status == UV_EADDRNOTAVAIL) {
-        osr_err_hint(err,
-                     "this machine does not have that address; `ip address` shows those it has");
-    } else if (status == UV_EACCES) {
-        osr_err_hint(err, "ports below 1024 need root; choose a higher one");
-    }
-    return (int)code;
-}
-
-/* A name may stand for several addresses (localhost: ::1 and 127.0.0.1). One is listened at: an
- * IPv4 one if there is any, because the oldest peers know no other. */
-static const struct addrinfo *choose_address(const struct addrinfo *addresses)
-{
-    for (const struct addrinfo *at = addresses; at != NULL; at = at->ai_next) {
-        if (at->ai_family == AF_INET) {
-            return at;
-        }
-    }
-    return addresses;
-}
-
-static int bind_tcp(struct osr_listener *listener, const struct osr_url *url, struct osr_err *err)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICSERV | AI_PASSIVE};
-    uv_getaddrinfo_t lookup;
-    char port[8];
-
-    snprintf(port, sizeof port, "%u", url->port);
-    int result = uv_getaddrinfo(listener->loop, &lookup, NULL, url->host, port, &hints);
-    if (result < 0) {
-        return (int)osr_address_name_error(err, url->host, result == UV_EAI_NONAME,
-                                           uv_strerror(result));
+    struct sockaddr_storage address;
+    socklen_t size;
+    int code = osr_address_to_listen(url, &address, &size, err);
+    if (code != 0) {
+        return code;
     }
     /* Sets SO_REUSEADDR, so that a restart need not wait for old connections to time out. */
-    result = uv_tcp_bind(&listener->tcp, choose_address(lookup.addrinfo)->ai_addr, 0);
-    uv_freeaddrinfo(lookup.addrinfo);
-    return result < 0 ? bind_error(err, result, url) : 0;
+    int result = uv_tcp_bind(&listener->tcp, (const struct sockaddr *)&address, 0);
+    return result < 0 ? (int)osr_address_bind_error(err, -result, url) : 0;
 }
 
 /* True where somebody answers at the socket. */
@@ -197,7 +162,7 @@ static int clear_path(const char *path, const struct sockaddr_un *address, struc
     return 0;
 }
 
-static int bind_unix(struct osr_listener *listener, const struct osr_url *url, struct osr_err *err)
+static int bind_unix(struct tcp_listener *listener, const struct osr_url *url, struct osr_err *err)
 {
     struct sockaddr_un address;
     int code = osr_address_unix(url->host, &address, err);
@@ -209,7 +174,7 @@ static int bind_unix(struct osr_listener *listener, const struct osr_url *url, s
     }
     int result = uv_pipe_bind(&listener->pipe, url->host);
     if (result < 0) {
-        return bind_error(err, result, url);
+        return (int)osr_address_bind_error(err, -result, url);
     }
     /* Nobody can connect before listen(), so there is no moment when others could. */
     if (chmod(url->host, 0600) < 0) {
@@ -218,40 +183,60 @@ static int bind_unix(struct osr_listener *listener, const struct osr_url *url, s
     return 0;
 }
 
-/* The address as it was bound, with the parameters as they were given. */
-static char *bound_url(const struct osr_listener *listener, const struct osr_url *url)
+static char *bound_url(const struct tcp_listener *listener, const struct osr_url *url)
 {
     struct sockaddr_storage address = {0};
     int size = sizeof address;
-    const char *parameters = strchrnul(url->text, '?');
 
     if (listener->is_unix ||
         uv_tcp_getsockname(&listener->tcp, (struct sockaddr *)&address, &size) != 0) {
         return osr_strdup(url->text);
     }
-    char *bound = osr_address_url((const struct sockaddr *)&address);
-    char *whole = osr_format("%s%s%s", url->scheme, strchr(bound, ':'), parameters);
-    free(bound);
-    return whole;
+    return osr_address_bound_url(url, (const struct sockaddr *)&address);
 }
 
 static void on_listener_closed(uv_handle_t *handle)
 {
-    struct osr_listener *listener = handle->data;
+    struct tcp_listener *listener = handle->data;
 
     osr_tls_context_release(listener->security);
-    free(listener->url);
+    free(listener->base.url);
     free(listener);
 }
 
-int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
-                         struct osr_tls_context *security,
-                         void (*on_accept)(void *context, struct osr_connection *connection),
-                         void *context, struct osr_listener **ret_listener, struct osr_err *err)
+static void tcp_listener_close(struct osr_listener *base)
 {
-    assert((security != NULL) == osr_url_is_secure(url));
-    struct osr_listener *listener = osr_alloc(sizeof *listener);
+    uv_close(&((struct tcp_listener *)base)->handle,
+             on_listener_closed); /* unlinks a Unix socket */
+}
 
+static void tcp_listener_secure(struct osr_listener *base, struct osr_tls_context *security)
+{
+    struct tcp_listener *listener = (struct tcp_listener *)base;
+    assert(listener->security != NULL);
+    osr_tls_context_hold(security);
+    osr_tls_context_release(listener->security);
+    listener->security = security;
+}
+
+static void tcp_listener_guard(struct osr_listener *base, struct osr_gate *gate)
+{
+    ((struct tcp_listener *)base)->gate = gate;
+}
+
+static const struct osr_listener_kind tcp_listener_kind = {
+    .close = tcp_listener_close,
+    .secure = tcp_listener_secure,
+    .guard = tcp_listener_guard,
+};
+
+int osr_tcp_listen(uv_loop_t *loop, const struct osr_url *url, struct osr_tls_context *security,
+                   void (*on_accept)(void *context, struct osr_connection *connection),
+                   void *context, struct osr_listener **ret_listener, struct osr_err *err)
+{
+    struct tcp_listener *listener = osr_alloc(sizeof *listener);
+
+    listener->base.kind = &tcp_listener_kind;
     listener->loop = loop;
     listener->is_unix = strcmp(url->scheme, "unix") == 0;
     listener->security = osr_tls_context_hold(security);
@@ -268,39 +253,14 @@ int osr_transport_listen(uv_loop_t *loop, const struct osr_url *url,
     }
     result = uv_listen(&listener->stream, OSR_TCP_BACKLOG, on_connection);
     if (result < 0) {
-        code = bind_error(err, result, url);
+        code = (int)osr_address_bind_error(err, -result, url);
         goto fail_close;
     }
-    listener->url = bound_url(listener, url);
-    *ret_listener = listener;
+    listener->base.url = bound_url(listener, url);
+    *ret_listener = &listener->base;
     return 0;
 
 fail_close:
-    osr_listener_close(listener);
+    tcp_listener_close(&listener->base);
     return code;
-}
-
-void osr_listener_close(struct osr_listener *listener)
-{
-    if (listener != NULL) {
-        uv_close(&listener->handle, on_listener_closed); /* unlinks a Unix socket */
-    }
-}
-
-void osr_listener_secure(struct osr_listener *listener, struct osr_tls_context *security)
-{
-    assert(listener->security != NULL);
-    osr_tls_context_hold(security);
-    osr_tls_context_release(listener->security);
-    listener->security = security;
-}
-
-void osr_listener_guard(struct osr_listener *listener, struct osr_gate *gate)
-{
-    listener->gate = gate;
-}
-
-const char *osr_listener_url(const struct osr_listener *listener)
-{
-    return listener->url;
 }

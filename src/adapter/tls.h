@@ -54,6 +54,7 @@ struct osr_tls_shared_key {
  * rotation; they need not be roots). Everything here is copied. */
 struct osr_tls_options {
     bool is_server;
+    bool is_datagram;                 /* for the sessions of dtls.h, not for those of this header */
     struct osr_slice certificate_pem; /* empty: none; only with shared keys, or of a client */
     struct osr_slice key_pem;
     struct osr_slice authorities_pem; /* empty: no certificate is believed */

@@ -3,8 +3,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "adapter/tcp.h"
-
 /* Ciphertext read at a time, by one connection after the other. */
 enum { ROOM_BYTES = 64 << 10 };
 
@@ -455,6 +453,7 @@ static struct osr_tls_connection *make(uv_loop_t *loop, struct osr_tls_context *
     struct osr_tls_connection *connection = osr_alloc(sizeof(*connection));
     connection->base.kind = &tls_kind;
     connection->base.url = url;
+    connection->base.is_secure = true;
     connection->security = osr_tls_context_hold(security);
     connection->read_wanted = true;
     connection->handshake_ms = OSR_TLS_HANDSHAKE_MS;
@@ -470,8 +469,10 @@ struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier,
                                                  struct osr_tls_context *security,
                                                  const struct osr_admission *admission)
 {
-    const char *rest = strchr(osr_connection_url(carrier), ':');
-    struct osr_tls_connection *connection = make(loop, security, osr_format("tls%s", rest));
+    const char *url = osr_connection_url(carrier);
+    bool is_tcp = strncmp(url, "tcp:", 4) == 0;
+    struct osr_tls_connection *connection =
+        make(loop, security, is_tcp ? osr_format("tls%s", url + 3) : osr_strdup(url));
     connection->carrier = carrier;
     connection->gate = admission->gate;
     connection->address = admission->address;
@@ -481,15 +482,14 @@ struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier,
     return &connection->base;
 }
 
-int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url,
+int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url, osr_dial_carrier *dial,
                             struct osr_tls_context *security, uint32_t timeout_ms,
                             const struct osr_connection_handler *handler, void *context,
                             struct osr_connection **ret_connection, struct osr_err *err)
 {
     struct osr_tls_connection *connection = make(loop, security, osr_strdup(url->text));
     connection->handshake_ms = timeout_ms;
-    int code = osr_tcp_dial(loop, url, timeout_ms, &carrier_handler, connection,
-                            &connection->carrier, err);
+    int code = dial(loop, url, timeout_ms, &carrier_handler, connection, &connection->carrier, err);
     if (code != 0) {
         on_carrier_close(connection, NULL, err); /* without a handler yet: nobody is called */
         return code;

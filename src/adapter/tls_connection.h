@@ -26,8 +26,8 @@ struct osr_admission {
 struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier, uv_loop_t *loop,
                                                  struct osr_tls_context *security,
                                                  const struct osr_admission *admission);
-/* Promises as osr_transport_dial. */
-int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url,
+/* Promises as osr_transport_dial; `dial` begins to dial the carrier. */
+int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url, osr_dial_carrier *dial,
                             struct osr_tls_context *security, uint32_t timeout_ms,
                             const struct osr_connection_handler *handler, void *context,
                             struct osr_connection **ret_connection, struct osr_err *err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "adapter/certificate.h"
+#include "adapter/dtls_internal.h"
 
 enum {
     /* 112 bits, as Debian's own default: no RSA below 2048 bits, no SHA-1 in signatures. */
@@ -142,7 +143,10 @@ static int share_keys(struct osr_tls_context *context, const struct osr_tls_opti
     if (code != 0) {
         return code;
     }
-    if (context->is_server) {
+    if (context->is_datagram) {
+        SSL_CTX_set_psk_server_callback(context->ssl, osr_dtls_find_key);
+        SSL_CTX_set_psk_client_callback(context->ssl, osr_dtls_offer_key);
+    } else if (context->is_server) {
         /* Without it, keys beside certificates are an internal error; with it, a client refuses
          * its own key. */
         int is_set = SSL_CTX_set_session_id_context(context->ssl, name, sizeof(name) - 1);
@@ -243,14 +247,44 @@ static const char *ciphers_of(const struct osr_tls_context *context)
                : "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 }
 
+/* Of the suites for shared keys that exchange keys, too, OpenSSL has one with authenticated
+ * encryption. */
+static const char *datagram_ciphers_of(const struct osr_tls_context *context)
+{
+#define BY_KEY "ECDHE-PSK-CHACHA20-POLY1305"
+#define BY_CERTIFICATE                                                                             \
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                                   \
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"                                   \
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
+    if (osr_tls_takes_keys_alone(context)) {
+        return BY_KEY;
+    }
+    return osr_tls_lets_in(context, OSR_TLS_PROOF_KEY) ? BY_KEY ":" BY_CERTIFICATE : BY_CERTIFICATE;
+}
+
+static bool choose_version(const struct osr_tls_context *context)
+{
+    SSL_CTX *ssl = context->ssl;
+
+    if (context->is_datagram) {
+        SSL_CTX_set_options(ssl,
+                            SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_NO_QUERY_MTU);
+        SSL_CTX_set_cookie_generate_cb(ssl, osr_dtls_make_cookie);
+        SSL_CTX_set_cookie_verify_cb(ssl, osr_dtls_check_cookie);
+        return SSL_CTX_set_min_proto_version(ssl, DTLS1_2_VERSION) == 1 &&
+               SSL_CTX_set_max_proto_version(ssl, DTLS1_2_VERSION) == 1 &&
+               SSL_CTX_set_cipher_list(ssl, datagram_ciphers_of(context)) == 1;
+    }
+    return SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
+           SSL_CTX_set_ciphersuites(ssl, ciphers_of(context)) == 1 &&
+           SSL_CTX_set_num_tickets(ssl, 0) == 1;
+}
+
 static void set_protocol(const struct osr_tls_context *context)
 {
     SSL_CTX *ssl = context->ssl;
-    int is_set = SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
-                 SSL_CTX_set_max_proto_version(ssl, TLS1_3_VERSION) == 1 &&
-                 SSL_CTX_set_ciphersuites(ssl, ciphers_of(context)) == 1 &&
-                 SSL_CTX_set1_groups_list(ssl, "X25519:P-256") == 1 &&
-                 SSL_CTX_set_num_tickets(ssl, 0) == 1;
+    bool is_set = choose_version(context) && SSL_CTX_set1_groups_list(ssl, "X25519:P-256") == 1;
     assert(is_set);
     SSL_CTX_set_security_level(ssl, SECURITY_LEVEL);
     SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
@@ -312,6 +346,14 @@ static int fill(struct osr_tls_context *context, const struct osr_tls_options *o
     return code;
 }
 
+static const SSL_METHOD *method_of(const struct osr_tls_options *options)
+{
+    if (options->is_datagram) {
+        return options->is_server ? DTLS_server_method() : DTLS_client_method();
+    }
+    return options->is_server ? TLS_server_method() : TLS_client_method();
+}
+
 int osr_tls_context_create(const struct osr_tls_options *options, struct osr_tls_context **ret,
                            struct osr_err *err)
 {
@@ -323,8 +365,9 @@ int osr_tls_context_create(const struct osr_tls_options *options, struct osr_tls
     context->is_revoked = options->is_revoked;
     context->context = options->context;
     context->time_s = options->time_s;
-    context->ssl = SSL_CTX_new(options->is_server ? TLS_server_method() : TLS_client_method());
-    context->carrier = osr_tls_carrier_create();
+    context->is_datagram = options->is_datagram;
+    context->ssl = SSL_CTX_new(method_of(options));
+    context->carrier = options->is_datagram ? osr_dtls_carrier_create() : osr_tls_carrier_create();
     assert(context->ssl != NULL && context->carrier != NULL);
 
     set_protocol(context);

@@ -2,6 +2,7 @@
  *
  * tls_context.c      what one side has and whom it believes, out of options
  * tls.c              one connection: bytes in, bytes out
+ * dtls.c             the same of datagrams
  * tls_certificate.c  whether the other side's certificate is let in, and whom it names
  * tls_shared_key.c   the keys that both sides know
  * tls_failure.c      OpenSSL's errors and the other side's alerts, in people's words */
@@ -20,6 +21,7 @@ struct osr_tls_context {
     SSL_CTX *ssl;
     BIO_METHOD *carrier; /* how OpenSSL reaches a session's input and output */
     bool is_server;
+    bool is_datagram;            /* of dtls.h's sessions */
     unsigned proofs;             /* let in: bits 1 << enum osr_tls_proof */
     struct osr_tls_keys *keys;   /* NULL: none */
     struct osr_buffer protocols; /* each behind its length, as ALPN writes them */
@@ -95,6 +97,11 @@ const char *osr_tls_key_name(const struct osr_tls_key *key);
 int osr_tls_find_key(SSL *ssl, const unsigned char *name, size_t name_size, SSL_SESSION **ret_key);
 int osr_tls_offer_key(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_name,
                       size_t *ret_name_size, SSL_SESSION **ret_key);
+
+/* The same in DTLS 1.2. */
+unsigned osr_dtls_find_key(SSL *ssl, const char *name, unsigned char *secret, unsigned secret_max);
+unsigned osr_dtls_offer_key(SSL *ssl, const char *hint, char *name, unsigned name_max,
+                            unsigned char *secret, unsigned secret_max);
 
 /* -- tls_failure.c -- */
 

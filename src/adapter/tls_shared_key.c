@@ -1,6 +1,8 @@
 /* The keys that both sides know: kept by a context, found or offered during a handshake. */
 #include <assert.h>
 #include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "adapter/tls_internal.h"
@@ -106,6 +108,14 @@ static SSL_SESSION *make_session(SSL *ssl, const struct osr_tls_key *key)
     return session;
 }
 
+static void refuse_unknown(struct osr_tls *tls, struct osr_slice name)
+{
+    int shown_size = name.size < OSR_TLS_NAME_BYTES_MAX ? (int)name.size : OSR_TLS_NAME_BYTES_MAX;
+    osr_err_set(osr_tls_refusal(tls), OSR_UNAUTHENTICATED,
+                "the client's shared key \"%.*s\" is not known here", shown_size,
+                (const char *)name.data);
+}
+
 /* For each key that the client offers. One that is unknown is passed over: the handshake goes on
  * by certificates, where these are let in, and fails otherwise. */
 int osr_tls_find_key(SSL *ssl, const unsigned char *name, size_t name_size, SSL_SESSION **ret_key)
@@ -114,11 +124,7 @@ int osr_tls_find_key(SSL *ssl, const unsigned char *name, size_t name_size, SSL_
     const struct osr_tls_key *key = find_key(tls->context->keys, osr_slice(name, name_size));
 
     if (key == NULL) {
-        int shown_size =
-            name_size < OSR_TLS_NAME_BYTES_MAX ? (int)name_size : OSR_TLS_NAME_BYTES_MAX;
-        osr_err_set(osr_tls_refusal(tls), OSR_UNAUTHENTICATED,
-                    "the client's shared key \"%.*s\" is not known here", shown_size,
-                    (const char *)name);
+        refuse_unknown(tls, osr_slice(name, name_size));
         *ret_key = NULL;
         return 1;
     }
@@ -142,4 +148,42 @@ int osr_tls_offer_key(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_na
     *ret_name_size = strlen(tls->key->name);
     *ret_key = make_session(ssl, tls->key);
     return 1;
+}
+
+/* -- the same in DTLS 1.2 -- */
+
+/* A key is not used by two protocols as it is (RFC 8446, 4.2.11 and appendix E.7). */
+static unsigned derive_secret(const struct osr_tls_key *key, unsigned char *secret,
+                              unsigned secret_max)
+{
+    static const unsigned char label[] = "osiris dtls 1.2";
+    unsigned size = 0;
+    assert(secret_max >= EVP_MAX_MD_SIZE);
+    const unsigned char *made = HMAC(EVP_sha256(), key->secret, (int)key->secret_size, label,
+                                     sizeof(label) - 1, secret, &size);
+    assert(made != NULL);
+    return size;
+}
+
+unsigned osr_dtls_find_key(SSL *ssl, const char *name, unsigned char *secret, unsigned secret_max)
+{
+    struct osr_tls *tls = SSL_get_app_data(ssl);
+    struct osr_slice named = osr_slice_text(name);
+    tls->key = find_key(tls->context->keys, named);
+    if (tls->key == NULL) {
+        refuse_unknown(tls, named);
+        return 0;
+    }
+    return derive_secret(tls->key, secret, secret_max);
+}
+
+unsigned osr_dtls_offer_key(SSL *ssl, const char *hint, char *name, unsigned name_max,
+                            unsigned char *secret, unsigned secret_max)
+{
+    struct osr_tls *tls = SSL_get_app_data(ssl);
+    (void)hint;
+    tls->key = &tls->context->keys->keys[0];
+    int size = snprintf(name, name_max, "%s", tls->key->name);
+    assert(size > 0 && (unsigned)size < name_max);
+    return derive_secret(tls->key, secret, secret_max);
 }

@@ -2,12 +2,14 @@
  *
  * A transport makes connections: by dialling a URL or by listening at one. What comes over a
  * connection is bytes; frames are wire's business. Carriers stand behind it as kinds
- * (connection.h): tcp.c (TCP and Unix sockets on libuv), and tls_connection.c, which is TLS over
- * one of these.
+ * (connection.h), of three sorts: streams (tcp.c: TCP and Unix sockets on libuv), datagrams (udp.c:
+ * DTLS, with a pipe in it that repairs loss, datagram_pipe.h), and messages (message_connection.c:
+ * numbered messages over a bus, bus.h). tls_connection.c is TLS over a stream or over messages.
+ * What each carrier itself promises is in one table: osr_transport_promises.
  *
- * Promises: bytes arrive in order or the connection closes; on_close is the last call for a
- * connection, and comes exactly once, also after a failed dial or an osr_connection_close; no
- * callback is called from within a function of this header.
+ * Promises of all connections: bytes arrive in order or the connection closes; on_close is the last
+ * call for a connection, and comes exactly once, also after a failed dial or an
+ * osr_connection_close; no callback is called from within a function of this header.
  *
  * Threads: the loop's only. */
 #ifndef OSR_ADAPTER_TRANSPORT_H
@@ -39,6 +41,22 @@ struct osr_connection_handler {
     void (*on_close)(void *context, struct osr_connection *connection, const struct osr_err *err);
 };
 
+/* What a carrier promises by itself, before we do anything about it. */
+struct osr_promises {
+    const char *scheme;
+    enum osr_carrier { OSR_CARRIER_STREAM, OSR_CARRIER_DATAGRAMS, OSR_CARRIER_MESSAGES } carrier;
+    bool keeps_order;
+    bool loses;                /* something in the middle, with no sign of it */
+    bool doubles;              /* delivers again what was delivered */
+    size_t piece_max;          /* bytes of a datagram or message; 0: a stream has none */
+    bool pushes_back;          /* by itself a fast sender is held up by a slow receiver */
+    bool is_through_other;     /* somebody else's process sees all of it, and may keep it */
+    const char *authenticates; /* who shows the other end who it is */
+};
+
+/* NULL: no carrier has this scheme. */
+const struct osr_promises *osr_transport_promises(const char *scheme);
+
 /* Who is at the other end of a Unix socket. */
 struct osr_socket_owner {
     bool known; /* false for TCP */
@@ -66,6 +84,14 @@ void osr_listener_secure(struct osr_listener *listener, struct osr_tls_context *
  * the listener; whom it turns away on_accept never sees. Without one all begin at once. */
 void osr_listener_guard(struct osr_listener *listener, struct osr_gate *gate);
 const char *osr_listener_url(const struct osr_listener *listener); /* with the port really bound */
+/* A listener at a broker stays open while the broker is away, and is there again when it is.
+ * `on_change` hears of both (`err` NULL: it is there), later than this call. */
+void osr_listener_watch(struct osr_listener *listener,
+                        void (*on_change)(void *context, struct osr_listener *listener,
+                                          const struct osr_err *err),
+                        void *context);
+/* NULL: whoever is let in can come in; else why they cannot, until the next change. */
+const struct osr_err *osr_listener_down(const struct osr_listener *listener);
 
 void osr_connection_accept(struct osr_connection *connection,
                            const struct osr_connection_handler *handler, void *context);
@@ -83,8 +109,13 @@ void osr_connection_close(struct osr_connection *connection, bool reset);
 const char *osr_connection_url(const struct osr_connection *connection); /* of the other end */
 struct osr_socket_owner osr_connection_owner(const struct osr_connection *connection);
 bool osr_connection_is_local(const struct osr_connection *connection); /* loopback or Unix */
+/* The other end shows who it is in a handshake, before the first on_read. */
+bool osr_connection_is_secure(const struct osr_connection *connection);
 /* Who the other end has shown to be; NULL in plaintext, and before the handshake is done. */
 const struct osr_tls_peer *osr_connection_peer(const struct osr_connection *connection);
+/* Of a request that came as a message (message_calls.h): the client's name, "" where it has none;
+ * NULL for all other connections. */
+const char *osr_connection_client(const struct osr_connection *connection);
 /* The channel binding (tls.h): OSR_TLS_BINDING_SIZE bytes, or none in plaintext. */
 struct osr_slice osr_connection_binding(const struct osr_connection *connection);
 

@@ -5,21 +5,30 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 
-#define HOST_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+#define HOST_CHARACTERS    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_"
+#define ADDRESS_CHARACTERS HOST_CHARACTERS "/"
 
-enum { TCP_PORT_DEFAULT = 12346, PORT_DEFAULT = 7400, SETTLE_MS_MAX = 60000, INSTANCE_CHARS = 32 };
+enum { SETTLE_MS_MAX = 60000, INSTANCE_CHARS = 32 };
 
 static const struct scheme {
     const char *name;
     uint16_t port; /* where none is given; 0: a path stands for host and port */
     bool is_secure;
     bool is_rpc;
+    bool is_bus;
+    bool is_broker; /* user and address beside host and port */
 } schemes[] = {
-    {"tcp", TCP_PORT_DEFAULT, false, false},
-    {"tls", PORT_DEFAULT, true, false},
-    {"grpc", PORT_DEFAULT, false, true},
-    {"grpcs", PORT_DEFAULT, true, true},
-    {"unix", 0, false, false},
+    {.name = "tcp", .port = 12346},
+    {.name = "tls", .port = 7400, .is_secure = true},
+    {.name = "udp", .port = 7400, .is_secure = true},
+    {.name = "grpc", .port = 7400, .is_rpc = true},
+    {.name = "grpcs", .port = 7400, .is_secure = true, .is_rpc = true},
+    {.name = "unix"},
+    {.name = "zmq", .port = 7401, .is_secure = true, .is_bus = true},
+    {.name = "mqtt", .port = 1883, .is_secure = true, .is_bus = true, .is_broker = true},
+    {.name = "mqtts", .port = 8883, .is_secure = true, .is_bus = true, .is_broker = true},
+    {.name = "amqp", .port = 5672, .is_secure = true, .is_bus = true, .is_broker = true},
+    {.name = "amqps", .port = 5671, .is_secure = true, .is_bus = true, .is_broker = true},
 };
 
 static const struct scheme *find_scheme(const char *name)
@@ -41,7 +50,8 @@ struct span {
 static int refuse(struct osr_err *err, const char *text, const char *why)
 {
     osr_err_set(err, OSR_INVALID_ARGUMENT, "'%s': %s", text, why);
-    osr_err_hint(err, "an address looks like tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH");
+    osr_err_hint(err, "an address looks like tls://HOST:PORT, tcp://HOST:PORT, unix:///PATH or "
+                      "mqtt://USER@BROKER:PORT/ADDRESS");
     return OSR_INVALID_ARGUMENT;
 }
 
@@ -85,6 +95,21 @@ static bool is_codec(const char *value)
 static bool is_peer_kind(const char *value)
 {
     return strcmp(value, "seed") == 0;
+}
+
+static bool is_clients(const char *value)
+{
+    return strcmp(value, "clients") == 0;
+}
+
+static bool is_name(const char *value)
+{
+    return value[0] != '\0' && strspn(value, HOST_CHARACTERS) == strlen(value);
+}
+
+static bool is_given(const char *value)
+{
+    return value[0] != '\0';
 }
 
 static bool is_settle_ms(const char *value)
@@ -132,11 +157,16 @@ static const struct {
     const char *expected;
 } parameters_known[] = {
     {"arrivals", is_yes_or_no, "arrivals is yes or no"},
+    {"as", is_name, "as is a client's name"},
     {"auth", is_auth, "auth is a list of certificate, key, password, pin and token"},
+    {"ca_file", is_given, "ca_file is the path of the broker's CA"},
     {"codec", is_codec, "codec is json, protobuf or yaml"},
+    {"for", is_clients, "for is clients, or not given"},
     {"id", is_instance, "id is an instance's, 32 characters"},
+    {"password_file", is_given, "password_file is the path of a file with the broker's password"},
     {"peer", is_peer_kind, "peer is seed, or not given"},
     {"settle_ms", is_settle_ms, "settle_ms is a number from 0 to 60000"},
+    {"vhost", is_given, "vhost is a virtual host of an AMQP broker"},
 };
 
 /* Resolves %XX. False for a broken escape, NUL, or a value that is too long. */
@@ -173,7 +203,8 @@ static int check_parameter(const struct osr_url *url, const char *key, const cha
         }
     }
     osr_err_set(err, OSR_INVALID_ARGUMENT, "'%s': unknown parameter '%s'", url->text, key);
-    osr_err_hint(err, "known are arrivals, auth, codec, id, peer, settle_ms");
+    osr_err_hint(err, "known are arrivals, as, auth, ca_file, codec, for, id, password_file, peer, "
+                      "settle_ms, vhost");
     return OSR_INVALID_ARGUMENT;
 }
 
@@ -259,14 +290,49 @@ static int parse_host_and_port(struct osr_url *url, const struct scheme *scheme,
     return 0;
 }
 
+/* [USER@]HOST[:PORT]/ADDRESS */
+static int parse_broker(struct osr_url *url, const struct scheme *scheme, struct span span,
+                        struct osr_err *err)
+{
+    const char *slash = memchr(span.begin, '/', (size_t)(span.end - span.begin));
+    struct span host = {span.begin, slash != NULL ? slash : span.end};
+    const char *at = memchr(host.begin, '@', (size_t)(host.end - host.begin));
+    if (at != NULL) {
+        struct span user = {host.begin, at};
+        if (memchr(user.begin, ':', (size_t)(user.end - user.begin)) != NULL) {
+            osr_err_set(err, OSR_INVALID_ARGUMENT,
+                        "a password in an address is seen by all who may list processes");
+            osr_err_hint(err, "write it into a file of mode 0600 and add ?password_file=PATH");
+            return OSR_INVALID_ARGUMENT;
+        }
+        if (!copy(url->user, sizeof(url->user), user)) {
+            return refuse(err, url->text, "the user before '@' is missing or too long");
+        }
+        host.begin = at + 1;
+    }
+    struct span address = {slash != NULL ? slash + 1 : span.end, span.end};
+    if (!copy(url->address, sizeof(url->address), address) ||
+        strspn(url->address, ADDRESS_CHARACTERS) != strlen(url->address) ||
+        address.end[-1] == '/' || url->address[0] == '/') {
+        return refuse(err, url->text,
+                      "behind a broker's name comes /ADDRESS, of letters, digits and . - _ /");
+    }
+    return parse_host_and_port(url, scheme, host, err);
+}
+
 static int parse_address(struct osr_url *url, struct span span, struct osr_err *err)
 {
     const struct scheme *scheme = find_scheme(url->scheme);
     if (scheme == NULL) {
         osr_err_set(err, OSR_UNSUPPORTED_VERSION, "'%s': scheme '%s' is not supported", url->text,
                     url->scheme);
-        osr_err_hint(err, "supported are tls://, grpcs://, tcp://, grpc:// and unix://");
+        osr_err_hint(err,
+                     "supported are tls, grpcs, udp, tcp, grpc, unix, zmq, mqtt, mqtts, amqp and "
+                     "amqps");
         return OSR_UNSUPPORTED_VERSION;
+    }
+    if (scheme->is_broker) {
+        return parse_broker(url, scheme, span, err);
     }
     if (scheme->port != 0) {
         return parse_host_and_port(url, scheme, span, err);
@@ -307,16 +373,41 @@ const char *osr_url_parameter(const struct osr_url *url, const char *key)
     return NULL;
 }
 
+char *osr_url_place(const struct osr_url *url)
+{
+    bool is_ipv6 = strchr(url->host, ':') != NULL;
+    return osr_format("%s://%s%s%s:%u%s%s", url->scheme, is_ipv6 ? "[" : "", url->host,
+                      is_ipv6 ? "]" : "", url->port, url->address[0] != '\0' ? "/" : "",
+                      url->address);
+}
+
 bool osr_url_is_secure(const struct osr_url *url)
 {
     const struct scheme *scheme = find_scheme(url->scheme);
-    return scheme != NULL && scheme->is_secure;
+    return scheme != NULL && scheme->is_secure && !osr_url_is_for_clients(url);
 }
 
 bool osr_url_is_rpc(const struct osr_url *url)
 {
     const struct scheme *scheme = find_scheme(url->scheme);
     return scheme != NULL && scheme->is_rpc;
+}
+
+bool osr_url_is_bus(const struct osr_url *url)
+{
+    const struct scheme *scheme = find_scheme(url->scheme);
+    return scheme != NULL && scheme->is_bus;
+}
+
+bool osr_url_is_broker(const struct osr_url *url)
+{
+    const struct scheme *scheme = find_scheme(url->scheme);
+    return scheme != NULL && scheme->is_broker;
+}
+
+bool osr_url_is_for_clients(const struct osr_url *url)
+{
+    return osr_url_parameter(url, "for") != NULL;
 }
 
 bool osr_url_is_loopback(const struct osr_url *url)

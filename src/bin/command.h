@@ -90,6 +90,8 @@ osr_command_run osr_run_renew, osr_run_ca_init, osr_run_ca_list, osr_run_ca_add,
 osr_command_run osr_run_ca_renew;
 /* shared_key.c */
 osr_command_run osr_run_key_add, osr_run_key_list, osr_run_key_show, osr_run_key_remove;
+/* clients.c */
+osr_command_run osr_run_client_add, osr_run_client_list, osr_run_client_remove, osr_run_client_key;
 /* credentials.c */
 osr_command_run osr_run_token_create, osr_run_token_list, osr_run_token_revoke;
 osr_command_run osr_run_user_add, osr_run_user_list, osr_run_user_disable, osr_run_user_enable;

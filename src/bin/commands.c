@@ -486,5 +486,34 @@ const struct osr_command osr_commands[] = {
      "Example:\n"
      "  osiris key remove autumn\n",
      1, 1, no_flags, osr_run_key_remove},
+    {"client add", "NAME [PUBLIC_KEY]", "let a ZeroMQ client in, by its key",
+     "NAME is then \"client:NAME\", and may do what the config's access section gives\n"
+     "it. PUBLIC_KEY is its CURVE key in Z85. Without one a pair is made: its secret\n"
+     "key is printed now and never again. An instance that runs has to be started\n"
+     "anew for it.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris client add robot 'rq:rM>}U?@Lns47E1%kR.o@n%FcmmsL/@{H8]yf7'\n"
+     "  (umask 077; osiris client add robot >robot.key)\n",
+     1, 2, no_flags, osr_run_client_add},
+    {"client list", "", "list the ZeroMQ clients and their keys",
+     "Shows each client's name and public key.\n"
+     "\n"
+     "Example:\n"
+     "  osiris client list\n",
+     0, 0, no_flags, osr_run_client_list},
+    {"client remove", "NAME", "let a ZeroMQ client in no longer",
+     "Its key is refused once the instance has been started anew.\n"
+     "\n"
+     "Example:\n"
+     "  osiris client remove robot\n",
+     1, 1, no_flags, osr_run_client_remove},
+    {"client key", "", "print the key by which ZeroMQ clients know this instance",
+     "Its public CURVE key in Z85: what a client calls the server's key. It is made\n"
+     "when it is first needed.\n"
+     "\n"
+     "Example:\n"
+     "  osiris client key\n",
+     0, 0, no_flags, osr_run_client_key},
 };
 const size_t osr_command_count = sizeof(osr_commands) / sizeof(osr_commands[0]);

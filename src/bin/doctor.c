@@ -141,6 +141,17 @@ static void show_peer(const struct asked *asked, const Osr__PeerStatus *peer)
     free(text);
 }
 
+static void show_events(const struct asked *asked, const Osr__EventsStatus *events)
+{
+    char *text = events->up
+                     ? osr_format("published at %s", events->url)
+                     : osr_format("not published at %s%s%s", events->url,
+                                  events->last_error[0] != '\0' ? ": " : "", events->last_error);
+    show(asked->context, events->up ? "ok" : "error", "events", text,
+         events->up ? "" : "see that the broker runs, and lets this instance publish there");
+    free(text);
+}
+
 static int on_status(void *ask, const ProtobufCMessage *reply)
 {
     const struct asked *asked = ask;
@@ -152,6 +163,9 @@ static int on_status(void *ask, const ProtobufCMessage *reply)
          is_well ? "" : "see the log of osirisd");
     for (size_t i = 0; i < status->n_peers; i++) {
         show_peer(asked, status->peers[i]);
+    }
+    for (size_t i = 0; i < status->n_events; i++) {
+        show_events(asked, status->events[i]);
     }
     return context->out.failure.code;
 }

@@ -36,6 +36,30 @@ static void write_peers(struct osr_output *out, const Osr__StatusResponse *statu
     osr_table_finish(&table);
 }
 
+static const struct osr_column events_columns[] = {{"EVENTS", OSR_COLUMN_WHOLE},
+                                                   {"STATE", OSR_COLUMN_WHOLE},
+                                                   {"POSITION", OSR_COLUMN_RIGHT},
+                                                   {"BEHIND", OSR_COLUMN_RIGHT},
+                                                   {"LAST ERROR", OSR_COLUMN_OPTIONAL}};
+
+static void write_events(struct osr_output *out, const Osr__StatusResponse *status)
+{
+    struct osr_table table;
+    osr_table_init(&table, events_columns, sizeof(events_columns) / sizeof(events_columns[0]), out);
+    for (size_t i = 0; i < status->n_events; i++) {
+        const Osr__EventsStatus *events = status->events[i];
+        osr_table_add_text(&table, events->url);
+        osr_table_add_text(&table, events->up ? "up" : "down");
+        osr_table_add_number(&table, events->position);
+        osr_table_add_number(&table, events->lag);
+        osr_table_add_text(&table, events->last_error);
+    }
+    if (status->n_events > 0) {
+        osr_output_add_text(out, "\n");
+    }
+    osr_table_finish(&table);
+}
+
 static void write_status(struct osr_output *out, const Osr__StatusResponse *status)
 {
     char text[OSR_DISPLAY_DURATION_CHARS];
@@ -48,6 +72,9 @@ static void write_status(struct osr_output *out, const Osr__StatusResponse *stat
     for (size_t i = 0; i < status->n_listeners; i++) {
         osr_output_add_field(out, i == 0 ? "listens" : "", status->listeners[i]);
     }
+    for (size_t i = 0; i < status->n_listeners_down; i++) {
+        osr_output_add_field(out, "not there", status->listeners_down[i]);
+    }
     osr_output_add_field(out, "documents", osr_display_number(text, status->documents));
     osr_output_add_field(out, "entries", osr_display_number(text, status->entries));
     osr_output_add_field(out, "log", osr_display_size(text, status->log_bytes));
@@ -56,6 +83,7 @@ static void write_status(struct osr_output *out, const Osr__StatusResponse *stat
         osr_output_add_field(out, "not indexed", osr_display_number(text, status->projection_lag));
     }
     write_peers(out, status);
+    write_events(out, status);
 }
 
 static int on_status(void *context, const ProtobufCMessage *reply)

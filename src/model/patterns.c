@@ -40,6 +40,12 @@ static int compare_patterns(const void *a, const void *b)
     return order != 0 ? order : (int)y->is_prefix - (int)x->is_prefix;
 }
 
+struct osr_pattern osr_pattern_read(struct osr_slice text)
+{
+    bool is_prefix = text.size > 0 && text.data[text.size - 1] == '*';
+    return (struct osr_pattern){osr_slice(text.data, text.size - is_prefix), is_prefix};
+}
+
 bool osr_pattern_covers(const struct osr_pattern *pattern, struct osr_slice name)
 {
     if (name.size > pattern->text.size && pattern->is_prefix) {

@@ -35,6 +35,8 @@ size_t osr_patterns_index(const struct osr_patterns *set, const struct osr_patte
 size_t osr_patterns_parent(const struct osr_patterns *set, size_t index);
 size_t osr_patterns_find(const struct osr_patterns *set, struct osr_slice name);
 
+/* As people write one: a '*' as the last character makes a prefix of what stands before it. */
+struct osr_pattern osr_pattern_read(struct osr_slice text);
 /* The same question to one pattern alone. */
 bool osr_pattern_covers(const struct osr_pattern *pattern, struct osr_slice name);
 

@@ -77,7 +77,8 @@ enum osr_action {
     X("instance", "by its id")                                                                     \
     X("key", "by the name of a shared key")                                                        \
     X("token", "by the name of a bearer token")                                                    \
-    X("subject", "by the name in a certificate of an outside CA")
+    X("subject", "by the name in a certificate of an outside CA")                                  \
+    X("client", "by a key of ZeroMQ's, or as the config names who writes to a broker's address")
 
 #define OSR_WHO_ADMIN     "admin"
 #define OSR_WHO_LOCAL     "local"

@@ -154,12 +154,6 @@ static int check_text(const char *text, struct osr_err *err)
     return 0;
 }
 
-static struct osr_pattern read_pattern(struct osr_slice text)
-{
-    bool is_prefix = text.size > 0 && text.data[text.size - 1] == '*';
-    return (struct osr_pattern){osr_slice(text.data, text.size - is_prefix), is_prefix};
-}
-
 int osr_policy_read_part(const char *text, unsigned *ret_kinds, struct osr_pattern *ret_pattern,
                          struct osr_err *err)
 {
@@ -174,7 +168,7 @@ int osr_policy_read_part(const char *text, unsigned *ret_kinds, struct osr_patte
         return code;
     }
     *ret_kinds = is_every_part ? ALL_KINDS : 1u << part.kind;
-    *ret_pattern = read_pattern(is_every_part ? osr_slice_text(text) : part.name);
+    *ret_pattern = osr_pattern_read(is_every_part ? osr_slice_text(text) : part.name);
     return 0;
 }
 
@@ -231,7 +225,7 @@ int osr_policy_read_member(const char *text, struct osr_pattern *ret_pattern, st
     if (colon != NULL && colon[1] == '\0') {
         return refuse(err, text, "the name is missing behind the ':'");
     }
-    *ret_pattern = read_pattern(osr_slice_text(text));
+    *ret_pattern = osr_pattern_read(osr_slice_text(text));
     return 0;
 }
 

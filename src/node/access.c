@@ -169,13 +169,14 @@ static const char *name_for_people(const struct osr_identity *identity)
     return identity->who[0] != '\0' ? identity->who : "another user of this machine";
 }
 
-/* "tcp://10.0.0.7:4711" -> "tcp://10.0.0.7": who connects again is still the same. */
+/* "tcp://10.0.0.7:4711" -> "tcp://10.0.0.7": who connects again is still the same. An address at a
+ * broker stays whole. */
 static void take_address(struct osr_identity *identity, const char *url)
 {
     snprintf(identity->from, sizeof(identity->from), "%s", url);
     char *port = strrchr(identity->from, ':');
     bool is_unix = strncmp(url, "unix:", strlen("unix:")) == 0;
-    if (!is_unix && port != NULL && strchr(port, ']') == NULL) {
+    if (!is_unix && port != NULL && strpbrk(port, "]/") == NULL) {
         *port = '\0';
     }
 }
@@ -242,6 +243,12 @@ static int identify_peer(const struct osr_access *access, const struct osr_tls_p
     return name_identity(identity, "", OSR_WHO_ANONYMOUS, err);
 }
 
+static int identify_client(const char *client, struct osr_identity *identity, struct osr_err *err)
+{
+    return client[0] != '\0' ? name_identity(identity, OSR_KIND_CLIENT, client, err)
+                             : name_identity(identity, "", OSR_WHO_ANONYMOUS, err);
+}
+
 static const char *name_in_plaintext(const struct osr_connection *connection)
 {
     struct osr_socket_owner owner = osr_connection_owner(connection);
@@ -255,10 +262,13 @@ int osr_access_identify(struct osr_access *access, const struct osr_connection *
                         unsigned methods, struct osr_identity *ret_identity, struct osr_err *err)
 {
     const struct osr_tls_peer *peer = osr_connection_peer(connection);
+    const char *client = osr_connection_client(connection);
     struct osr_identity identity = {.access = access, .methods = methods};
     int code = 0;
     take_address(&identity, osr_connection_url(connection));
-    if (peer == NULL) {
+    if (client != NULL) {
+        code = identify_client(client, &identity, err);
+    } else if (peer == NULL) {
         osr_access_become(&identity, name_in_plaintext(connection));
     } else {
         code = identify_peer(access, peer, &identity, err);

@@ -70,8 +70,9 @@ struct osr_identity {
 
 /* Of a new connection, by what it shows: the daemon's user or root on the Unix socket is "admin",
  * another user there nobody; a certificate of this cluster is who it says, of an outside CA
- * "subject:<name>"; a shared key is "key:<name>"; plaintext from this machine is "local"; all else
- * is "anonymous". With TLS only once the handshake is done. `methods` are its listener's, 0 where
+ * "subject:<name>"; a shared key is "key:<name>"; a request that came as a message is
+ * "client:<name>", where it has a name; plaintext from this machine is "local"; all else is
+ * "anonymous". With TLS only once the handshake is done. `methods` are its listener's, 0 where
  * it was dialled. WRONG_CLUSTER; UNAUTHENTICATED: the certificate says nobody's name, or was
  * revoked. On failure *ret_identity is nobody's. */
 int osr_access_identify(struct osr_access *access, const struct osr_connection *connection,

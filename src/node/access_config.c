@@ -2,28 +2,18 @@
 
 #include <stdlib.h>
 
-#include "base/text.h"
-
-struct word {
-    char *text;
-    size_t line;
-};
-
-struct words {
-    struct word *items;
-    size_t count;
-};
+#include "node/config_words.h"
 
 /* Kept until all roles are known. */
 struct member {
     char *who;
-    struct words roles;
+    struct osr_config_words roles;
 };
 
 struct rule {
-    struct words allow;
-    struct words deny;
-    struct words on;
+    struct osr_config_words allow;
+    struct osr_config_words deny;
+    struct osr_config_words on;
     size_t line;
 };
 
@@ -36,132 +26,19 @@ struct section {
     bool has_members;
 };
 
-/* -- words -- */
-
-static void words_done(struct words *words)
-{
-    for (size_t i = 0; i < words->count; i++) {
-        free(words->items[i].text);
-    }
-    free(words->items);
-}
-
-/* The current event is the scalar. */
-static int take_word(struct osr_config_yaml *yaml, const char *key, struct word *ret_word)
-{
-    const char *text = osr_config_yaml_text(yaml);
-    if (text == NULL) {
-        osr_config_yaml_refuse(yaml, key, "the value has a NUL inside");
-        return OSR_CONFIG;
-    }
-    *ret_word = (struct word){osr_strdup(text), osr_config_yaml_line(yaml)};
-    return 0;
-}
-
-static int add_word(struct osr_config_yaml *yaml, const char *key, struct words *words)
-{
-    struct word word;
-    int code = take_word(yaml, key, &word);
-    if (code == 0) {
-        words->items = osr_realloc(words->items, (words->count + 1) * sizeof(*words->items));
-        words->items[words->count++] = word;
-    }
-    return code;
-}
-
-/* The value of `key`: one word, or a list of them. */
-static int read_words(struct osr_config_yaml *yaml, const char *key, struct words *words)
-{
-    int code = osr_config_yaml_next(yaml, key);
-    if (code != 0) {
-        return code;
-    }
-    if (yaml->events.event.type == YAML_SCALAR_EVENT) {
-        return add_word(yaml, key, words);
-    }
-    if (yaml->events.event.type != YAML_SEQUENCE_START_EVENT) {
-        return osr_config_yaml_refuse(yaml, key, "takes a word, or a list of words");
-    }
-    for (;;) {
-        code = osr_config_yaml_next(yaml, key);
-        if (code != 0 || yaml->events.event.type == YAML_SEQUENCE_END_EVENT) {
-            return code;
-        }
-        if (yaml->events.event.type != YAML_SCALAR_EVENT) {
-            return osr_config_yaml_refuse(yaml, key,
-                                          "lists and mappings cannot stand inside a list");
-        }
-        code = add_word(yaml, key, words);
-        if (code != 0) {
-            return code;
-        }
-    }
-}
-
-/* -- mappings -- */
-
-typedef int read_value(struct section *section, const struct word *key, void *into);
-
 static int refuse(struct section *section, const char *key, const char *why)
 {
     return osr_config_yaml_refuse(section->yaml, key, why);
 }
 
-static int refuse_key(struct section *section, const char *key, const char *const *known)
-{
-    struct osr_text_guess guess = osr_text_guess(key);
-
-    refuse(section, key, "unknown key");
-    for (; *known != NULL; known++) {
-        osr_text_guess_offer(&guess, *known);
-    }
-    if (guess.nearest != NULL) {
-        osr_err_hint(section->yaml->err, "did you mean '%s'?", guess.nearest);
-    }
-    return OSR_CONFIG;
-}
-
-/* The next event becomes the current one, and must be the beginning of a mapping. */
-static int begin_mapping(struct section *section, const char *key, const char *why)
-{
-    int code = osr_config_yaml_next(section->yaml, key);
-    if (code == 0 && section->yaml->events.event.type != YAML_MAPPING_START_EVENT) {
-        code = refuse(section, key, why);
-    }
-    return code;
-}
-
-/* The mapping of `of` has begun. */
-static int read_pairs(struct section *section, const char *of, read_value *read, void *into)
-{
-    for (;;) {
-        struct word key;
-        int code = osr_config_yaml_next(section->yaml, of);
-        if (code != 0 || section->yaml->events.event.type == YAML_MAPPING_END_EVENT) {
-            return code;
-        }
-        if (section->yaml->events.event.type != YAML_SCALAR_EVENT) {
-            return refuse(section, of, "a key must be a word");
-        }
-        code = take_word(section->yaml, of, &key);
-        if (code != 0) {
-            return code;
-        }
-        code = read(section, &key, into);
-        free(key.text);
-        if (code != 0) {
-            return code;
-        }
-    }
-}
-
 /* -- roles and their rules -- */
 
-static int read_rule_words(struct section *section, const struct word *key, void *into)
+static int read_rule_words(void *context, const struct osr_config_word *key, void *into)
 {
     static const char *const known[] = {"allow", "deny", "on", NULL};
+    struct section *section = context;
     struct rule *rule = into;
-    struct words *const words[] = {&rule->allow, &rule->deny, &rule->on};
+    struct osr_config_words *const words[] = {&rule->allow, &rule->deny, &rule->on};
 
     for (size_t i = 0; known[i] != NULL; i++) {
         if (strcmp(key->text, known[i]) != 0) {
@@ -170,11 +47,11 @@ static int read_rule_words(struct section *section, const struct word *key, void
         if (words[i]->count > 0) {
             return refuse(section, key->text, "the key is there twice");
         }
-        int code = read_words(section->yaml, key->text, words[i]);
+        int code = osr_config_words_read(section->yaml, key->text, words[i]);
         return code == 0 && words[i]->count == 0 ? refuse(section, key->text, "the list is empty")
                                                  : code;
     }
-    return refuse_key(section, key->text, known);
+    return osr_config_key_refuse(section->yaml, key->text, known);
 }
 
 static int check_rule(struct section *section, const char *role, const struct rule *rule)
@@ -191,8 +68,8 @@ static int check_rule(struct section *section, const char *role, const struct ru
     return osr_config_yaml_blame(section->yaml, rule->line, role);
 }
 
-static int read_actions(struct section *section, const char *key, const struct words *words,
-                        unsigned *ret_actions)
+static int read_actions(struct section *section, const char *key,
+                        const struct osr_config_words *words, unsigned *ret_actions)
 {
     *ret_actions = 0;
     for (size_t i = 0; i < words->count; i++) {
@@ -213,7 +90,7 @@ static int add_rule(struct section *section, const char *role, const struct rule
                       : read_actions(section, "deny", &rule->deny, &actions);
 
     for (size_t i = 0; code == 0 && i < rule->on.count; i++) {
-        const struct word *part = &rule->on.items[i];
+        const struct osr_config_word *part = &rule->on.items[i];
         char *where = osr_format("%s:%zu", section->yaml->path, part->line);
         if (osr_policy_add_rule(section->builder, role, allows, actions, part->text, where,
                                 section->yaml->err) != 0) {
@@ -228,7 +105,7 @@ static int add_rule(struct section *section, const char *role, const struct rule
 static int read_rule(struct section *section, const char *role)
 {
     struct rule rule = {.line = osr_config_yaml_line(section->yaml)};
-    int code = read_pairs(section, role, read_rule_words, &rule);
+    int code = osr_config_mapping_read(section->yaml, role, read_rule_words, section, &rule);
 
     if (code == 0) {
         code = check_rule(section, role, &rule);
@@ -236,9 +113,9 @@ static int read_rule(struct section *section, const char *role)
     if (code == 0) {
         code = add_rule(section, role, &rule);
     }
-    words_done(&rule.allow);
-    words_done(&rule.deny);
-    words_done(&rule.on);
+    osr_config_words_done(&rule.allow);
+    osr_config_words_done(&rule.deny);
+    osr_config_words_done(&rule.on);
     return code;
 }
 
@@ -262,8 +139,9 @@ static int read_rules(struct section *section, const char *role)
     return code;
 }
 
-static int read_role(struct section *section, const struct word *key, void *into)
+static int read_role(void *context, const struct osr_config_word *key, void *into)
 {
+    struct section *section = context;
     (void)into;
     if (osr_policy_add_role(section->builder, key->text, section->yaml->err) != 0) {
         return osr_config_yaml_blame(section->yaml, key->line, "roles");
@@ -273,8 +151,9 @@ static int read_role(struct section *section, const struct word *key, void *into
 
 /* -- members -- */
 
-static int read_member(struct section *section, const struct word *key, void *into)
+static int read_member(void *context, const struct osr_config_word *key, void *into)
 {
+    struct section *section = context;
     (void)into;
     if (osr_policy_add_member(section->builder, key->text, section->yaml->err) != 0) {
         return osr_config_yaml_blame(section->yaml, key->line, "members");
@@ -283,7 +162,7 @@ static int read_member(struct section *section, const struct word *key, void *in
         osr_realloc(section->members, (section->member_count + 1) * sizeof(*section->members));
     struct member *member = &section->members[section->member_count++];
     *member = (struct member){.who = osr_strdup(key->text)};
-    return read_words(section->yaml, key->text, &member->roles);
+    return osr_config_words_read(section->yaml, key->text, &member->roles);
 }
 
 static int give_roles(struct section *section, const struct member *member)
@@ -291,7 +170,7 @@ static int give_roles(struct section *section, const struct member *member)
     int code = 0;
 
     for (size_t i = 0; code == 0 && i < member->roles.count; i++) {
-        const struct word *role = &member->roles.items[i];
+        const struct osr_config_word *role = &member->roles.items[i];
         char *where = osr_format("%s:%zu", section->yaml->path, role->line);
         if (osr_policy_give_role(section->builder, member->who, role->text, where,
                                  section->yaml->err) != 0) {
@@ -315,7 +194,7 @@ static void forget_members(struct section *section)
 {
     for (size_t i = 0; i < section->member_count; i++) {
         free(section->members[i].who);
-        words_done(&section->members[i].roles);
+        osr_config_words_done(&section->members[i].roles);
     }
     free(section->members);
 }
@@ -323,19 +202,20 @@ static void forget_members(struct section *section)
 /* -- the section -- */
 
 static int read_once(struct section *section, const char *key, bool *seen, const char *form,
-                     read_value *read)
+                     osr_config_pair_fn *read)
 {
     if (*seen) {
         return refuse(section, key, "the key is there twice");
     }
     *seen = true;
-    int code = begin_mapping(section, key, form);
-    return code != 0 ? code : read_pairs(section, key, read, NULL);
+    int code = osr_config_mapping_begin(section->yaml, key, form);
+    return code != 0 ? code : osr_config_mapping_read(section->yaml, key, read, section, NULL);
 }
 
-static int read_half(struct section *section, const struct word *key, void *into)
+static int read_half(void *context, const struct osr_config_word *key, void *into)
 {
     static const char *const known[] = {"roles", "members", NULL};
+    struct section *section = context;
 
     (void)into;
     if (strcmp(key->text, "roles") == 0) {
@@ -346,7 +226,7 @@ static int read_half(struct section *section, const struct word *key, void *into
         return read_once(section, key->text, &section->has_members,
                          "takes identities, and the roles of each", read_member);
     }
-    return refuse_key(section, key->text, known);
+    return osr_config_key_refuse(section->yaml, key->text, known);
 }
 
 int osr_access_config_read(struct osr_config_yaml *yaml, const char *key,
@@ -355,9 +235,9 @@ int osr_access_config_read(struct osr_config_yaml *yaml, const char *key,
     struct section section = {.yaml = yaml, .builder = osr_policy_builder_create()};
 
     osr_policy_add_defaults(section.builder);
-    int code = begin_mapping(&section, key, "takes `roles` and `members`");
+    int code = osr_config_mapping_begin(yaml, key, "takes `roles` and `members`");
     if (code == 0) {
-        code = read_pairs(&section, key, read_half, NULL);
+        code = osr_config_mapping_read(yaml, key, read_half, &section, NULL);
     }
     if (code == 0) {
         code = give_all_roles(&section);

@@ -11,6 +11,7 @@
 #define OSR_KIND_INSTANCE "instance:"
 #define OSR_KIND_USER     "user:"
 #define OSR_KIND_TOKEN    "token:"
+#define OSR_KIND_CLIENT   "client:"
 
 struct osr_access {
     struct osr_access_options options;

@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "model/limits.h"
 #include "node/access_config.h"
+#include "node/config_addresses.h"
 #include "node/config_file.h"
 #include "node/config_option.h"
 
@@ -216,69 +217,6 @@ bool osr_config_is_seed(const struct osr_url *url)
     return peer != NULL && strcmp(peer, "seed") == 0;
 }
 
-/* Whoever comes in plaintext shows a token or a password at most. */
-static int check_auth(const char *key, const struct osr_url *url, struct osr_err *err)
-{
-    if (osr_url_parameter(url, "auth") == NULL || osr_url_is_secure(url)) {
-        return 0;
-    }
-    osr_err_set(err, OSR_CONFIG, "%s: %s: auth goes with tls:// and grpcs://", key, url->text);
-    osr_err_hint(err, "take auth out, or listen with TLS");
-    return OSR_CONFIG;
-}
-
-static int check_listener(const struct osr_config *config, const struct osr_url *url,
-                          struct osr_err *err)
-{
-    int code = check_auth("listen", url, err);
-    if (code != 0) {
-        return code;
-    }
-    if (osr_url_is_loopback(url)) {
-        return 0;
-    }
-    if (osr_config_is_seed(url)) {
-        osr_err_set(err, OSR_CONFIG,
-                    "listen: %s: a listener for seed programs must be on loopback, because they "
-                    "cannot say who they are",
-                    url->text);
-        osr_err_hint(err, "listen at tcp://127.0.0.1:%u?peer=seed", url->port);
-        return OSR_CONFIG;
-    }
-    if (config->insecure || osr_url_is_secure(url)) {
-        return 0;
-    }
-    osr_err_set(err, OSR_CONFIG,
-                "listen: %s: everybody who reaches it from another machine could read everything "
-                "and add to it, unencrypted",
-                url->text);
-    osr_err_hint(err,
-                 "listen at tcp://127.0.0.1:%u, or write `insecure: true` (--insecure) if "
-                 "the network is trusted",
-                 url->port);
-    return OSR_CONFIG;
-}
-
-static int check_peer(const struct osr_url *url, struct osr_err *err)
-{
-    int code = check_auth("peer", url, err);
-    if (code != 0) {
-        return code;
-    }
-    if (osr_config_is_seed(url) && strcmp(url->scheme, "tcp") != 0) {
-        return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: seed programs are reached by tcp://",
-                                url->text);
-    }
-    if (osr_url_parameter(url, "settle_ms") != NULL && !osr_config_is_seed(url)) {
-        return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: settle_ms goes with peer=seed only",
-                                url->text);
-    }
-    if (strcmp(url->scheme, "unix") != 0 && url->port == 0) {
-        return (int)osr_err_set(err, OSR_CONFIG, "peer: %s: port 0 cannot be dialled", url->text);
-    }
-    return 0;
-}
-
 static int check_followed(const struct osr_config *config, size_t index, struct osr_err *err)
 {
     const char *file = config->follow_file[index];
@@ -324,14 +262,33 @@ static int check_data(const struct osr_config *config, struct osr_err *err)
     return code != 0 ? (int)osr_err_prefix(err, "data") : 0;
 }
 
+/* To a broker elsewhere the changes themselves would go in plaintext. */
+static int check_events(const struct osr_config *config, const struct osr_url *url,
+                        struct osr_err *err)
+{
+    bool is_encrypted = strcmp(url->scheme, "mqtt") != 0 && strcmp(url->scheme, "amqp") != 0;
+    if (config->insecure || is_encrypted || osr_url_is_loopback(url)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_CONFIG,
+                "events: %s: everybody on the way to the broker could read all that changes",
+                url->text);
+    osr_err_hint(err, "use %ss://, or write `insecure: true` if the network is trusted",
+                 url->scheme);
+    return OSR_CONFIG;
+}
+
 static int check_whole(const struct osr_config *config, struct osr_err *err)
 {
     int code = check_data(config, err);
     for (size_t i = 0; code == 0 && i < config->listen_count; i++) {
-        code = check_listener(config, &config->listen[i], err);
+        code = osr_config_check_listener(config, &config->listen[i], err);
     }
     for (size_t i = 0; code == 0 && i < config->peer_count; i++) {
-        code = check_peer(&config->peer[i], err);
+        code = osr_config_check_peer(&config->peer[i], err);
+    }
+    for (size_t i = 0; code == 0 && i < config->events.target_count; i++) {
+        code = check_events(config, &config->events.targets[i].url, err);
     }
     return code != 0 ? code : check_files(config, err);
 }
@@ -433,6 +390,7 @@ void osr_config_done(struct osr_config *config)
         osr_option_clear(&osr_options[i], config);
     }
     osr_policy_destroy(config->access);
+    osr_events_config_done(&config->events);
     *config = (struct osr_config){0};
 }
 
@@ -484,6 +442,8 @@ static const char usage_end[] =
     "  listen: [tcp://127.0.0.1:12346]\n"
     "  peer:\n"
     "    - tcp://desk.example:12346\n"
+    "Two of its keys are no flags: `access` (who may do what) and `events` (what is published\n"
+    "at brokers); see osiris-config(5).\n"
     "\n"
     "Exit status: 0 stopped as asked; 64 wrong usage; 65 damaged or foreign data;\n"
     "70 defect; 73 disk full; 74 read or write failed; 75 already in use; 77 permission\n"

@@ -2,8 +2,9 @@
  *
  * A key of the file and a flag have one name and one meaning: one row of the table in
  * config_option.c. A flag that is given replaces what the file says under that name, lists
- * included. One key is no option: `access`, in node/access_config.h. Nothing is guessed: an
- * unknown, doubled or ill-typed key is refused with file, line and key.
+ * included. Two keys are no options: `access`, in node/access_config.h, and `events`, in
+ * node/events_config.h. Nothing is guessed: an unknown, doubled or ill-typed key is refused with
+ * file, line and key.
  *
  * Failures: INVALID_ARGUMENT for flags, CONFIG for the file and for what does not go together. */
 #ifndef OSR_NODE_CONFIG_H
@@ -13,6 +14,7 @@
 #include "base/trace.h"
 #include "base/url.h"
 #include "model/policy.h"
+#include "node/events_config.h"
 
 enum {
     OSR_CONFIG_FILE_BYTES_MAX = 1 << 20, /* stops a wrong file from being read to its end */
@@ -40,13 +42,14 @@ struct osr_config {
     size_t approved_count;
     bool audit_all; /* allowed reads and writes of documents are noted, too */
 
-    uint32_t log_segment_mb;   /* of the largest segment */
-    uint32_t heartbeat_ms;     /* of silence on a link before a PING */
-    uint32_t retry_ms;         /* without an acknowledgement before entries are sent again */
-    uint32_t connections_max;  /* of all kinds */
-    uint32_t mirror_ms;        /* between two versions of the mirror, at least */
-    enum osr_level log_level;  /* of what is written to stderr */
-    struct osr_policy *access; /* who may do what: the section `access`, and the defaults */
+    uint32_t log_segment_mb;         /* of the largest segment */
+    uint32_t heartbeat_ms;           /* of silence on a link before a PING */
+    uint32_t retry_ms;               /* without an acknowledgement before entries are sent again */
+    uint32_t connections_max;        /* of all kinds */
+    uint32_t mirror_ms;              /* between two versions of the mirror, at least */
+    enum osr_level log_level;        /* of what is written to stderr */
+    struct osr_policy *access;       /* who may do what: the section `access`, and the defaults */
+    struct osr_events_config events; /* what is published, and where: the section `events` */
 
     /* From what it was read: the process's own arguments, which a reload reads again, and the
      * hash of the file (zeroes: none). */

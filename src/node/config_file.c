@@ -10,12 +10,15 @@
 #include "node/config_option.h"
 #include "node/config_yaml.h"
 
-static const char access_key[] = "access"; /* the one that is no option */
+/* Those that are no options. */
+static const char access_key[] = "access";
+static const char events_key[] = "events";
 
 struct reader {
     struct osr_config_yaml yaml;
     struct osr_config *config;
     bool seen[OSR_OPTION_COUNT];
+    bool seen_events;
 };
 
 static int refuse(struct reader *reader, const char *key, const char *why)
@@ -28,6 +31,7 @@ static int refuse_unknown(struct reader *reader, const char *key)
     struct osr_text_guess guess = osr_text_guess(key);
 
     osr_text_guess_offer(&guess, access_key);
+    osr_text_guess_offer(&guess, events_key);
     const char *nearest = guess.nearest != NULL ? guess.nearest : osr_option_nearest(key);
     refuse(reader, key, "unknown key");
     if (nearest != NULL) {
@@ -178,6 +182,15 @@ static int read_access(struct reader *reader)
     return osr_access_config_read(&reader->yaml, access_key, &reader->config->access);
 }
 
+static int read_events(struct reader *reader)
+{
+    if (reader->seen_events) {
+        return refuse(reader, events_key, "the key is there twice");
+    }
+    reader->seen_events = true;
+    return osr_events_config_read(&reader->yaml, events_key, &reader->config->events);
+}
+
 /* The current event is the key. */
 static int read_pair(struct reader *reader)
 {
@@ -187,6 +200,9 @@ static int read_pair(struct reader *reader)
     const char *key = osr_config_yaml_text(&reader->yaml);
     if (key != NULL && strcmp(key, access_key) == 0) {
         return read_access(reader);
+    }
+    if (key != NULL && strcmp(key, events_key) == 0) {
+        return read_events(reader);
     }
     const struct osr_option *option = key == NULL ? NULL : osr_option_find(key);
     if (option == NULL) {

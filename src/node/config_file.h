@@ -1,7 +1,7 @@
 /* config_file.h -- the YAML file: one flat mapping from an option's name to its value or, for
- * lists, values; `access` alone is nested (node/access_config.h). Of YAML only this much is let in:
- * aliases, anchors, tags, nesting and further documents are refused. Every error names file, line
- * and key. */
+ * lists, values; `access` and `events` alone are nested (node/access_config.h,
+ * node/events_config.h). Of YAML only this much is let in: aliases, anchors, tags, nesting and
+ * further documents are refused. Every error names file, line and key. */
 #ifndef OSR_NODE_CONFIG_FILE_H
 #define OSR_NODE_CONFIG_FILE_H
 

@@ -3,9 +3,8 @@
 #include <stdlib.h>
 
 #include "adapter/descriptors.h"
-#include "adapter/folder.h"
 #include "adapter/keys.h"
-#include "node/listener_methods.h"
+#include "node/client_keys.h"
 
 enum {
     /* Files of our own beside connections: the log, SQLite, epoll, ... */
@@ -249,6 +248,7 @@ static int start_neighbours(struct osr_instance *instance, struct osr_err *err)
     const struct osr_neighbours_options options = {
         .loop = instance->loop,
         .config = instance->config,
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
         .knowledge = osr_engine_knowledge(instance->engine),
         .journal = osr_engine_journal(instance->engine),
         .trace = instance->trace,
@@ -327,56 +327,6 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
     return osr_operations_create(&instance->services, &instance->operations, err);
 }
 
-static void on_accept(void *context, struct osr_connection *connection)
-{
-    const struct osr_instance_door *door = context;
-    osr_sessions_accept(door->instance->sessions, connection, door->seeds_allowed, door->methods);
-}
-
-static int listen_at(struct osr_instance *instance, const struct osr_url *url, struct osr_err *err)
-{
-    struct osr_listener **listener = &instance->listeners[instance->listener_count];
-    struct osr_instance_door *door = &instance->doors[instance->listener_count];
-    *door = (struct osr_instance_door){instance, osr_config_is_seed(url), osr_methods_of(url)};
-    int code =
-        osr_transport_listen(instance->loop, url, osr_security_listener(instance->security, url),
-                             on_accept, door, listener, err);
-    if (code != 0) {
-        return code;
-    }
-    osr_listener_guard(*listener, osr_sessions_gate(instance->sessions));
-    instance->services.listener_count = ++instance->listener_count;
-    osr_trace(instance->trace, OSR_LEVEL_INFO, "listening at %s", osr_listener_url(*listener));
-    return 0;
-}
-
-static int listen_in_folder(struct osr_instance *instance, struct osr_err *err)
-{
-    struct osr_url url;
-    char *text = osr_format("unix://%s/%s", instance->config->data, OSR_SOCKET_NAME);
-    int code = osr_url_parse(text, &url, err);
-    if (code == 0) {
-        code = listen_at(instance, &url, err);
-    }
-    free(text);
-    return code;
-}
-
-static int open_doors(struct osr_instance *instance, struct osr_err *err)
-{
-    const struct osr_config *config = instance->config;
-    int code = listen_in_folder(instance, err);
-    for (size_t i = 0; code == 0 && i < config->listen_count; i++) {
-        code = listen_at(instance, &config->listen[i], err);
-    }
-    for (size_t i = 0; code == 0 && i < config->peer_count; i++) {
-        if (!osr_config_is_seed(&config->peer[i])) {
-            code = osr_peers_add(instance->peers, &config->peer[i], err);
-        }
-    }
-    return code;
-}
-
 static void start_turns(struct osr_instance *instance)
 {
     /* These cannot fail: they only fill in their handles. */
@@ -406,7 +356,7 @@ int osr_instance_open(uv_loop_t *loop, struct osr_config *config, const struct o
     if (code == 0) {
         start_turns(instance);
         instance->has_turns = true;
-        code = open_doors(instance, err);
+        code = osr_instance_open_doors(instance, err);
     }
     if (code != 0) {
         osr_instance_close(instance);
@@ -489,5 +439,6 @@ void osr_instance_close(struct osr_instance *instance)
     osr_access_destroy(instance->access);
     osr_credentials_destroy(instance->credentials);
     osr_trust_feed_free(instance->trust);
+    osr_client_keys_free(instance->client_keys);
     free(instance);
 }

@@ -1,8 +1,10 @@
 /* instance_internal.h -- what the parts of an instance share: itself, put together and run
- * (instance.c), and who may come in (instance_trust.c). For these two alone. */
+ * (instance.c), by which it is reached (instance_doors.c), and who may come in (instance_trust.c).
+ * For these alone. */
 #ifndef OSR_NODE_INSTANCE_INTERNAL_H
 #define OSR_NODE_INSTANCE_INTERNAL_H
 
+#include "adapter/bus.h"
 #include "node/engine.h"
 #include "node/instance.h"
 #include "node/log_limit.h"
@@ -37,6 +39,7 @@ struct osr_instance {
     struct osr_listener *listeners[1 + OSR_CONFIG_LISTENERS_MAX];
     struct osr_instance_door doors[1 + OSR_CONFIG_LISTENERS_MAX]; /* of these */
     size_t listener_count;
+    struct osr_bus_keys *client_keys; /* NULL: no listener wants them */
 
     uv_prepare_t before_wait; /* a turn ends behind the timers ... */
     uv_check_t after_wait;    /* ... and behind what the world had to say */
@@ -48,6 +51,10 @@ struct osr_instance {
 /* instance.c */
 /* To the link of that number, if it is still there. */
 void osr_instance_send(void *context, uint32_t peer, const Osr__Frame *frame);
+
+/* instance_doors.c */
+/* Listens and dials as the config says; all that those who come need is there. */
+int osr_instance_open_doors(struct osr_instance *instance, struct osr_err *err);
 
 /* instance_trust.c. A context is the instance. */
 /* All that access stands on; the engine is open. */

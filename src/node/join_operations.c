@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "adapter/clock.h"
+#include "adapter/transport.h"
 #include "node/issuing.h"
 #include "node/join_proof.h"
 #include "node/listener_methods.h"
@@ -98,7 +99,8 @@ static bool is_wildcard(const char *host)
 static bool takes_newcomers(const struct osr_url *url)
 {
     const unsigned without_tls = 1u << OSR_METHOD_TOKEN | 1u << OSR_METHOD_PASSWORD;
-    return osr_url_is_secure(url) && (osr_methods_of(url) & without_tls) != 0;
+    bool is_stream = osr_transport_promises(url->scheme)->carrier == OSR_CARRIER_STREAM;
+    return osr_url_is_secure(url) && is_stream && (osr_methods_of(url) & without_tls) != 0;
 }
 
 /* Where this instance listens with TLS; loopback only where there is nothing else. */

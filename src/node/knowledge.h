@@ -189,6 +189,8 @@ struct osr_query *osr_knowledge_rebuild(struct osr_knowledge *knowledge,
 /* Flow control of list and watch: while paused no reply comes, and little is read ahead. Replies
  * may come from within the end of a pause. Both calls are allowed within a reply. */
 void osr_query_pause(struct osr_query *query, bool pause);
+/* Of a watch: it has told all that there is, and waits for more. */
+bool osr_query_is_idle(const struct osr_query *query);
 void osr_query_cancel(struct osr_query *query); /* no further reply; the query is gone */
 /* For whom it is asked, until it ends or is cancelled. */
 void osr_query_set_reader(struct osr_query *query, struct osr_reply_reader *reader);

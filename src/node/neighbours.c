@@ -13,6 +13,8 @@ struct osr_neighbours {
     struct osr_follow_file *follows[OSR_CONFIG_FOLLOW_FILES_MAX];
     size_t follow_count;
     struct osr_mirror *mirror;
+    struct osr_events *events[OSR_EVENTS_TARGETS_MAX];
+    size_t events_count;
 };
 
 static int start_seeds(struct osr_neighbours *neighbours,
@@ -64,6 +66,26 @@ static void start_mirror(struct osr_neighbours *neighbours,
     }
 }
 
+static int start_events(struct osr_neighbours *neighbours,
+                        const struct osr_neighbours_options *options, struct osr_err *err)
+{
+    for (size_t i = 0; i < options->config->events.target_count; i++) {
+        const struct osr_events_options events = {.loop = options->loop,
+                                                  .knowledge = options->knowledge,
+                                                  .journal = options->journal,
+                                                  .target = &options->config->events.targets[i],
+                                                  .instance = options->instance,
+                                                  .data_folder = options->config->data,
+                                                  .trace = options->trace};
+        int code = osr_events_start(&events, &neighbours->events[neighbours->events_count], err);
+        if (code != 0) {
+            return code;
+        }
+        neighbours->events_count++;
+    }
+    return 0;
+}
+
 int osr_neighbours_open(const struct osr_neighbours_options *options,
                         struct osr_neighbours **ret_neighbours, struct osr_err *err)
 {
@@ -76,6 +98,9 @@ int osr_neighbours_open(const struct osr_neighbours_options *options,
     }
     if (code == 0) {
         code = start_seeds(neighbours, options, err);
+    }
+    if (code == 0) {
+        code = start_events(neighbours, options, err);
     }
     if (code != 0) {
         osr_neighbours_close(neighbours);
@@ -95,6 +120,9 @@ void osr_neighbours_close(struct osr_neighbours *neighbours)
     for (size_t i = 0; i < neighbours->seed_count; i++) {
         osr_seed_peer_stop(neighbours->seeds[i]);
     }
+    for (size_t i = 0; i < neighbours->events_count; i++) {
+        osr_events_stop(neighbours->events[i]);
+    }
     for (size_t i = 0; i < neighbours->follow_count; i++) {
         osr_follow_file_stop(neighbours->follows[i]);
     }
@@ -111,6 +139,17 @@ size_t osr_neighbours_seed_count(const struct osr_neighbours *neighbours)
 struct osr_seed_peer *osr_neighbours_seed(const struct osr_neighbours *neighbours, size_t index)
 {
     return neighbours->seeds[index];
+}
+
+size_t osr_neighbours_events_count(const struct osr_neighbours *neighbours)
+{
+    return neighbours->events_count;
+}
+
+const struct osr_events *osr_neighbours_events(const struct osr_neighbours *neighbours,
+                                               size_t index)
+{
+    return neighbours->events[index];
 }
 
 static bool is_same_url(const char *full, const char *given)

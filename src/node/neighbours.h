@@ -1,11 +1,12 @@
-/* neighbours.h -- what lives beside an instance and knows nothing of frames: seed programs that it
- * sends to, files that it follows, the mirror. As the config says.
+/* neighbours.h -- what lives beside an instance and is no instance: seed programs that it sends to,
+ * files that it follows, the mirror, places where it publishes events. As the config says.
  *
  * Threads: the loop's, and "files" (node/file_worker.h). */
 #ifndef OSR_NODE_NEIGHBOURS_H
 #define OSR_NODE_NEIGHBOURS_H
 
 #include "node/config.h"
+#include "node/events.h"
 #include "node/knowledge.h"
 #include "node/seed_peer.h"
 
@@ -14,6 +15,7 @@ struct osr_neighbours;
 struct osr_neighbours_options {
     uv_loop_t *loop;
     const struct osr_config *config;
+    const char *instance; /* id */
     struct osr_knowledge *knowledge;
     struct osr_journal *journal;
     const struct osr_trace *trace;
@@ -28,7 +30,11 @@ void osr_neighbours_close(struct osr_neighbours *neighbours);
 size_t osr_neighbours_seed_count(const struct osr_neighbours *neighbours);
 struct osr_seed_peer *osr_neighbours_seed(const struct osr_neighbours *neighbours, size_t index);
 
-/* The one with this URL, with or without its parameters; NULL where there is none. */
+size_t osr_neighbours_events_count(const struct osr_neighbours *neighbours);
+const struct osr_events *osr_neighbours_events(const struct osr_neighbours *neighbours,
+                                               size_t index);
+
+/* The seed peer with this URL, with or without its parameters; NULL where there is none. */
 struct osr_seed_peer *osr_neighbours_find_seed(const struct osr_neighbours *neighbours,
                                                const char *url);
 

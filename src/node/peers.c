@@ -185,6 +185,13 @@ struct osr_peers *osr_peers_create(const struct osr_peers_options *options)
     return peers;
 }
 
+/* Many are met at one broker, each at an address of its own. */
+static char *make_pin_key(const struct osr_url *url)
+{
+    return osr_format(osr_url_is_broker(url) ? "pin:%s://%s:%u/%s" : "pin:%s://%s:%u", url->scheme,
+                      url->host, url->port, url->address);
+}
+
 int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr_err *err)
 {
     if (peers->count == OSR_PEERS_MAX) {
@@ -203,7 +210,7 @@ int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr
     peer->url = *url;
     peer->codec = OSR_CODEC_PROTOBUF;
     (void)(codec != NULL && osr_codec_parse(codec, &peer->codec)); /* base/url knows good ones */
-    peer->pin_key = osr_format("pin:%s://%s:%u", url->scheme, url->host, url->port);
+    peer->pin_key = make_pin_key(url);
     peers->items[peers->count++] = peer;
     osr_journal_facts(peers->options.journal, peer->pin_key, load_pin, peer);
     dial(peer);

@@ -364,6 +364,11 @@ void osr_query_pause(struct osr_query *query, bool pause)
     }
 }
 
+bool osr_query_is_idle(const struct osr_query *query)
+{
+    return query->is_idle;
+}
+
 void osr_query_cancel(struct osr_query *query)
 {
     query->is_cancelled = true;

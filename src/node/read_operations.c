@@ -169,6 +169,7 @@ static void on_watch(void *context, const struct osr_query_reply *reply)
     Osr__WatchResponse response = OSR__WATCH_RESPONSE__INIT;
     response.position = reply->position;
     response.origin = (char *)reply->feed->origin;
+    response.epoch = reply->feed->epoch;
     response.sequence = reply->sequence;
     response.operation = reply->operation;
     response.document = reply->document;
@@ -181,6 +182,12 @@ void osr_operation_kb_watch(struct osr_operations *operations, struct osr_call *
     const Osr__WatchRequest *request = frame->kb_watch;
     struct osr_err err;
     if (check_length("collection", request->collection, 0, OSR_COLLECTION_BYTES_MAX, &err) != 0) {
+        osr_call_fail(call, &err);
+        return;
+    }
+    if (osr_session_is_message(call->session)) {
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "KB_WATCH in a message: it would never end");
+        osr_err_hint(&err, "take the events that the instance publishes, or watch over a stream");
         osr_call_fail(call, &err);
         return;
     }

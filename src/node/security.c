@@ -186,7 +186,7 @@ static void work(struct osr_file_job *job)
 
 struct report {
     const char *changed[CHANGES_MAX];
-    const char *restart[OSR_OPTION_COUNT];
+    const char *restart[OSR_OPTION_COUNT + 1]; /* the options, and `events` */
     struct osr_security_changes changes;
 };
 
@@ -234,6 +234,9 @@ static void compare_config(struct report *report, const struct osr_security *sec
         } else if (!osr_option_is_equal(option, security->options.config, after)) {
             report->restart[report->changes.restart_count++] = option->name;
         }
+    }
+    if (!osr_events_config_is_equal(&security->options.config->events, &after->events)) {
+        report->restart[report->changes.restart_count++] = "events";
     }
 }
 

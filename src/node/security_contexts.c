@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "adapter/transport.h"
 #include "node/listener_methods.h"
 
 #define PROOF(name) (1u << OSR_TLS_PROOF_##name)
@@ -121,6 +122,7 @@ static int make_context(const struct material *material, const struct osr_url *u
     bool takes_keys = (proofs & PROOF(KEY)) != 0;
     const struct osr_tls_options options = {
         .is_server = is_server,
+        .is_datagram = osr_transport_promises(url->scheme)->carrier == OSR_CARRIER_DATAGRAMS,
         .certificate_pem = material->certificate_pem,
         .key_pem = osr_trust_text(trust, OSR_TRUST_TLS_KEY),
         .authorities_pem = osr_trust_text(trust, OSR_TRUST_AUTHORITIES),
@@ -130,7 +132,8 @@ static int make_context(const struct material *material, const struct osr_url *u
         .protocols = is_server             ? both
                      : osr_url_is_rpc(url) ? calls
                                            : frames,
-        .server_name = is_server ? NULL : url->host,
+        /* Behind a broker stands whoever its certificate says, and not the broker. */
+        .server_name = is_server || osr_url_is_broker(url) ? NULL : url->host,
         .is_revoked = material->source->is_revoked,
         .context = material->source->context,
     };

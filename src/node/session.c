@@ -49,6 +49,9 @@ void osr_session_send(struct osr_session *session, const Osr__Frame *frame)
         osr_session_mark_dirty(session);
         osr_session_count_unread(session);
     }
+    if (session->is_message) {
+        osr_session_flush(session); /* each frame is a message */
+    }
     if (session->state == SESSION_LINK && osr_session_queued(session) > OSR_LINK_OUTPUT_BYTES_MAX) {
         osr_trace(session->sessions->trace, OSR_LEVEL_WARNING,
                   "%s: closed: it does not read what it asks for", session->url);
@@ -210,7 +213,7 @@ static void handle_frame(struct osr_session *session, Osr__Frame *frame, size_t 
     }
     if (osr_session_is_of_link(session, frame)) {
         osr_session_handle_link(session, frame);
-    } else if (is_append(frame)) {
+    } else if (is_append(frame) && !session->is_message) {
         handle_append(session, frame);
     } else {
         handle_request(session, frame, size);
@@ -523,10 +526,10 @@ static void on_read(void *context, struct osr_connection *connection, size_t siz
     struct osr_slice bytes = osr_slice(session->sessions->room.data, size);
     (void)connection;
     osr_stream_recognise(&session->stream, bytes); /* it may be refused in the next moment */
-    if (is_untouched(session) && osr_session_begins_rpc(bytes)) {
+    if (is_untouched(session) && !session->is_message && osr_session_begins_rpc(bytes)) {
         osr_session_rpc_begin(session, true);
     }
-    if (is_untouched(session) && osr_http_is_request(bytes)) {
+    if (is_untouched(session) && !session->is_message && osr_http_is_request(bytes)) {
         refuse_http(session);
     } else if (!identify(session)) {
         return;
@@ -585,8 +588,9 @@ void osr_session_gone(struct osr_session *session, const struct osr_err *err)
 
 bool osr_session_shakes_hands(const struct osr_session *session)
 {
-    return session->state == SESSION_FRESH && strncmp(session->url, "tls:", 4) == 0 &&
+    return session->state == SESSION_FRESH &&
            session->connection != NULL && /* a link on a gRPC call has none of its own */
+           osr_connection_is_secure(session->connection) &&
            osr_connection_peer(session->connection) == NULL;
 }
 
@@ -638,6 +642,11 @@ bool osr_session_is_open(const struct osr_session *session)
 bool osr_session_is_rpc(const struct osr_session *session)
 {
     return session->state == SESSION_RPC;
+}
+
+bool osr_session_is_message(const struct osr_session *session)
+{
+    return session->is_message;
 }
 
 struct osr_identity *osr_session_identity(struct osr_session *session)

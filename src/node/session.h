@@ -10,6 +10,10 @@
  * link has to be let in by its connection's identity, and again as the instance that it turns out
  * to be; a call of gRPC with a token of its own is whose the token says.
  *
+ * Requests that came as messages are clients, too: they have no links and no gRPC, and count not
+ * among the connections, because the adapter limits them. Without a request_id an UPDATE_KB is a
+ * request like others there.
+ *
  * Back-pressure: a client with many requests under way, with much unread, or while the
  * instance is behind, is not read any further. A link is held back only while the
  * knowledge base is behind: two sides that wait for each other to read would wait for ever.
@@ -140,6 +144,9 @@ uint32_t osr_session_number(const struct osr_session *session); /* never given t
                                                                    number of the peer */
 bool osr_session_is_open(const struct osr_session *session);    /* false while it is dialled */
 bool osr_session_is_rpc(const struct osr_session *session);     /* a client that speaks gRPC */
+/* One message's requests (adapter/message_calls.h): it has ended before the first is answered, and
+ * each frame that is sent to it becomes a message, too. */
+bool osr_session_is_message(const struct osr_session *session);
 /* Of the connection; nobody before its first bytes. For AUTHENTICATE to change, too. */
 struct osr_identity *osr_session_identity(struct osr_session *session);
 /* Of the connection, or of the one that carries the link (osr_connection_binding). */

@@ -35,6 +35,7 @@ struct osr_session {
     char instance[OSR_INSTANCE_CHARS + 1];
     char name[OSR_NAME_BYTES_MAX + 1];
     bool seeds_allowed; /* its listener has ?peer=seed */
+    bool is_message;    /* osr_session_is_message */
     unsigned methods;   /* that its listener takes (listener_methods.h) */
     bool is_dirty;      /* listed for the next flush */
     bool is_reading;
@@ -82,6 +83,7 @@ struct osr_sessions {
     struct osr_session *links[OSR_PEERS_MAX];
     size_t link_count;
     size_t count;
+    size_t message_count; /* of these, requests that came as messages */
     uint32_t connections_max;
     uint32_t last_number;
     uint32_t turned_away;  /* connections over the limit since the last sweep */

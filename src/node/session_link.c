@@ -53,6 +53,12 @@ void osr_session_become_link(struct osr_session *session)
 bool osr_session_accept_link(struct osr_session *session, const Osr__Frame *hello)
 {
     struct osr_err err;
+    if (session->is_message) {
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "HELLO where requests come as messages");
+        osr_err_hint(&err, "instances link through a listener without for=clients");
+        osr_session_refuse(session, hello->request_id, &err);
+        return false;
+    }
     if (osr_access_check_hello(session->sessions->access, &session->identity, &err) != 0) {
         osr_session_refuse(session, hello->request_id, &err);
         return false;

@@ -92,6 +92,7 @@ void osr_session_destroy(struct osr_session *session)
         session->next->previous = session->previous;
     }
     sessions->count--;
+    sessions->message_count -= session->is_message;
     set_unread(session, 0);
     sessions->input -= session->input;
     sessions->request_bytes -= session->request_bytes;
@@ -286,13 +287,16 @@ static void turn_away(struct osr_sessions *sessions, struct osr_connection *conn
 void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *connection,
                          bool seeds_allowed, unsigned methods)
 {
-    if (sessions->count >= sessions->connections_max) {
+    bool is_message = osr_connection_client(connection) != NULL;
+    if (!is_message && sessions->count - sessions->message_count >= sessions->connections_max) {
         turn_away(sessions, connection);
         return;
     }
     struct osr_session *session = osr_session_create(sessions, SESSION_FRESH, OSR_CODEC_JSON);
     session->connection = connection;
     session->seeds_allowed = seeds_allowed;
+    session->is_message = is_message;
+    sessions->message_count += is_message;
     session->methods = methods;
     session->patience_ms = OSR_FIRST_FRAME_MS;
     session->is_reading = true;

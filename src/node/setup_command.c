@@ -5,9 +5,11 @@
 #include <unistd.h>
 
 #include "adapter/clock.h"
+#include "adapter/zmq_keys.h"
 #include "base/fields.h"
 #include "base/text.h"
 #include "model/limits.h"
+#include "node/client_keys.h"
 #include "node/renewal.h"
 #include "node/setup.h"
 #include "node/setup_doctor.h"
@@ -302,6 +304,74 @@ static int run_key_list(struct order *order, struct osr_err *err)
     return code;
 }
 
+/* -- keys of ZeroMQ's: client_keys.h -- */
+
+static void write_client(struct order *order, const char *name, const char *secret)
+{
+    osr_fields_begin(&order->output);
+    osr_fields_add(&order->output, "name", name);
+    osr_fields_add(&order->output, "secret", secret);
+    osr_fields_end(&order->output);
+}
+
+/* By standard input: its public key; empty: a pair is made, and the secret key comes back. */
+static int run_client_add(struct order *order, struct osr_err *err)
+{
+    struct osr_buffer input = {0};
+    struct osr_buffer secret = {0};
+    int code = read_input(&input, err);
+
+    if (code == 0) {
+        osr_buffer_reserve(&secret, 64); /* once, as above */
+        code = osr_client_keys_add(order->config.data, order->word, osr_buffer_slice(&input),
+                                   &secret, err);
+    }
+    if (code == 0 && secret.size > 0) {
+        osr_buffer_add_u8(&secret, '\0');
+        write_client(order, order->word, (const char *)secret.data);
+    }
+    osr_secret_buffer_done(&secret);
+    osr_buffer_done(&input);
+    return code;
+}
+
+static int run_client_remove(struct order *order, struct osr_err *err)
+{
+    return osr_client_keys_remove(order->config.data, order->word, err);
+}
+
+static int run_client_list(struct order *order, struct osr_err *err)
+{
+    struct osr_bus_keys *keys = NULL;
+    int code = osr_client_keys_read(order->config.data, &keys, err);
+
+    for (size_t i = 0; code == 0 && i < keys->client_count; i++) {
+        char key[OSR_CURVE_KEY_CHARS + 1];
+        osr_curve_key_write(keys->clients[i].key, key);
+        osr_fields_begin(&order->output);
+        osr_fields_add(&order->output, "name", keys->clients[i].name);
+        osr_fields_add(&order->output, "key", key);
+        osr_fields_end(&order->output);
+    }
+    osr_client_keys_free(keys);
+    return code;
+}
+
+static int run_client_key(struct order *order, struct osr_err *err)
+{
+    struct osr_buffer key = {0};
+    int code = osr_client_keys_server(order->config.data, &key, err);
+
+    if (code == 0) {
+        osr_buffer_add_u8(&key, '\0');
+        osr_fields_begin(&order->output);
+        osr_fields_add(&order->output, "key", (const char *)key.data);
+        osr_fields_end(&order->output);
+    }
+    osr_buffer_done(&key);
+    return code;
+}
+
 /* -- finding the mode -- */
 
 enum word { WORD_NONE, WORD_OPTIONAL, WORD_WANTED };
@@ -325,6 +395,10 @@ static const struct mode {
     {"key-list", WORD_OPTIONAL, false, run_key_list},
     {"key-add", WORD_WANTED, false, run_key_add},
     {"key-remove", WORD_WANTED, false, run_key_remove},
+    {"client-add", WORD_WANTED, false, run_client_add},
+    {"client-list", WORD_NONE, false, run_client_list},
+    {"client-remove", WORD_WANTED, false, run_client_remove},
+    {"client-key", WORD_NONE, false, run_client_key},
 };
 
 static const struct mode *find_mode(const char *name)

@@ -311,12 +311,28 @@ static void add_open_listener(struct doctor *doctor, const struct osr_url *url)
     osr_buffer_done(&methods);
 }
 
+/* Wherever the broker stands: links through it are encrypted from end to end, and requests of its
+ * clients it reads. */
+static void add_message_listener(struct doctor *doctor, const struct osr_url *url)
+{
+    const char *whom = "instances, encrypted all the way through the broker";
+    if (osr_url_is_for_clients(url)) {
+        whom = osr_url_is_broker(url) ? "whom the broker lets write there; it sees what they say"
+                                      : "clients whose keys are known, encrypted";
+    }
+    osr_setup_finding(doctor->lines, OSR_FINDING_OK, "listener", "", "%s: for %s", url->text, whom);
+}
+
 static void check_listeners(struct doctor *doctor)
 {
     const struct osr_config *config = doctor->config;
 
     for (size_t i = 0; i < config->listen_count; i++) {
         const struct osr_url *url = &config->listen[i];
+        if (osr_url_is_broker(url) || osr_url_is_for_clients(url)) {
+            add_message_listener(doctor, url);
+            continue;
+        }
         if (osr_url_is_loopback(url)) {
             osr_setup_finding(doctor->lines, OSR_FINDING_OK, "listener", "",
                               "%s: for this machine alone", url->text);

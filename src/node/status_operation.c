@@ -20,8 +20,11 @@ enum {
 struct status_parts {
     Osr__StatusResponse response;
     char *listeners[OSR_CONFIG_LISTENERS_MAX + 1];
+    char *listeners_down[OSR_CONFIG_LISTENERS_MAX + 1];
     Osr__PeerStatus peers[PEERS_SHOWN_MAX];
     Osr__PeerStatus *peer_pointers[PEERS_SHOWN_MAX];
+    Osr__EventsStatus events[OSR_EVENTS_TARGETS_MAX];
+    Osr__EventsStatus *events_pointers[OSR_EVENTS_TARGETS_MAX];
     char storage[OSR_ERR_MESSAGE_MAX + OSR_ERR_HINT_MAX + sizeof("; ")];
 };
 
@@ -75,6 +78,23 @@ static void add_peers(const struct osr_services *services, struct status_parts *
     add_seed_peers(services->neighbours, parts);
 }
 
+static void add_events(const struct osr_neighbours *neighbours, struct status_parts *parts)
+{
+    parts->response.events = parts->events_pointers;
+    for (size_t i = 0; i < osr_neighbours_events_count(neighbours); i++) {
+        struct osr_events_status events;
+        osr_events_status(osr_neighbours_events(neighbours, i), &events);
+        Osr__EventsStatus *status = &parts->events[i];
+        osr__events_status__init(status);
+        status->url = (char *)events.url;
+        status->up = events.is_up;
+        status->last_error = (char *)events.last_error;
+        status->position = events.position;
+        status->lag = events.lag;
+        parts->events_pointers[parts->response.n_events++] = status;
+    }
+}
+
 static void describe_storage(const struct osr_services *services, struct status_parts *parts)
 {
     const struct osr_err *projection = services->storage;
@@ -101,6 +121,21 @@ static uint64_t entries_held(const struct osr_feed *feed)
     return entries;
 }
 
+static void add_listeners(const struct osr_services *services, struct status_parts *parts)
+{
+    Osr__StatusResponse *response = &parts->response;
+    response->listeners = parts->listeners;
+    response->listeners_down = parts->listeners_down;
+    for (size_t i = 0; i < services->listener_count; i++) {
+        const struct osr_listener *listener = services->listeners[i];
+        const struct osr_err *down = osr_listener_down(listener);
+        parts->listeners[response->n_listeners++] = (char *)osr_listener_url(listener);
+        if (down != NULL) {
+            parts->listeners_down[response->n_listeners_down++] = (char *)down->message;
+        }
+    }
+}
+
 static void fill_status(const struct osr_services *services, struct status_parts *parts)
 {
     Osr__StatusResponse *response = &parts->response;
@@ -111,15 +146,12 @@ static void fill_status(const struct osr_services *services, struct status_parts
     response->version = OSR_VERSION;
     response->uptime_ms = uv_now(services->loop) - services->start_ms;
     response->data_folder = services->config->data;
-    response->listeners = parts->listeners;
-    for (size_t i = 0; i < services->listener_count; i++) {
-        parts->listeners[response->n_listeners++] =
-            (char *)osr_listener_url(services->listeners[i]);
-    }
+    add_listeners(services, parts);
     response->entries = entries_held(services->feed);
     response->log_bytes = osr_wal_bytes(osr_journal_wal(services->journal));
     response->projection_lag = osr_knowledge_lag(services->knowledge);
     add_peers(services, parts);
+    add_events(services->neighbours, parts);
     describe_storage(services, parts);
 }
 

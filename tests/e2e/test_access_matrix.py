@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import hashlib
 import itertools
+import json
 import os
 import pathlib
 import socket
@@ -17,7 +18,10 @@ import pytest
 import asking
 import authority
 import contract
+import messages
+import mosquitto
 import osiris
+import rabbitmq
 import tunnel
 from asking import CLOSED, OK, UNAVAILABLE, Data
 from contract import message
@@ -138,6 +142,8 @@ def fields_of_frames():
     return {field.name.upper() for field in message("osiris.v1.Frame").DESCRIPTOR.oneofs[0].fields}
 
 
+# What is published, and asked of nobody.
+EVENTS = ("KB_CHANGE",)
 REPLIES = sorted(name for name in fields_of_frames() if name.endswith("_REPLY"))
 
 
@@ -147,7 +153,7 @@ def test_each_request_has_its_row():
     fields = fields_of_frames() - set(REPLIES)
     requests = {name for name in fields if name + "_REPLY" in REPLIES} | {"UPDATE_KB"}
     assert requests == set(REQUESTS)
-    assert fields - requests == set(LINK_MESSAGES)
+    assert fields - requests == {*LINK_MESSAGES, *EVENTS}
     assert contract.methods() == {"osiris.v1." + method for method in METHODS} | OTHER_METHODS
     assert set(METHODS.values()) == requests - {"UPDATE_KB"}
     assert all(len(row.split()) == len(STANDINGS) for row in (*REQUESTS.values(), HELLO))
@@ -350,7 +356,7 @@ def wrong_answers(asker, standing, shown, language):
         code = asker.ask(asked, FIELDS.get(type, {}))
         if code != expected(type, standing, shown):
             yield f"{asked}: {code}, and not {expected(type, standing, shown)}"
-    for type in REPLIES if language in FRAMES else ():
+    for type in (*REPLIES, *EVENTS) if language in FRAMES else ():
         code = asker.ask(type, {})
         if code != "INVALID_ARGUMENT":
             yield f"{type}: {code}, and not INVALID_ARGUMENT"
@@ -459,6 +465,105 @@ def test_matrix_of_tokens_that_are_none(world, at, by, code, door, standing, lan
             wrong = list(wrong_answers(asker, standing, NOTHING, language))
         asker.close()
     assert not wrong, "\n".join(wrong)
+
+
+# ---- requests that come as messages ----
+
+# At a broker an address for each standing, whose clients are named after it; over ZeroMQ a key.
+CLIENTS = ("administrator", "editor", "reader", "clerk", "none")
+CLIENT_STANDINGS = {**{name: name for name in CLIENTS}, "none": "nobody", "anonymous": "newcomer"}
+CARRIERS = ("mqtt", "amqp", "zmq")
+
+
+class MessageWorld:
+    """An instance that takes requests of clients over a broker of each kind, and over ZeroMQ."""
+
+    def __init__(self, folder, brokers):
+        self.daemon = osiris.Daemon(folder, "two", flags=["--config", str(folder / "two.yaml")])
+        self.brokers = brokers
+        self.zmq_port = osiris.free_port()
+        members = "".join(f'    "client:{name}": {name}\n' for name in CLIENTS if name != "none")
+        (folder / "two.yaml").write_text(CONFIG + members)
+        subprocess.run([osiris.program("osirisd"), "setup", "init", "--data", str(self.daemon.data),
+                        "--cluster", CLUSTER], check=True, capture_output=True)
+        self.keys = {name: messages.zmq_keys(self.daemon.data, name) for name in CLIENTS}
+        at_messages = [f"zmq://127.0.0.1:{self.zmq_port}?for=clients", *self._at_brokers()]
+        self.addresses = len(at_messages)
+        # Invitations are to somewhere.
+        self.daemon.listen = [f"tls://127.0.0.1:{osiris.free_port()}", *at_messages]
+        self.daemon.start()
+        self.daemon.call("KB_PUT", document={**NOTE, "data": "word"})
+
+    def _at_brokers(self):
+        for carrier, broker in self.brokers.items():
+            for name in CLIENTS:
+                yield broker.url(f"osiris/{name}", **{"for": "clients", "as": name})
+        yield self.brokers["amqp"].url("osiris/anonymous", **{"for": "clients"})
+
+    def ask_as(self, carrier, name):
+        if carrier == "zmq":
+            return messages.Frames(messages.Zmq(self.zmq_port, self.keys[name]))
+        kind = messages.Mqtt if carrier == "mqtt" else messages.Amqp
+        return messages.Frames(kind(self.brokers[carrier].port, f"osiris/{name}"))
+
+
+@pytest.fixture(scope="module")
+def message_world():
+    with tempfile.TemporaryDirectory(prefix="osr-") as path:
+        folder = pathlib.Path(path)
+        with mosquitto.Mosquitto(folder, settings=["set_tcp_nodelay true"]) as for_mqtt, \
+                rabbitmq.Rabbitmq(folder) as for_amqp:
+            made = MessageWorld(folder, {"mqtt": for_mqtt.start(), "amqp": for_amqp.start()})
+            osiris.wait_for(lambda: made.daemon.log().count(": takes requests") == made.addresses,
+                            "it takes requests everywhere")
+            yield made
+            status = made.daemon.stop()
+        log = made.daemon.log()
+        print(log)
+        assert status == 0 and "ERROR: AddressSanitizer" not in log and "runtime error:" not in log
+
+
+def expected_of_message(type, standing):
+    """What would never end is refused to who may, too."""
+    code = expected(type, standing, NOTHING)
+    return "INVALID_ARGUMENT" if type == "KB_WATCH" and code == OK else code
+
+
+@pytest.mark.parametrize("carrier, name", [
+    *itertools.product(CARRIERS, CLIENTS), ("amqp", "anonymous")])
+def test_matrix_of_messages(message_world, carrier, name):
+    standing = CLIENT_STANDINGS[name]
+    asker = message_world.ask_as(carrier, name)
+    wrong = []
+    for type in REQUESTS:
+        code = asker.ask(type, FIELDS.get(type, {}))
+        if code != expected_of_message(type, standing):
+            wrong.append(f"{type}: {code}, and not {expected_of_message(type, standing)}")
+    for type in (*REPLIES, *EVENTS, *LINK_MESSAGES):  # no client links, whatever its roles are
+        code = asker.ask(type, {})
+        if code != "INVALID_ARGUMENT":
+            wrong.append(f"{type}: {code}, and not INVALID_ARGUMENT")
+    for type, answer in (("HELLO", "INVALID_ARGUMENT"),
+                         ("UPDATE_KB", expected("UPDATE_KB", standing, NOTHING))):
+        code = asker.first_answer(type, FIELDS[type])
+        if code != answer:
+            wrong.append(f"{type} without a number: {code}, and not {answer}")
+    asker.close()
+    assert not wrong, "\n".join(wrong)
+
+
+# A token in a message counts for the rest of it, and for no other.
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_matrix_of_a_token_in_a_message(message_world, carrier):
+    token = message_world.daemon.call("TOKEN_CREATE", name="editor", roles=["editor"])["token"]
+    asker = message_world.ask_as(carrier, "none")
+    shown = {"type": "AUTHENTICATE", "request_id": 1, "token": token}
+    listed = {"type": "KB_GET", "request_id": 2, "id": "note"}
+    asker.carrier.send(json.dumps(shown).encode() + json.dumps(listed).encode())
+    types = {json.loads(asker.carrier.receive())["type"] for _ in range(2)}
+    assert types == {"AUTHENTICATE_REPLY", "KB_GET_REPLY"}
+    assert asker.ask("KB_GET", {"id": "note"}) == "PERMISSION_DENIED"
+    asker.close()
 
 
 # ---- who does not come in ----

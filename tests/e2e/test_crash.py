@@ -1,7 +1,8 @@
 """kill -9 of leader or follower at random moments while the leader imports: counts stay exact and
 digests become equal.
 
-OSIRIS_ROUNDS and OSIRIS_ENTRIES set the counts (10 of 2,000), OSIRIS_SEED the random moments."""
+OSIRIS_ROUNDS and OSIRIS_ENTRIES set the counts (10 of 2,000), OSIRIS_WIRE_ROUNDS the rounds over each
+of the carriers that share no code with TCP (2), OSIRIS_SEED the random moments."""
 import os
 import random
 import subprocess
@@ -9,10 +10,12 @@ import time
 
 import pytest
 
+import carriers
 import osiris
 
 ROUNDS = int(os.environ.get("OSIRIS_ROUNDS", 10))
 ENTRIES = int(os.environ.get("OSIRIS_ENTRIES", 2000))
+WIRE_ROUNDS = int(os.environ.get("OSIRIS_WIRE_ROUNDS", 2))
 SEED = int(os.environ.get("OSIRIS_SEED", random.randrange(1 << 30)))
 ROUNDS_A_PAIR = 10  # then on with empty folders, so that late rounds do not test the disk's size
 
@@ -37,48 +40,73 @@ def import_all(leader, path):
     assert process.returncode == 0, errors
 
 
-def crash_round(chance, leader, follower, path, usual_s):
-    """One import with one kill in it."""
-    victim = chance.choice([leader, follower])
+def crash_round(chance, leader, victim, path, usual_s):
+    """One import with one kill in it; the victim is a daemon, or a broker between the two."""
     process = begin_import(leader, path)
     time.sleep(chance.uniform(0, usual_s))
     victim.kill()
-    if victim is follower and chance.random() < 0.5:
-        process.communicate(timeout=120)  # the follower is down until the import has ended
+    if victim is not leader and chance.random() < 0.5:
+        process.communicate(timeout=120)  # the victim is down until the import has ended
     victim.start()
     process.communicate(timeout=120)
     if process.returncode != 0:
         assert victim is leader, "the import failed although its daemon went on"
     import_all(leader, path)  # adds what is missing, and nothing twice
-    return victim
+
+
+def run_rounds(link, rounds, folder, make_pair, broker=None):
+    """`make_pair` gives a leader and a follower with empty folders, which run and are linked.
+    `broker`: it is killed instead of these."""
+    chance = random.Random(SEED)
+    print(f"OSIRIS_SEED={SEED}")
+    killed = {"leader": 0, "follower": 0, "broker": 0}
+    usual_s = 0.2
+    total = 0
+    for number in range(rounds):
+        if number % ROUNDS_A_PAIR == 0:
+            if number:
+                leader.stop()
+                follower.stop()
+            leader, follower = make_pair(number // ROUNDS_A_PAIR)
+            total = 0
+        path = folder / f"{number}.jsonl"
+        write_corpus(path, number)
+        began = time.monotonic()
+        name, victim = ("broker", broker) if broker else chance.choice(
+            [("leader", leader), ("follower", follower)])
+        crash_round(chance, leader, victim, path, usual_s)
+        total += ENTRIES
+        documents = osiris.wait_until_equal(leader, follower, timeout_s=60)
+        assert documents == total, f"round {number}: {documents} documents, not {total}"
+        usual_s = 0.7 * usual_s + 0.3 * (time.monotonic() - began) / 2
+        killed[name] += 1
+        path.unlink()
+    print(f"{link}: {rounds} rounds of {ENTRIES} entries: counts exact, digests equal; killed {killed}")
+    assert sum(killed.values()) == rounds
 
 
 # Whoever is killed, whenever: every entry of every import is there exactly once, at both.
 @pytest.mark.parametrize("link", ["tcp", "grpc"])
 def test_counts_are_exact_and_digests_equal(make_daemon, folder, link):
-    chance = random.Random(SEED)
-    print(f"OSIRIS_SEED={SEED}")
-    killed = {"leader": 0, "follower": 0}
-    usual_s = 0.2
-    total = 0
-    for number in range(ROUNDS):
-        if number % ROUNDS_A_PAIR == 0:
-            if number:
-                leader.stop()
-                follower.stop()
-            pair = number // ROUNDS_A_PAIR
-            leader = make_daemon(f"leader{pair}").listen_somewhere().start()
-            follower = make_daemon(f"follower{pair}", peers=[leader.url.replace("tcp", link)]).start()
-            total = 0
-        path = folder / f"{number}.jsonl"
-        write_corpus(path, number)
-        began = time.monotonic()
-        victim = crash_round(chance, leader, follower, path, usual_s)
-        total += ENTRIES
-        documents = osiris.wait_until_equal(leader, follower, timeout_s=60)
-        assert documents == total, f"round {number}: {documents} documents, not {total}"
-        usual_s = 0.7 * usual_s + 0.3 * (time.monotonic() - began) / 2
-        killed["leader" if victim is leader else "follower"] += 1
-        path.unlink()
-    print(f"{link}: {ROUNDS} rounds of {ENTRIES} entries: counts exact, digests equal; killed {killed}")
-    assert sum(killed.values()) == ROUNDS
+    def make_pair(number):
+        leader = make_daemon(f"leader{number}").listen_somewhere().start()
+        return leader, make_daemon(f"follower{number}",
+                                   peers=[leader.url.replace("tcp", link)]).start()
+
+    run_rounds(link, ROUNDS, folder, make_pair)
+
+
+# The same over every other carrier; and with a broker that is killed between two who go on.
+@pytest.mark.parametrize("link, victim", [
+    ("udp", "instance"), ("zmq", "instance"), ("mqtt", "instance"), ("mqtt", "broker"),
+    ("amqp", "instance"), ("amqp", "broker")])
+def test_counts_are_exact_over_each_carrier(make_daemon, folder, link, victim):
+    with carriers.link(link, folder) as carrier:
+        def make_pair(number):
+            names = f"leader{number}", f"follower{number}"
+            carriers.share_key(*(folder / name for name in names))
+            return (make_daemon(names[0], listen=[carrier.url]).start(),
+                    make_daemon(names[1], peers=[carrier.url]).start())
+
+        run_rounds(link, WIRE_ROUNDS, folder, make_pair,
+                   carrier.broker if victim == "broker" else None)

@@ -31,7 +31,7 @@ class JsonFrames:
         return self.ask("AUTHENTICATE", {"token": token})
 
     def send(self, type, fields, **options):
-        self.client.send(type, **_as_json(fields), **options)
+        self.client.send(type, **as_json(fields), **options)
 
     def ask(self, type, fields):
         self.client.last_id += 1
@@ -209,11 +209,11 @@ class Data(str):
     """A document's data, as JSON text."""
 
 
-def _as_json(value):
+def as_json(value):
     if isinstance(value, dict):
-        return {name: _as_json(member) for name, member in value.items()}
+        return {name: as_json(member) for name, member in value.items()}
     if isinstance(value, list):
-        return [_as_json(member) for member in value]
+        return [as_json(member) for member in value]
     if isinstance(value, Data):
         return json.loads(value)
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "adapter/message_connection.h"
+
 static struct transport_rig *current; /* one test at a time */
 
 /* ---- what the ends see ---- */
@@ -120,6 +122,7 @@ struct osr_tls_options rig_tls_options(const struct transport_rig *rig, bool is_
         osr_party_options(is_server, is_server ? &rig->server_party : &rig->client_party);
     options.authorities_pem = osr_buffer_slice(&rig->authority.certificate);
     options.proofs = 1u << OSR_TLS_PROOF_CERTIFICATE;
+    options.is_datagram = strncmp(rig->address, "udp:", 4) == 0;
     return options;
 }
 
@@ -131,10 +134,8 @@ void rig_secure(struct osr_tls_context **context, const struct osr_tls_options *
     assert_int_equal(osr_tls_context_create(options, context, &err), 0);
 }
 
-int rig_set_up_tls(void **state)
+static void create_security(struct transport_rig *rig)
 {
-    struct transport_rig *rig = create(state);
-    snprintf(rig->address, sizeof(rig->address), "tls://127.0.0.1:0");
     rig->authority = osr_party_authority("lab");
     rig->server_party =
         osr_party_of(&rig->authority, "lab", "instance:abcdefghijklmnopqrstuvwxyz234567");
@@ -143,6 +144,36 @@ int rig_set_up_tls(void **state)
     rig_secure(&rig->server_security, &options);
     options = rig_tls_options(rig, false);
     rig_secure(&rig->client_security, &options);
+}
+
+int rig_set_up_tls(void **state)
+{
+    struct transport_rig *rig = create(state);
+    snprintf(rig->address, sizeof(rig->address), "tls://127.0.0.1:0");
+    create_security(rig);
+    return 0;
+}
+
+int rig_set_up_udp(void **state)
+{
+    struct transport_rig *rig = create(state);
+    snprintf(rig->address, sizeof(rig->address), "udp://127.0.0.1:0");
+    create_security(rig);
+    return 0;
+}
+
+int rig_set_up_messages(void **state)
+{
+    struct transport_rig *rig = create(state);
+    snprintf(rig->address, sizeof(rig->address), "mqtt://simulated:1883/osiris/rig");
+    rig->broker = osr_sim_bus_create(1);
+    return 0;
+}
+
+int rig_set_up_messages_tls(void **state)
+{
+    rig_set_up_messages(state);
+    create_security(*state);
     return 0;
 }
 
@@ -161,6 +192,7 @@ int rig_tear_down(void **state)
     reset(&rig->server);
     uv_run(&rig->loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&rig->loop), 0);
+    osr_sim_bus_destroy(rig->broker);
     osr_buffer_done(&rig->client.received);
     osr_buffer_done(&rig->server.received);
     osr_tls_context_release(rig->server_security);
@@ -183,13 +215,19 @@ struct osr_url rig_url(const char *text)
     return url;
 }
 
+/* The port carries no messages as they are, but beneath TLS. */
+static bool is_bare(const struct transport_rig *rig)
+{
+    return rig->broker != NULL && rig->server_security == NULL;
+}
+
 int rig_try_listen(struct transport_rig *rig, const char *text, struct osr_listener **ret_listener,
                    struct osr_err *err)
 {
     struct osr_url url = rig_url(text);
     rig->in_call = true;
-    int code = osr_transport_listen(&rig->loop, &url, rig->server_security, on_accept, rig,
-                                    ret_listener, err);
+    int code = (is_bare(rig) ? osr_message_listen : osr_transport_listen)(
+        &rig->loop, &url, rig->server_security, on_accept, rig, ret_listener, err);
     rig->in_call = false;
     return code;
 }
@@ -214,9 +252,13 @@ void rig_dial(struct transport_rig *rig, const char *text,
 {
     struct osr_url url = rig_url(text);
     struct osr_err err;
+    struct transport_end *client = &rig->client;
     rig->in_call = true;
-    int code = osr_transport_dial(&rig->loop, &url, rig->client_security, RIG_DIAL_MS, handler,
-                                  &rig->client, &rig->client.connection, &err);
+    int code = is_bare(rig)
+                   ? osr_message_dial(&rig->loop, &url, RIG_DIAL_MS, handler, client,
+                                      &client->connection, &err)
+                   : osr_transport_dial(&rig->loop, &url, rig->client_security, RIG_DIAL_MS,
+                                        handler, client, &client->connection, &err);
     rig->in_call = false;
     assert_int_equal(code, 0);
 }

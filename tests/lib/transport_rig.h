@@ -18,6 +18,7 @@
 
 #include "adapter/transport.h"
 #include "lib/scratch.h"
+#include "lib/sim_bus.h"
 #include "lib/tls_pair.h"
 
 enum {
@@ -49,8 +50,9 @@ struct transport_rig {
     struct osr_party authority;
     struct osr_party server_party;
     struct osr_party client_party;
-    bool refuses; /* the server closes what it accepts */
-    bool in_call; /* a function of the transport is running */
+    struct osr_sim_bus *broker; /* of messages; NULL: the connection is direct */
+    bool refuses;               /* the server closes what it accepts */
+    bool in_call;               /* a function of the transport is running */
     bool timed_out;
 };
 
@@ -62,9 +64,12 @@ extern const struct osr_connection_handler rig_plain_handler;
 int rig_set_up_tcp(void **state);
 int rig_set_up_unix(void **state);
 int rig_set_up_tls(void **state);
+int rig_set_up_udp(void **state);
+int rig_set_up_messages(void **state); /* over a simulated broker, as they are */
+int rig_set_up_messages_tls(void **state);
 int rig_tear_down(void **state);
 
-/* Options of one side, as rig_set_up_tls uses them, and a context made of options. */
+/* Options of one side, as rig_set_up_tls and _udp use them, and a context made of options. */
 struct osr_tls_options rig_tls_options(const struct transport_rig *rig, bool is_server);
 void rig_secure(struct osr_tls_context **context, const struct osr_tls_options *options);
 

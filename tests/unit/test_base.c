@@ -625,6 +625,32 @@ static void url_parts_are_found(void **state)
     }
 }
 
+/* Brokers have a user and an address; what goes between instances is secure, whatever carries it.
+ */
+static void url_of_a_broker_is_found(void **state)
+{
+    (void)state;
+    struct osr_url url;
+    assert_int_equal(
+        osr_url_parse("mqtts://ana@broker.example/osiris/office?ca_file=/a%20b", &url, NULL), 0);
+    assert_string_equal(url.user, "ana");
+    assert_string_equal(url.host, "broker.example");
+    assert_int_equal(url.port, 8883);
+    assert_string_equal(url.address, "osiris/office");
+    assert_string_equal(osr_url_parameter(&url, "ca_file"), "/a b");
+    assert_true(osr_url_is_secure(&url) && osr_url_is_bus(&url) && osr_url_is_broker(&url));
+    assert_int_equal(osr_url_parse("amqp://[::1]:9/a?for=clients&as=robot", &url, NULL), 0);
+    assert_string_equal(url.user, "");
+    assert_string_equal(url.host, "::1");
+    assert_int_equal(url.port, 9);
+    assert_true(osr_url_is_for_clients(&url) && !osr_url_is_secure(&url));
+    assert_int_equal(osr_url_parse("zmq://127.0.0.1", &url, NULL), 0);
+    assert_int_equal(url.port, 7401);
+    assert_true(osr_url_is_bus(&url) && !osr_url_is_broker(&url));
+    assert_int_equal(osr_url_parse("udp://127.0.0.1", &url, NULL), 0);
+    assert_true(osr_url_is_secure(&url) && !osr_url_is_bus(&url));
+}
+
 /* What is refused; an unknown scheme is told from what is no address at all. */
 static void url_refuses_what_it_does_not_know(void **state)
 {
@@ -657,7 +683,20 @@ static void url_refuses_what_it_does_not_know(void **state)
                                           "tcp://h?settle_ms=soon",
                                           "tcp://h?settle_ms=60001",
                                           "unix://",
-                                          "://h"};
+                                          "://h",
+                                          "mqtt://broker",
+                                          "mqtt://broker/",
+                                          "mqtt://broker//a",
+                                          "mqtt://broker/a/",
+                                          "mqtt://broker/a/+",
+                                          "mqtt://broker/a/#",
+                                          "mqtt://@broker/a",
+                                          "mqtt://ana:secret@broker/a",
+                                          "amqp://broker/a b",
+                                          "mqtt://broker/a?password_file=",
+                                          "mqtt://broker/a?for=everybody",
+                                          "mqtt://broker/a?as=",
+                                          "zmq://ana@host"};
     struct osr_url url = {.port = 4711};
     struct osr_err err;
     for (size_t i = 0; i < COUNT(refused); i++) {
@@ -666,7 +705,7 @@ static void url_refuses_what_it_does_not_know(void **state)
         assert_int_not_equal(err.hint[0], '\0');
     }
     assert_int_equal(osr_url_parse("ftp://h", &url, &err), OSR_UNSUPPORTED_VERSION);
-    assert_non_null(strstr(err.hint, "tcp://"));
+    assert_non_null(strstr(err.hint, "tcp, "));
     char *host = osr_format("tcp://%0*d", 300, 1);
     assert_int_equal(osr_url_parse(host, &url, &err), OSR_INVALID_ARGUMENT);
     free(host);
@@ -701,6 +740,7 @@ int main(void)
         cmocka_unit_test(sha256_hashes_pieces_and_streams),
         cmocka_unit_test(trace_writes_up_to_its_level),
         cmocka_unit_test(url_parts_are_found),
+        cmocka_unit_test(url_of_a_broker_is_found),
         cmocka_unit_test(url_refuses_what_it_does_not_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -693,6 +693,7 @@ int main(void)
         TEST(yaml_accepts_what_others_write),
         TEST(yaml_refuses_with_line_and_column),
         TEST(yaml_refuses_what_is_no_yaml),
+        TEST(yaml_takes_what_libyaml_is_mild_about),
         TEST(yaml_gives_request_id_of_refused_frames),
         TEST(yaml_reads_plain_scalars),
         TEST(yaml_quotes_what_reads_as_something_else),

@@ -142,7 +142,7 @@ static const struct {
     {"listen:\n  - tcp://127.0.0.1:1\n  - tcp://127.0.0.1:1\n",
      "f.yaml:3: listen: 'tcp://127.0.0.1:1' is given twice", ""},
     {"peer: ftp://h\n", "f.yaml:1: peer: 'ftp://h': scheme 'ftp' is not supported",
-     "supported are tls://, grpcs://, tcp://, grpc:// and unix://"},
+     "supported are tls, grpcs, udp, tcp, grpc, unix, zmq, mqtt, mqtts, amqp and amqps"},
     {"name: &a b\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},
     {"mirror: *a\n", "f.yaml:1: mirror: aliases, anchors and tags are not used here", ""},
     {"name: !!str 5\n", "f.yaml:1: name: aliases, anchors and tags are not used here", ""},
@@ -232,16 +232,18 @@ static const struct {
      "--listen: 'tls://127.0.0.1:1?auth=token,smile': auth is a list of certificate, key, "
      "password, "
      "pin and token",
-     "an address looks like tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH"},
+     "an address looks like tls://HOST:PORT, tcp://HOST:PORT, unix:///PATH or "
+     "mqtt://USER@BROKER:PORT/ADDRESS"},
     {{"--listen", "tcp://127.0.0.1:1?auth=token"},
      OSR_CONFIG,
-     "listen: tcp://127.0.0.1:1?auth=token: auth goes with tls:// and grpcs://",
+     "listen: tcp://127.0.0.1:1?auth=token: auth goes with tls://, grpcs:// and udp://",
      "take auth out, or listen with TLS"},
     {{"--insecure=maybe"}, OSR_INVALID_ARGUMENT, "--insecure: expected true or false", ""},
     {{"--peer", "nowhere"},
      OSR_INVALID_ARGUMENT,
      "--peer: 'nowhere': no address",
-     "an address looks like tls://HOST:PORT, tcp://HOST:PORT or unix:///PATH"},
+     "an address looks like tls://HOST:PORT, tcp://HOST:PORT, unix:///PATH or "
+     "mqtt://USER@BROKER:PORT/ADDRESS"},
     {{"--listen", "tcp://0.0.0.0:12346"},
      OSR_CONFIG,
      "listen: tcp://0.0.0.0:12346: everybody who reaches it from another machine could read "

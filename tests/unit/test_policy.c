@@ -457,7 +457,7 @@ static const struct {
     {"usr:ana", OSR_INVALID_ARGUMENT, "no kind of identity is called 'usr'",
      "did you mean 'user'?"},
     {"*:ana", OSR_INVALID_ARGUMENT, "no kind of identity is called '*'",
-     "kinds of identities are user instance key token subject"},
+     "kinds of identities are user instance key token subject client"},
     {"user:", OSR_INVALID_ARGUMENT, "'user:': the name is missing behind the ':'", ""},
     {"admin", OSR_ALREADY_EXISTS, "'admin' is an administrator in every policy", "leave it out"},
     {"user:twice", OSR_ALREADY_EXISTS, "the member 'user:twice' is there twice", ""},

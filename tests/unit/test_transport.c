@@ -1,6 +1,7 @@
-/* What every kind of connection promises, on real sockets of this machine: each case runs over
- * TCP, over a Unix socket and over TLS. What is one kind's alone is in test_tcp.c and
- * test_tls_connection.c. */
+/* What every kind of connection promises: each case runs over TCP, a Unix socket, TLS and UDP, on
+ * real sockets of this machine, and over messages through a simulated broker, bare and with TLS
+ * over them. What is one kind's alone is in test_tcp.c, test_tls_connection.c,
+ * test_udp.c and test_message_connection.c. */
 #include "lib/transport_rig.h"
 
 #include <stdlib.h>
@@ -251,14 +252,16 @@ static void a_listener_says_where(void **state)
     assert_true(strcmp(bound.scheme, "unix") == 0 || bound.port != 0);
 }
 
-/* Both ends know that they are on one machine, and what they are called. */
-static void both_ends_are_local(void **state)
+/* Both ends know that they are on one machine, unless somebody stands between them, and what they
+ * are called. */
+static void both_ends_know_each_other(void **state)
 {
     struct transport_rig *rig = *state;
     rig_connect(rig);
     struct osr_url listener = rig_url(osr_listener_url(rig->listener));
-    assert_true(osr_connection_is_local(rig->client.connection));
-    assert_true(osr_connection_is_local(rig->server.connection));
+    bool is_direct = rig->broker == NULL;
+    assert_int_equal(osr_connection_is_local(rig->client.connection), is_direct);
+    assert_int_equal(osr_connection_is_local(rig->server.connection), is_direct);
     assert_string_equal(osr_connection_url(rig->client.connection), listener.text);
     size_t scheme = strlen(listener.scheme);
     assert_memory_equal(osr_connection_url(rig->server.connection), listener.scheme, scheme);
@@ -269,7 +272,11 @@ static void both_ends_are_local(void **state)
 static const struct {
     const char *name;
     CMFixtureFunction set_up;
-} kinds[] = {{"tcp", rig_set_up_tcp}, {"unix", rig_set_up_unix}, {"tls", rig_set_up_tls}};
+} kinds[] = {
+    {"tcp", rig_set_up_tcp},           {"unix", rig_set_up_unix},
+    {"tls", rig_set_up_tls},           {"udp", rig_set_up_udp},
+    {"messages", rig_set_up_messages}, {"messages_tls", rig_set_up_messages_tls},
+};
 
 static const struct {
     const char *name;
@@ -295,7 +302,7 @@ static const struct {
     CASE(a_dial_can_be_called_off),
     CASE(a_listener_may_refuse),
     CASE(a_listener_says_where),
-    CASE(both_ends_are_local),
+    CASE(both_ends_know_each_other),
 };
 
 enum {

@@ -1,0 +1,13 @@
+/* config_addresses.h -- which listeners and peers a config may have, beyond what makes a URL. For
+ * config.c. */
+#ifndef OSR_NODE_CONFIG_ADDRESSES_H
+#define OSR_NODE_CONFIG_ADDRESSES_H
+
+#include "node/config.h"
+
+/* CONFIG, with what to write instead. */
+int osr_config_check_listener(const struct osr_config *config, const struct osr_url *url,
+                              struct osr_err *err);
+int osr_config_check_peer(const struct osr_url *url, struct osr_err *err);
+
+#endif
