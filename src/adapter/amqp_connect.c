@@ -95,6 +95,12 @@ static int login_with_capabilities(const struct osr_url *url, const struct osr_b
         connection, vhost != NULL ? vhost : AMQP_DEFAULT_VHOST, 1, AMQP_DEFAULT_FRAME_SIZE,
         OSR_AMQP_HEARTBEAT_S, &table, AMQP_SASL_METHOD_PLAIN,
         login->user != NULL ? login->user : "guest", login->user != NULL ? password : "guest");
+    if (reply.reply_type == AMQP_RESPONSE_LIBRARY_EXCEPTION) {
+        osr_amqp_reply_failure(url, "no login", &reply, err);
+        osr_err_hint(err, "is it a broker for AMQP 0-9-1 that listens at port %u%s?", url->port,
+                     login->is_secure ? "" : ", without TLS");
+        return err->code;
+    }
     if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
         return osr_amqp_reply_failure(url, "the broker refuses the login", &reply, err);
     }

@@ -18,6 +18,12 @@ static int read_password(const struct osr_url *url, const char *path, struct osr
     int code =
         osr_file_read_secret(path, "password file", OSR_BROKER_PASSWORD_BYTES_MAX, password, err);
     if (code != 0) {
+        if (err->hint[0] == '\0') {
+            osr_err_hint(err,
+                         "write the broker's password for %s into it, for its owner alone "
+                         "(mode 600)",
+                         url->user);
+        }
         return config_error(err, url->text);
     }
     while (password->size > 0 && password->data[password->size - 1] == '\n') {
@@ -34,7 +40,7 @@ int osr_broker_login_read(const struct osr_url *url, struct osr_broker_login *re
     struct osr_broker_login login = {
         .user = url->user[0] != '\0' ? url->user : NULL,
         .ca_file = osr_url_parameter(url, "ca_file"),
-        .is_secure = strcmp(url->scheme, "mqtts") == 0 || strcmp(url->scheme, "amqps") == 0,
+        .is_secure = osr_url_is_broker_secure(url),
     };
     if (password_file != NULL && login.user == NULL) {
         osr_err_set(err, OSR_CONFIG, "%s: a password without a user", url->text);

@@ -13,13 +13,13 @@ bool osr_broker_tls_is_name(const char *host)
 void osr_broker_tls_demand(SSL_CTX *tls, const char *host)
 {
     X509_VERIFY_PARAM *expected = SSL_CTX_get0_param(tls);
-    int is_new = SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION);
+    bool is_new = SSL_CTX_set_min_proto_version(tls, TLS1_2_VERSION) == 1;
 
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     int is_named = osr_broker_tls_is_name(host) ? X509_VERIFY_PARAM_set1_host(expected, host, 0)
                                                 : X509_VERIFY_PARAM_set1_ip_asc(expected, host);
-    assert(is_new == 1 && is_named == 1); /* they fail only for lack of memory */
+    assert(is_new && is_named == 1); /* they fail only for lack of memory */
 }
 
 enum osr_code osr_broker_tls_refusal(struct osr_err *err, const char *url, long verdict)

@@ -4,6 +4,7 @@
 #define OSR_ADAPTER_BROKER_TLS_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 
 #include "base/error.h"
 

@@ -33,8 +33,9 @@
 #endif
 
 enum {
-    /* Rings of a pipe with nothing in them are given back if they are larger. */
-    OSR_PIPE_IDLE_RING_BYTES = 256 << 10,
+    /* Rings of a pipe with nothing in them are given back if they are larger; smaller ones when
+     * they have not been needed for a while, as a transfer empties and fills them all the time. */
+    OSR_PIPE_IDLE_RING_BYTES = 1 << 20,
 };
 
 /* Of osr_sent.parts: a packet of a larger size than was found, with PADDING alone. */

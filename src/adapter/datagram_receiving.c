@@ -174,9 +174,8 @@ size_t osr_receiving_read(struct osr_receiving *receiving, void *data, size_t by
     size_t size = there < bytes_max ? (size_t)there : bytes_max;
     osr_byte_ring_get(&receiving->bytes, receiving->read, data, size);
     receiving->read += size;
-    if (receiving->read == receiving->highest &&
-        receiving->bytes.capacity > OSR_PIPE_IDLE_RING_BYTES) {
-        osr_byte_ring_done(&receiving->bytes);
+    if (size > 0 && receiving->read == receiving->highest) {
+        osr_byte_ring_rest(&receiving->bytes, OSR_PIPE_IDLE_RING_BYTES);
     }
     if (receiving->read + OSR_PIPE_WINDOW_BYTES - receiving->offered >= WINDOW_STEP_BYTES) {
         receiving->is_window_due = !receiving->has_end;

@@ -98,8 +98,8 @@ void osr_sending_note_acked(struct osr_sending *sending, uint64_t begin, uint64_
     }
     sending->base = sending->acked.items[0].end;
     osr_ranges_remove(&sending->acked, 0, sending->base);
-    if (sending->base == sending->end && sending->bytes.capacity > OSR_PIPE_IDLE_RING_BYTES) {
-        osr_byte_ring_done(&sending->bytes);
+    if (sending->base == sending->end) {
+        osr_byte_ring_rest(&sending->bytes, OSR_PIPE_IDLE_RING_BYTES);
     }
 }
 

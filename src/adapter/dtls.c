@@ -14,7 +14,7 @@ enum {
     RETRY_FIRST_US = 200 * 1000,
     RETRY_MAX_US = 1000 * 1000,
     /* What a peer may send before the handshake is done, what it sends again included. */
-    HANDSHAKE_BYTES_MAX = 4 * OSR_TLS_HANDSHAKE_BYTES_MAX,
+    HANDSHAKE_BYTES_MAX = 4 * OSR_DTLS_CERTIFICATES_BYTES_MAX,
     TARGET_BYTES_MAX = OSR_DTLS_RECORD_BYTES_MAX + 256,
 };
 
@@ -231,7 +231,12 @@ int osr_dtls_receive(struct osr_dtls *dtls, struct osr_slice datagram, struct os
                         osr_tls_other_side(session), HANDSHAKE_BYTES_MAX);
         return (int)session->failure;
     }
-    return go_on(dtls, err);
+    code = go_on(dtls, err);
+    if (code == 0) {
+        code = osr_dtls_check_key(dtls, datagram, err);
+        session->failure = (enum osr_code)code;
+    }
+    return code;
 }
 
 /* -- packets -- */

@@ -16,7 +16,7 @@
  * resumption, no renegotiation, no compression. Shared keys with ECDHE, too: what OpenSSL gets of
  * one is derived from it for DTLS alone. Who lets in keys and more, and meets a key that is unknown
  * or another one, fails: DTLS 1.2 chooses the way before the key is named. One that differs shows
- * in nothing but silence, as its records are dropped. */
+ * when the client says its last message again (dtls_other_key.c). */
 #ifndef OSR_ADAPTER_DTLS_H
 #define OSR_ADAPTER_DTLS_H
 
@@ -27,6 +27,9 @@ enum {
      * (udp.h). */
     OSR_DTLS_DATAGRAM_BYTES = 531,
     OSR_DTLS_RECORD_BYTES_MAX = 16 << 10,
+    /* Of a chain of certificates. OpenSSL sets aside for ten messages of a handshake what their
+     * first fragments claim: stops strangers from claiming much with little. */
+    OSR_DTLS_CERTIFICATES_BYTES_MAX = 16 << 10,
     /* Cookies are taken for one to two times as long. */
     OSR_DTLS_COOKIE_MS = 30 * 1000,
     /* Of a datagram's sender, what a cookie is made for. */

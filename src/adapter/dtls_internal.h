@@ -20,6 +20,7 @@ struct osr_dtls {
     uint64_t record_number; /* of the datagram that is being read */
     uint64_t newest_record; /* of those read before */
     bool is_newest;
+    unsigned unreadable; /* Finished messages of the client that do not decrypt */
 };
 
 /* -- dtls.c -- */
@@ -27,6 +28,11 @@ struct osr_dtls {
 BIO_METHOD *osr_dtls_carrier_create(void); /* of sessions: BIO_get_data is the session */
 /* Has neither said nor heard anything. */
 struct osr_dtls *osr_dtls_make(struct osr_tls_context *context);
+
+/* -- dtls_other_key.c -- */
+
+/* A server has been given the datagram in its handshake: fails where it shows another key. */
+int osr_dtls_check_key(struct osr_dtls *dtls, struct osr_slice datagram, struct osr_err *err);
 
 /* -- dtls_door.c: called by OpenSSL -- */
 

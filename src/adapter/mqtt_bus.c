@@ -14,7 +14,7 @@
  *
  * A refusal by the broker brings the bus down, with its reason: publishing where we may not,
  * subscribing, too large a message. Except where another decides about it, who could bring us down
- * so: a request's reply_to, and a dialler's P. */
+ * so: a request's reply_to, a dialler's P, and how large an event is. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

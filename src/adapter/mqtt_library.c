@@ -81,6 +81,7 @@ void osr_mqtt_connect_error(struct osr_err *err, int errno_value, const char *ur
 {
     osr_address_connect_error(err, errno_value, url, false);
     if (errno_value == ECONNREFUSED) {
+        osr_err_errno(err, OSR_UNAVAILABLE, errno_value, "%s: cannot reach the broker", url);
         osr_err_hint(err, "is the broker running, and is this its port?");
     }
 }

@@ -134,6 +134,15 @@ static bool is_sent_where_told(const struct osr_mqtt_bus *bus)
     return bus->topics.role == OSR_BUS_LISTENER || bus->topics.role == OSR_BUS_CLIENTS;
 }
 
+/* An event that is too large for the broker always will be: all behind it would wait for ever, and
+ * whoever may write a document could have that. What libmosquitto refuses is dropped likewise. */
+static bool is_fatal(const struct osr_mqtt_bus *bus, int reason)
+{
+    bool is_event_too_large =
+        bus->topics.role == OSR_BUS_EVENTS && reason == MQTT_RC_PACKET_TOO_LARGE;
+    return !is_sent_where_told(bus) && !is_event_too_large;
+}
+
 /* One line a connection: stops others from filling the log. */
 static void log_refused(struct osr_mqtt_bus *bus, const struct osr_err *err)
 {
@@ -154,7 +163,7 @@ void osr_mqtt_take_answer(void *context, uint16_t id, int reason)
     (void)snprintf(address, sizeof(address), "%s", known != NULL ? known : "");
     if (reason >= OSR_MQTT_REFUSED) {
         osr_mqtt_reason_error(&err, bus->url.text, reason, "publishing");
-        if (!is_sent_where_told(bus)) {
+        if (is_fatal(bus, reason)) {
             osr_mqtt_client_fail(bus->client, &err);
             return;
         }

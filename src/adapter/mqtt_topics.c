@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 
+enum { REPLY_LEVELS_MAX = 100 }; /* mosquitto takes 200 */
+
 static const char wildcards[] = "+#";
 
 static void write_topic(struct osr_mqtt_topic *topic, const char *address, const char *level,
@@ -58,6 +60,22 @@ static bool is_peer(const char *text)
     return is_sendable(text) && strchr(text, '/') == NULL;
 }
 
+static size_t count_levels(const char *text)
+{
+    size_t count = 1;
+    for (const char *at = text; (at = strchr(at, '/')) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
+/* Brokers end the connection of who publishes to a topic that begins with '$', or has very many
+ * levels: a request, which says where its reply goes, is not to end that of all. */
+static bool is_harmless(const char *reply_to)
+{
+    return reply_to[0] != '$' && count_levels(reply_to) <= REPLY_LEVELS_MAX;
+}
+
 bool osr_mqtt_topics_to(const struct osr_mqtt_topics *topics, const char *address,
                         struct osr_mqtt_topic *ret_topic)
 {
@@ -69,6 +87,9 @@ bool osr_mqtt_topics_to(const struct osr_mqtt_topics *topics, const char *addres
         return false;
     }
     if (topics->role == OSR_BUS_CLIENTS) {
+        if (!is_harmless(address)) {
+            return false;
+        }
         (void)snprintf(ret_topic->text, sizeof(ret_topic->text), "%s", address);
         return true;
     }

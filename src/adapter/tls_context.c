@@ -293,7 +293,8 @@ static void set_protocol(const struct osr_tls_context *context)
     /* No chain is made out of the CAs that are believed: it would be verified for each handshake,
      * and sent with its root. */
     SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_NO_AUTO_CHAIN);
-    SSL_CTX_set_max_cert_list(ssl, OSR_TLS_HANDSHAKE_BYTES_MAX);
+    SSL_CTX_set_max_cert_list(ssl, context->is_datagram ? OSR_DTLS_CERTIFICATES_BYTES_MAX
+                                                        : OSR_TLS_HANDSHAKE_BYTES_MAX);
     SSL_CTX_set_msg_callback(ssl, count_message);
 }
 

@@ -10,14 +10,15 @@ enum { RECORD_ALERT = 21, RECORD_HANDSHAKE = 22 };
 struct word {
     int reason; /* of OpenSSL's SSL library */
     enum osr_code code;
-    const char *text; /* behind "the client" or "the server" */
+    const char *text; /* behind "the client" or "the server", and before the version that we speak
+                       * where is_about_version */
 };
 
 /* What we found wrong, then (SSL_R_..._ALERT_...) what the other side did. */
 static const struct word words[] = {
-    {SSL_R_UNSUPPORTED_PROTOCOL, OSR_UNSUPPORTED_VERSION, "does not speak TLS 1.3"},
-    {SSL_R_WRONG_SSL_VERSION, OSR_UNSUPPORTED_VERSION, "does not speak TLS 1.3"},
-    {SSL_R_NO_SHARED_CIPHER, OSR_UNSUPPORTED_VERSION, "has no cipher of TLS 1.3 that we take"},
+    {SSL_R_UNSUPPORTED_PROTOCOL, OSR_UNSUPPORTED_VERSION, "does not speak"},
+    {SSL_R_WRONG_SSL_VERSION, OSR_UNSUPPORTED_VERSION, "does not speak"},
+    {SSL_R_NO_SHARED_CIPHER, OSR_UNSUPPORTED_VERSION, "has none of our ciphers of"},
     {SSL_R_NO_SUITABLE_KEY_SHARE, OSR_UNSUPPORTED_VERSION, "takes neither X25519 nor P-256"},
     {SSL_R_NO_SHARED_GROUPS, OSR_UNSUPPORTED_VERSION, "takes neither X25519 nor P-256"},
     {SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM, OSR_UNAUTHENTICATED,
@@ -28,7 +29,7 @@ static const struct word words[] = {
     {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC, OSR_MALFORMED,
      "sent a record that was altered, doubled or lost on the way"},
     {SSL_R_BAD_SIGNATURE, OSR_UNAUTHENTICATED, "does not have the key of its certificate"},
-    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, OSR_UNSUPPORTED_VERSION, "does not take TLS 1.3"},
+    {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, OSR_UNSUPPORTED_VERSION, "does not take"},
     {SSL_R_TLSV1_ALERT_UNKNOWN_CA, OSR_UNAUTHENTICATED,
      "does not believe the CA of our certificate"},
     {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, OSR_UNAUTHENTICATED,
@@ -104,6 +105,46 @@ static enum osr_code explain_missing_key(const struct osr_tls *tls, struct osr_e
                        osr_tls_key_name(tls->key));
 }
 
+static const char *protocol_of(const struct osr_tls *tls)
+{
+    return tls->context->is_datagram ? "DTLS" : "TLS";
+}
+
+static const char *version_of(const struct osr_tls *tls)
+{
+    return tls->context->is_datagram ? "DTLS 1.2" : "TLS 1.3";
+}
+
+static bool is_about_version(const struct word *word)
+{
+    return word->reason == SSL_R_UNSUPPORTED_PROTOCOL || word->reason == SSL_R_WRONG_SSL_VERSION ||
+           word->reason == SSL_R_NO_SHARED_CIPHER ||
+           word->reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION;
+}
+
+static enum osr_code explain_by_word(const struct osr_tls *tls, const struct word *word,
+                                     struct osr_err *err)
+{
+    bool names_version = is_about_version(word);
+    return osr_err_set(err, word->code, "%s %s%s%s", osr_tls_other_side(tls), word->text,
+                       names_version ? " " : "", names_version ? version_of(tls) : "");
+}
+
+enum osr_code osr_tls_explain_other_key(const struct osr_tls *tls, struct osr_err *err)
+{
+    return osr_err_set(err, OSR_UNAUTHENTICATED,
+                       "the client's shared key \"%s\" is another one than ours of that name",
+                       osr_tls_key_name(tls->key));
+}
+
+/* Shared keys alone are let in, and the client takes none. */
+static bool misses_key(const struct osr_tls *tls, int reason)
+{
+    int telling =
+        tls->context->is_datagram ? SSL_R_NO_SHARED_CIPHER : SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM;
+    return reason == telling && osr_tls_takes_keys_alone(tls->context);
+}
+
 static bool looks_like_tls(const struct osr_tls *tls)
 {
     return tls->first_byte == RECORD_HANDSHAKE || tls->first_byte == RECORD_ALERT;
@@ -116,7 +157,7 @@ enum osr_code osr_tls_explain(const struct osr_tls *tls, struct osr_err *err)
     const struct word *word = find_word(reason);
 
     if (!looks_like_tls(tls)) {
-        osr_err_set(err, OSR_MALFORMED, "%s does not speak TLS", who);
+        osr_err_set(err, OSR_MALFORMED, "%s does not speak %s", who, protocol_of(tls));
         osr_err_hint(err, "either both sides of a link use TLS, or neither");
         return OSR_MALFORMED;
     }
@@ -127,9 +168,7 @@ enum osr_code osr_tls_explain(const struct osr_tls *tls, struct osr_err *err)
         return tls->refusal->code;
     }
     if (reason == SSL_R_BINDER_DOES_NOT_VERIFY) {
-        return osr_err_set(err, OSR_UNAUTHENTICATED,
-                           "the client's shared key \"%s\" is another one than ours of that name",
-                           osr_tls_key_name(tls->key));
+        return osr_tls_explain_other_key(tls, err);
     }
     if (refuses_our_key(tls, reason)) {
         return osr_err_set(err, OSR_UNAUTHENTICATED,
@@ -137,16 +176,17 @@ enum osr_code osr_tls_explain(const struct osr_tls *tls, struct osr_err *err)
                            "or has another one of that name",
                            osr_tls_key_name(tls->key));
     }
-    if (reason == SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM && osr_tls_takes_keys_alone(tls->context)) {
+    if (misses_key(tls, reason)) {
         return explain_missing_key(tls, err);
     }
     if (word != NULL) {
-        return osr_err_set(err, word->code, "%s %s", who, word->text);
+        return explain_by_word(tls, word, err);
     }
     if (reason == 0) { /* an alert that is no error */
-        return osr_err_set(err, OSR_MALFORMED, "%s has ended the TLS handshake", who);
+        return osr_err_set(err, OSR_MALFORMED, "%s has ended the %s handshake", who,
+                           protocol_of(tls));
     }
     const char *text = ERR_reason_error_string(ERR_PACK(ERR_LIB_SSL, 0, reason));
-    return osr_err_set(err, OSR_MALFORMED, "%s broke the rules of TLS: %s", who,
+    return osr_err_set(err, OSR_MALFORMED, "%s broke the rules of %s: %s", who, protocol_of(tls),
                        text != NULL ? text : "no word for it");
 }

@@ -107,5 +107,7 @@ unsigned osr_dtls_offer_key(SSL *ssl, const char *hint, char *name, unsigned nam
 
 /* Fills err out of OpenSSL's queue of errors, and returns its code. */
 enum osr_code osr_tls_explain(const struct osr_tls *tls, struct osr_err *err);
+/* The client has another shared key of that name. */
+enum osr_code osr_tls_explain_other_key(const struct osr_tls *tls, struct osr_err *err);
 
 #endif

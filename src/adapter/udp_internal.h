@@ -4,6 +4,7 @@
  * udp_end.c     how it ends
  * udp_dial.c    how a dialled one comes to its handshake: names, addresses, refusals
  * udp_listen.c  how an accepted one does: cookies, the gate
+ * udp_form.h    what stands before the records of a datagram
  * udp_port.c    which datagram is whose
  * udp_socket.c  datagrams in and out, many at a time
  *
@@ -15,7 +16,7 @@
 
 #include "adapter/dtls.h"
 #include "adapter/gate.h"
-#include "adapter/udp.h"
+#include "adapter/udp_form.h"
 #include "adapter/udp_socket.h"
 #include "base/map.h"
 
@@ -34,6 +35,9 @@ enum {
     /* Somebody who need not be the other side says that it is gone, and it does not answer: a
      * process that was killed is not awaited as long as a path that is silent. */
     OSR_UDP_DOUBT_MS = 1000,
+    /* Of an accepted one, which may just have been given another address: it is heard from there as
+     * soon as it says something, be it by the links' heartbeat. */
+    OSR_UDP_ACCEPTED_DOUBT_MS = 3000,
     /* A record that says that the connection is over at once: no packet is that short. */
     OSR_UDP_RESET_BYTES = 1,
     /* Bytes under way or waiting that do not count as queued, as a socket's own buffer does not. */
@@ -42,29 +46,13 @@ enum {
     OSR_UDP_SENT_A_TURN = 64,
 };
 
-/* Of a datagram. */
-enum osr_udp_form {
-    OSR_UDP_FIRST = 1, /* names its sender's id, too */
-    OSR_UDP_LATER = 2,
-    OSR_UDP_UNKNOWN = 3, /* the answer of a listener to an id that it does not know: no records */
-};
-
 enum {
-    OSR_UDP_LATER_BYTES = 1 + OSR_UDP_ID_BYTES,
-    OSR_UDP_FIRST_BYTES = 1 + 2 * OSR_UDP_ID_BYTES,
     OSR_UDP_STRANGER_BYTES_MAX = sizeof(struct sockaddr_in6) + OSR_UDP_ID_BYTES,
 };
 
 _Static_assert((int)OSR_UDP_FIRST_BYTES + (int)OSR_DTLS_DATAGRAM_BYTES == OSR_DATAGRAM_BYTES_MIN &&
                    (int)OSR_UDP_STRANGER_BYTES_MAX <= (int)OSR_DTLS_SENDER_BYTES_MAX,
                "a handshake fits the smallest path, and a stranger a cookie");
-
-struct osr_udp_datagram {
-    enum osr_udp_form form;
-    const uint8_t *receiver; /* id, zeroes for a listener; of OSR_UDP_UNKNOWN the unknown one */
-    const uint8_t *sender;   /* id; of OSR_UDP_FIRST alone */
-    struct osr_slice records;
-};
 
 struct osr_udp_dial;
 struct osr_udp_listener;
@@ -181,9 +169,5 @@ void osr_udp_port_listen(struct osr_udp_port *port, struct osr_udp_listener *lis
 void osr_udp_port_add(struct osr_udp_port *port, struct osr_udp *connection);
 void osr_udp_port_remove(struct osr_udp *connection); /* and releases; again: a no-op */
 size_t osr_udp_port_count(const struct osr_udp_port *port);
-
-/* Writes the header of a datagram; returns its size. */
-size_t osr_udp_header(uint8_t *datagram, enum osr_udp_form form, const uint8_t *receiver,
-                      const uint8_t *sender);
 
 #endif

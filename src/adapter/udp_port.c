@@ -1,6 +1,7 @@
 /* Which datagram is whose: by the id that its receiver has chosen, and before there is one by
  * where it comes from. */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 
 #include "adapter/keys.h"
@@ -19,38 +20,6 @@ static const uint8_t nobody[OSR_UDP_ID_BYTES];
 
 /* ---- datagrams ---- */
 
-size_t osr_udp_header(uint8_t *datagram, enum osr_udp_form form, const uint8_t *receiver,
-                      const uint8_t *sender)
-{
-    datagram[0] = (uint8_t)form;
-    memcpy(datagram + 1, receiver, OSR_UDP_ID_BYTES);
-    if (form != OSR_UDP_FIRST) {
-        return OSR_UDP_LATER_BYTES;
-    }
-    memcpy(datagram + 1 + OSR_UDP_ID_BYTES, sender, OSR_UDP_ID_BYTES);
-    return OSR_UDP_FIRST_BYTES;
-}
-
-static bool parse(struct osr_slice bytes, struct osr_udp_datagram *ret_datagram)
-{
-    if (bytes.size < OSR_UDP_LATER_BYTES) {
-        return false;
-    }
-    uint8_t form = bytes.data[0];
-    size_t header = form == OSR_UDP_FIRST ? OSR_UDP_FIRST_BYTES : OSR_UDP_LATER_BYTES;
-    if (form < OSR_UDP_FIRST || form > OSR_UDP_UNKNOWN || bytes.size < header ||
-        (bytes.size == header) != (form == OSR_UDP_UNKNOWN)) {
-        return false;
-    }
-    *ret_datagram = (struct osr_udp_datagram){
-        .form = form,
-        .receiver = bytes.data + 1,
-        .sender = bytes.data + 1 + OSR_UDP_ID_BYTES,
-        .records = osr_slice(bytes.data + header, bytes.size - header),
-    };
-    return true;
-}
-
 static void touch(struct osr_udp_port *port, struct osr_udp *connection)
 {
     if (!connection->is_touched) {
@@ -65,6 +34,18 @@ static bool is_for_nobody(const struct osr_udp_datagram *datagram)
 {
     return datagram->form == OSR_UDP_FIRST &&
            memcmp(datagram->receiver, nobody, sizeof(nobody)) == 0;
+}
+
+/* Whom it comes from, as a cookie and the map of strangers know one. */
+static struct osr_slice write_stranger(uint8_t *key, const struct osr_udp_address *from,
+                                       const struct osr_udp_datagram *datagram)
+{
+    memcpy(key, &from->any, from->size);
+    if (datagram->sender == NULL) {
+        return osr_slice(key, from->size);
+    }
+    memcpy(key + from->size, datagram->sender, OSR_UDP_ID_BYTES);
+    return osr_slice(key, from->size + OSR_UDP_ID_BYTES);
 }
 
 static struct osr_udp *find(const struct osr_udp_port *port,
@@ -110,7 +91,7 @@ static void on_datagram(void *context, const struct osr_udp_address *from, struc
 {
     struct osr_udp_port *port = context;
     struct osr_udp_datagram datagram;
-    if (!parse(bytes, &datagram)) {
+    if (!osr_udp_read_header(bytes, &datagram)) {
         return;
     }
     if (datagram.form == OSR_UDP_UNKNOWN) {
@@ -118,10 +99,7 @@ static void on_datagram(void *context, const struct osr_udp_address *from, struc
         return;
     }
     uint8_t key[OSR_UDP_STRANGER_BYTES_MAX];
-    memcpy(key, &from->any, from->size);
-    memcpy(key + from->size, datagram.sender,
-           datagram.form == OSR_UDP_FIRST ? OSR_UDP_ID_BYTES : 0);
-    struct osr_slice stranger = osr_slice(key, from->size + OSR_UDP_ID_BYTES);
+    struct osr_slice stranger = write_stranger(key, from, &datagram);
     struct osr_udp *connection = find(port, &datagram, stranger);
     if (connection != NULL) {
         touch(port, connection);
@@ -147,11 +125,26 @@ static void on_turn(void *context)
     osr_udp_port_release(port);
 }
 
-static void on_error(void *context, int errno_value)
+static void doubt_those_at(const struct osr_udp_port *port, const struct osr_udp_address *address)
+{
+    size_t cursor = 0;
+    struct osr_slice id;
+    void *found;
+    while (osr_map_next(port->connections, &cursor, &id, &found)) {
+        struct osr_udp *connection = found;
+        if (osr_udp_address_equal(&connection->peer, address)) {
+            osr_udp_doubt(connection);
+        }
+    }
+}
+
+static void on_error(void *context, const struct osr_udp_address *to, int errno_value)
 {
     struct osr_udp *connection = dialled_one(context);
     if (connection != NULL) {
         osr_udp_dial_refused(connection, errno_value);
+    } else if (errno_value == ECONNREFUSED) {
+        doubt_those_at(context, to);
     }
 }
 

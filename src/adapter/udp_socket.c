@@ -11,6 +11,8 @@ enum {
     RECEIVED_AT_ONCE = 32, /* datagrams by one system call */
     /* Such calls before others have their turn: stops a flood from keeping the loop. */
     CALLS_A_TURN = 4,
+    /* Errors that are looked at in a turn: stops a flood of ICMP from keeping it. */
+    ERRORS_A_TURN = 16,
     SENT_AT_ONCE = 32,
     SENT_BYTES = 256 << 10,
     /* Asked for; the system may give less. */
@@ -25,8 +27,13 @@ struct osr_udp_socket {
     void *context;
     /* What the system did not take: each datagram behind its address and size. */
     struct osr_buffer held;
-    bool tells_errors;
+    bool is_everywhere; /* bound to all addresses of the machine */
     bool is_blocked;
+};
+
+/* What stands beside a datagram: the address at which it came, or from which it goes. */
+struct beside {
+    _Alignas(struct cmsghdr) uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
 /* Datagrams of one socket, one behind the other in `bytes`. */
@@ -56,6 +63,53 @@ bool osr_udp_address_equal(const struct osr_udp_address *a, const struct osr_udp
     return a->size == b->size && memcmp(&a->any, &b->any, a->size) == 0;
 }
 
+static bool is_unspecified(const struct osr_udp_address *address)
+{
+    return address->any.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&address->v6.sin6_addr)
+                                              : address->v4.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* ---- our own address, beside a datagram ---- */
+
+static void put_beside(struct msghdr *message, struct beside *beside, int level, int type,
+                       const void *info, size_t size)
+{
+    message->msg_control = beside->bytes;
+    message->msg_controllen = CMSG_SPACE(size);
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    header->cmsg_level = level;
+    header->cmsg_type = type;
+    header->cmsg_len = CMSG_LEN(size);
+    memcpy(CMSG_DATA(header), info, size);
+}
+
+static void set_source(struct msghdr *message, struct beside *beside,
+                       const struct osr_udp_address *to)
+{
+    if (to->any.sa_family == AF_INET6) {
+        struct in6_pktinfo info = {.ipi6_addr = to->here.v6};
+        put_beside(message, beside, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof(info));
+    } else {
+        struct in_pktinfo info = {.ipi_spec_dst = to->here.v4};
+        put_beside(message, beside, IPPROTO_IP, IP_PKTINFO, &info, sizeof(info));
+    }
+}
+
+static void note_here(struct msghdr *message, struct osr_udp_address *from)
+{
+    for (struct cmsghdr *at = CMSG_FIRSTHDR(message); at != NULL; at = CMSG_NXTHDR(message, at)) {
+        if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(at), sizeof(info));
+            from->here.v4 = info.ipi_spec_dst;
+        } else if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_PKTINFO) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(at), sizeof(info));
+            from->here.v6 = info.ipi6_addr;
+        }
+    }
+}
+
 /* ---- sending ---- */
 
 static void watch(struct osr_udp_socket *udp);
@@ -83,8 +137,10 @@ static void send_batch(struct osr_udp_socket *udp, struct batch *batch)
 {
     struct mmsghdr messages[SENT_AT_ONCE] = {0};
     struct iovec pieces[SENT_AT_ONCE];
+    struct beside besides[SENT_AT_ONCE];
     uint8_t *at = batch->bytes;
     size_t sent = 0;
+    bool was_refused = false; /* once, which may have been news of one that went before */
 
     for (size_t i = 0; i < batch->count; i++) {
         pieces[i] = (struct iovec){at, batch->sizes[i]};
@@ -92,6 +148,9 @@ static void send_batch(struct osr_udp_socket *udp, struct batch *batch)
                                               .msg_namelen = batch->addresses[i].size,
                                               .msg_iov = &pieces[i],
                                               .msg_iovlen = 1};
+        if (udp->is_everywhere) {
+            set_source(&messages[i].msg_hdr, &besides[i], &batch->addresses[i]);
+        }
         at += batch->sizes[i];
     }
     while (sent < batch->count) {
@@ -100,7 +159,13 @@ static void send_batch(struct osr_udp_socket *udp, struct batch *batch)
             hold_rest(udp, batch, sent, pieces[sent].iov_base);
             return;
         }
-        sent += result > 0 ? (size_t)result : 1;
+        if (result > 0) {
+            sent += (size_t)result;
+            was_refused = false;
+        } else {
+            sent += was_refused ? 1 : 0;
+            was_refused = !was_refused;
+        }
     }
 }
 
@@ -129,9 +194,7 @@ void osr_udp_socket_flush(struct osr_udp_socket *udp)
         return;
     }
     assert(outgoing.owner == udp);
-    if (udp->is_blocked) {
-        hold_rest(udp, &outgoing, 0, outgoing.bytes);
-    } else {
+    if (!udp->is_blocked) {
         send_batch(udp, &outgoing);
     }
     outgoing.count = 0;
@@ -178,6 +241,7 @@ static bool receive_some(struct osr_udp_socket *udp)
     static _Thread_local struct osr_udp_address addresses[RECEIVED_AT_ONCE];
     struct mmsghdr messages[RECEIVED_AT_ONCE] = {0};
     struct iovec pieces[RECEIVED_AT_ONCE];
+    struct beside besides[RECEIVED_AT_ONCE] = {0};
 
     for (size_t i = 0; i < RECEIVED_AT_ONCE; i++) {
         addresses[i] = (struct osr_udp_address){0};
@@ -185,11 +249,14 @@ static bool receive_some(struct osr_udp_socket *udp)
         messages[i].msg_hdr = (struct msghdr){.msg_name = &addresses[i].any,
                                               .msg_namelen = sizeof(addresses[i].v6),
                                               .msg_iov = &pieces[i],
-                                              .msg_iovlen = 1};
+                                              .msg_iovlen = 1,
+                                              .msg_control = besides[i].bytes,
+                                              .msg_controllen = sizeof(besides[i].bytes)};
     }
     int count = recvmmsg(udp->fd, messages, RECEIVED_AT_ONCE, MSG_DONTWAIT, NULL);
     for (int i = 0; i < count && is_heard(udp); i++) {
         addresses[i].size = messages[i].msg_hdr.msg_namelen;
+        note_here(&messages[i].msg_hdr, &addresses[i]);
         if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) == 0) {
             udp->handler->on_datagram(udp->context, &addresses[i],
                                       osr_slice(rooms[i], messages[i].msg_len));
@@ -200,7 +267,7 @@ static bool receive_some(struct osr_udp_socket *udp)
 
 /* ---- errors ---- */
 
-static bool take_error(struct osr_udp_socket *udp, int *ret_errno)
+static bool take_error(struct osr_udp_socket *udp, struct osr_udp_address *ret_to, int *ret_errno)
 {
     union {
         struct cmsghdr header;
@@ -208,7 +275,10 @@ static bool take_error(struct osr_udp_socket *udp, int *ret_errno)
     } control;
     uint8_t unused[1];
     struct iovec piece = {unused, sizeof(unused)};
-    struct msghdr message = {.msg_iov = &piece,
+    *ret_to = (struct osr_udp_address){0};
+    struct msghdr message = {.msg_name = &ret_to->any,
+                             .msg_namelen = sizeof(ret_to->v6),
+                             .msg_iov = &piece,
                              .msg_iovlen = 1,
                              .msg_control = &control,
                              .msg_controllen = sizeof(control)};
@@ -216,6 +286,7 @@ static bool take_error(struct osr_udp_socket *udp, int *ret_errno)
     if (recvmsg(udp->fd, &message, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
         return false;
     }
+    ret_to->size = message.msg_namelen;
     *ret_errno = 0;
     for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at != NULL; at = CMSG_NXTHDR(&message, at)) {
         if ((at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_RECVERR) ||
@@ -230,13 +301,16 @@ static bool take_error(struct osr_udp_socket *udp, int *ret_errno)
 
 static void take_errors(struct osr_udp_socket *udp)
 {
+    struct osr_udp_address to;
     int errno_value;
+    int told = 0;
     int pending = 0;
     socklen_t size = sizeof(pending);
 
-    while (is_heard(udp) && take_error(udp, &errno_value)) {
-        if (errno_value != 0) {
-            udp->handler->on_error(udp->context, errno_value);
+    while (is_heard(udp) && take_error(udp, &to, &errno_value)) {
+        if (errno_value != 0 && told < ERRORS_A_TURN) {
+            told++;
+            udp->handler->on_error(udp->context, &to, errno_value);
         }
     }
     getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &pending, &size); /* takes it away */
@@ -291,10 +365,14 @@ static void set_options(const struct osr_udp_socket *udp, sa_family_t family)
     if (family == AF_INET6) {
         setsockopt(udp->fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &probe, sizeof(probe));
     }
-    if (udp->tells_errors && family == AF_INET6) {
+    if (udp->is_everywhere && family == AF_INET6) {
+        setsockopt(udp->fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &on, sizeof(on));
+    } else if (udp->is_everywhere) {
+        setsockopt(udp->fd, IPPROTO_IP, IP_PKTINFO, &on, sizeof(on));
+    }
+    setsockopt(udp->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on));
+    if (family == AF_INET6) {
         setsockopt(udp->fd, IPPROTO_IPV6, IPV6_RECVERR, &on, sizeof(on));
-    } else if (udp->tells_errors) {
-        setsockopt(udp->fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on));
     }
 }
 
@@ -311,7 +389,7 @@ int osr_udp_socket_open(uv_loop_t *loop, sa_family_t family, const struct osr_ud
     udp->holders = 1;
     udp->handler = handler;
     udp->context = context;
-    udp->tells_errors = address == NULL;
+    udp->is_everywhere = address != NULL && is_unspecified(address);
     udp->poll.data = udp;
     set_options(udp, family);
     int code = address != NULL && bind(fd, &address->any, address->size) < 0 ? errno : 0;

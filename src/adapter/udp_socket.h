@@ -3,7 +3,10 @@
  *
  * Outgoing ones are gathered in one place for all sockets of a thread: room -> put, and again ->
  * flush before anything else is done with another socket. What the system does not take at once is
- * held, and no more may be put while is_blocked.
+ * held; what is put while is_blocked is lost, so that strangers who are answered pile up nothing.
+ *
+ * A socket bound to all addresses of the machine answers from the one that was written to: that is
+ * where others expect the answer from.
  *
  * Not fragmented on the way: what is too large for the path is lost, which is how its size is
  * found. Counted; the last release closes it.
@@ -24,6 +27,12 @@ struct osr_udp_address {
         struct sockaddr_in6 v6;
     };
     socklen_t size;
+    /* Which of our addresses it wrote to, so that it is answered from there, too: of a socket that
+     * is bound to all of them; else unspecified. Not compared. */
+    union {
+        struct in_addr v4;
+        struct in6_addr v6;
+    } here;
 };
 
 struct osr_udp_address osr_udp_address(const struct sockaddr *address);
@@ -36,11 +45,11 @@ struct osr_udp_socket_handler {
                         struct osr_slice datagram);
     /* All that had come was handed over, or more may be put: time to answer. */
     void (*on_turn)(void *context);
-    /* The system has heard that something did not get there. */
-    void (*on_error)(void *context, int errno_value);
+    /* The system has heard that something did not get there, as anybody can say. */
+    void (*on_error)(void *context, const struct osr_udp_address *to, int errno_value);
 };
 
-/* `address` NULL: any free port of that family, and errors are told. Returns 0 or an errno. */
+/* `address` NULL: any free port of that family. Returns 0 or an errno. */
 int osr_udp_socket_open(uv_loop_t *loop, sa_family_t family, const struct osr_udp_address *address,
                         const struct osr_udp_socket_handler *handler, void *context,
                         struct osr_udp_socket **ret_socket);

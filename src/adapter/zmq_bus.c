@@ -12,20 +12,12 @@
  * is over its high-water mark, for SUBSCRIBER_LOSES_MS: the others go on. */
 #include "adapter/zmq_bus.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <zmq.h>
 
 enum {
-    /* Messages of one peer inside libzmq, in each direction. */
-    LINK_MESSAGES_MAX = 64,
-    EVENTS_MAX = 1000,
     RECEIVED_AT_ONCE = 64, /* then the loop's others have a turn */
-    HANDSHAKE_MS = 5000,   /* stops those who connect and say nothing */
-    HEARTBEAT_MS = 5000,
-    HEARTBEAT_TIMEOUT_MS = 15 * 1000,
-    BACKLOG = 128,
     SUBSCRIBER_WAIT_MS = 1000,
     SUBSCRIBER_LOSES_MS = 30 * 1000,
 };
@@ -249,6 +241,7 @@ static void look_at_monitor(void *context)
             osr_zmq_dial_event(bus, &event);
         } else {
             osr_zmq_listen_event(bus, &event);
+            start_tick(bus);
         }
     }
 }
@@ -264,7 +257,8 @@ static void look_at_zap(void *context)
 
 static bool has_to_wait(const struct osr_zmq_bus *bus)
 {
-    return bus->is_closing || bus->dial.is_under_way || osr_zmq_outbox_count(bus->outbox) > 0;
+    return bus->is_closing || bus->dial.is_under_way || osr_zmq_outbox_count(bus->outbox) > 0 ||
+           (osr_zmq_bus_is_router(bus) && bus->listen.connection_count > 0);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -281,6 +275,7 @@ static void on_tick(uv_timer_t *tick)
     }
     if (osr_zmq_bus_is_router(bus)) {
         osr_zmq_outbox_check(bus->outbox, now_ms, &bus->gone);
+        osr_zmq_listen_check(bus);
     }
     if (!has_to_wait(bus)) {
         uv_timer_stop(tick);
@@ -306,7 +301,9 @@ static void on_ended(uv_async_t *ended)
 {
     struct osr_zmq_bus *bus = ended->data;
 
-    uv_thread_join(&bus->ending);
+    if (bus->has_thread) {
+        uv_thread_join(&bus->ending);
+    }
     uv_close((uv_handle_t *)ended, on_handle_closed);
 }
 
@@ -350,8 +347,10 @@ static void end(struct osr_zmq_bus *bus)
     close_sockets(bus);
     free_parts(bus);
     bus->base.is_up = false;
-    int result = uv_thread_create(&bus->ending, wait_for_library, bus);
-    assert(result == 0);
+    bus->has_thread = uv_thread_create(&bus->ending, wait_for_library, bus) == 0;
+    if (!bus->has_thread) {
+        wait_for_library(bus); /* the system has no thread for it: at most OSR_BUS_CLOSE_MS */
+    }
 }
 
 static void zmq_bus_close(struct osr_bus *base)
@@ -365,78 +364,6 @@ static void zmq_bus_close(struct osr_bus *base)
 }
 
 /* -- the beginning -- */
-
-static void set_number(void *socket, int option, int value)
-{
-    int result = zmq_setsockopt(socket, option, &value, sizeof(value));
-    assert(result == 0);
-}
-
-static void set_limits(struct osr_zmq_bus *bus)
-{
-    int messages_max = bus->role == OSR_BUS_EVENTS ? EVENTS_MAX : LINK_MESSAGES_MAX;
-    int64_t bytes_max = OSR_BUS_MESSAGE_BYTES_MAX;
-
-    zmq_setsockopt(bus->socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof(bytes_max));
-    set_number(bus->socket, ZMQ_SNDHWM, messages_max);
-    set_number(bus->socket, ZMQ_RCVHWM, messages_max);
-    set_number(bus->socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
-    set_number(bus->socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
-    set_number(bus->socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
-    set_number(bus->socket, ZMQ_TCP_KEEPALIVE, 1);
-    set_number(bus->socket, ZMQ_BACKLOG, BACKLOG);
-    set_number(bus->socket, ZMQ_LINGER, 0);
-}
-
-static void set_role(struct osr_zmq_bus *bus, const struct osr_url *url)
-{
-    if (bus->role == OSR_BUS_DIALLER) {
-        set_number(bus->socket, ZMQ_IPV6, 1);
-        set_number(bus->socket, ZMQ_IMMEDIATE, 1);      /* no queue for who is not there */
-        set_number(bus->socket, ZMQ_RECONNECT_IVL, -1); /* zmq_dial.c */
-    } else {
-        set_number(bus->socket, ZMQ_IPV6, strchr(url->host, ':') != NULL);
-    }
-    if (osr_zmq_bus_is_router(bus)) {
-        set_number(bus->socket, ZMQ_ROUTER_MANDATORY, 1);
-    }
-}
-
-static void set_keys(struct osr_zmq_bus *bus, const struct osr_bus_keys *keys)
-{
-    static const char domain[] = "osiris"; /* without one libzmq asks nobody */
-
-    bus->zap = osr_zmq_zap_create(bus->library, keys, &bus->trace);
-    set_number(bus->socket, ZMQ_CURVE_SERVER, 1);
-    zmq_setsockopt(bus->socket, ZMQ_CURVE_SECRETKEY, keys->secret, OSR_BUS_KEY_BYTES);
-    zmq_setsockopt(bus->socket, ZMQ_ZAP_DOMAIN, domain, sizeof(domain) - 1);
-}
-
-static int open_socket(struct osr_zmq_bus *bus, const struct osr_bus_options *options,
-                       struct osr_err *err)
-{
-    static const int types[] = {
-        [OSR_BUS_LISTENER] = ZMQ_ROUTER,
-        [OSR_BUS_DIALLER] = ZMQ_DEALER,
-        [OSR_BUS_CLIENTS] = ZMQ_ROUTER,
-        [OSR_BUS_EVENTS] = ZMQ_PUB,
-    };
-
-    bus->library = zmq_ctx_new();
-    bus->socket = bus->library == NULL ? NULL : zmq_socket(bus->library, types[bus->role]);
-    if (bus->socket == NULL) {
-        return (int)osr_err_errno(err, OSR_UNAVAILABLE, errno, "%s: no socket of ZeroMQ's",
-                                  options->url->text);
-    }
-    set_limits(bus);
-    set_role(bus, options->url);
-    if (bus->role == OSR_BUS_CLIENTS || bus->role == OSR_BUS_EVENTS) {
-        assert(options->keys != NULL);
-        set_keys(bus, options->keys);
-    }
-    bus->monitor = osr_zmq_monitor_open(bus->library, bus->socket);
-    return 0;
-}
 
 static void watch(struct osr_zmq_bus *bus, void *socket, void (*look_at)(void *context))
 {
@@ -501,7 +428,7 @@ static int zmq_bus_open(const struct osr_bus_options *options, struct osr_bus **
     bus->trace = options->trace != NULL ? *options->trace : (struct osr_trace){0};
     bus->is_reading = true;
     bus->outbox = osr_zmq_outbox_create();
-    int code = open_socket(bus, options, err);
+    int code = osr_zmq_socket_open(bus, options, err);
     if (code == 0) {
         code = bus->role == OSR_BUS_DIALLER ? osr_zmq_dial_start(bus, options->url, err)
                                             : osr_zmq_listen_start(bus, options->url, err);

@@ -1,6 +1,6 @@
-/* zmq_bus.h -- what the parts of the ZeroMQ bus share: zmq_bus.c (its life), zmq_messages.c (what
- * is in the messages), zmq_dial.c (a dialler's way up and down), zmq_listen.c (binding, and how
- * many may connect).
+/* zmq_bus.h -- what the parts of the ZeroMQ bus share: zmq_bus.c (its life), zmq_socket.c
+ * (libzmq's socket), zmq_messages.c (what is in the messages), zmq_dial.c (a dialler's way up and
+ * down), zmq_listen.c (binding, and how many may connect).
  *
  * One context of libzmq's a bus: what answers for its keys (ZAP) belongs to a context, and with it
  * gone, the port is free and nothing of it is left; it costs two threads, which sleep. */
@@ -46,6 +46,7 @@ struct osr_zmq_bus {
     uv_idle_t again; /* while there may be more to do at once */
     uv_timer_t tick;
     uv_thread_t ending; /* waits for libzmq's threads to end */
+    bool has_thread;
     uv_async_t ended;
     size_t handles_open;
 
@@ -60,9 +61,9 @@ struct osr_zmq_bus {
     struct osr_zmq_listen {
         uint16_t port;
         size_t connection_count;
-        bool is_crowded;         /* was, and has been said */
-        struct osr_map *peers;   /* address (text) by descriptor */
-        uint64_t lossy_until_ms; /* EVENTS: a slow subscriber is not waited for */
+        bool is_crowded;             /* was, and has been said */
+        struct osr_map *connections; /* by descriptor */
+        uint64_t lossy_until_ms;     /* EVENTS: a slow subscriber is not waited for */
     } listen;
 };
 
@@ -75,6 +76,13 @@ static inline bool osr_zmq_bus_is_router(const struct osr_zmq_bus *bus)
 {
     return bus->role == OSR_BUS_LISTENER || bus->role == OSR_BUS_CLIENTS;
 }
+
+/* zmq_socket.c */
+
+/* Context, socket, monitor and ZAP; neither bound nor connected yet. What a failure leaves half
+ * open the bus closes. */
+int osr_zmq_socket_open(struct osr_zmq_bus *bus, const struct osr_bus_options *options,
+                        struct osr_err *err);
 
 /* zmq_messages.c */
 
@@ -100,6 +108,9 @@ int osr_zmq_listen_start(struct osr_zmq_bus *bus, const struct osr_url *url, str
 void osr_zmq_listen_event(struct osr_zmq_bus *bus, const struct osr_zmq_event *event);
 /* A message has come by this descriptor from there: its end will be noticed. */
 void osr_zmq_listen_peer(struct osr_zmq_bus *bus, int fd, const char *address);
+/* Ends those by which too much has come of a message without an end. Now and then, while there are
+ * connections. */
+void osr_zmq_listen_check(struct osr_zmq_bus *bus);
 void osr_zmq_listen_done(struct osr_zmq_bus *bus);
 
 #endif

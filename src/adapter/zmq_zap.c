@@ -130,7 +130,7 @@ static void report_stranger(struct osr_zmq_zap *zap, size_t frame_count, uint64_
     }
     osr_trace(&zap->trace, OSR_LEVEL_WARNING,
               "ZeroMQ: refused %s, whose key %s is no client's: osiris client add NAME KEY lets it "
-              "in",
+              "in, from the next start",
               (const char *)zap->frames[ADDRESS].data, key);
 }
 

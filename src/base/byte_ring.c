@@ -3,12 +3,24 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { CAPACITY_MIN = 4 << 10 };
+enum {
+    CAPACITY_MIN = 4 << 10,
+    LARGE_BYTES = 64 << 10,
+};
 
 void osr_byte_ring_done(struct osr_byte_ring *ring)
 {
     free(ring->data);
     *ring = (struct osr_byte_ring){0};
+}
+
+void osr_byte_ring_rest(struct osr_byte_ring *ring, size_t kept_max)
+{
+    bool is_oversized = ring->capacity > LARGE_BYTES && ring->needed < ring->capacity / 4;
+    if (is_oversized || ring->capacity > kept_max) {
+        osr_byte_ring_done(ring);
+    }
+    ring->needed = 0;
 }
 
 static size_t place(const struct osr_byte_ring *ring, uint64_t offset)
@@ -49,10 +61,11 @@ void osr_byte_ring_reserve(struct osr_byte_ring *ring, uint64_t begin, uint64_t 
                            uint64_t end)
 {
     assert(begin <= old_end && begin <= end);
+    ring->needed = end - begin > ring->needed ? (size_t)(end - begin) : ring->needed;
     if (end - begin <= ring->capacity) {
         return;
     }
-    struct osr_byte_ring larger = {.capacity = CAPACITY_MIN};
+    struct osr_byte_ring larger = {.capacity = CAPACITY_MIN, .needed = ring->needed};
     while (larger.capacity < end - begin) {
         larger.capacity *= 2;
     }

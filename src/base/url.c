@@ -15,20 +15,23 @@ static const struct scheme {
     uint16_t port; /* where none is given; 0: a path stands for host and port */
     bool is_secure;
     bool is_rpc;
+    bool is_datagram;
     bool is_bus;
-    bool is_broker; /* user and address beside host and port */
+    bool is_broker;        /* user and address beside host and port */
+    bool is_broker_secure; /* TLS to it */
 } schemes[] = {
+#define BROKER .is_secure = true, .is_bus = true, .is_broker = true
     {.name = "tcp", .port = 12346},
     {.name = "tls", .port = 7400, .is_secure = true},
-    {.name = "udp", .port = 7400, .is_secure = true},
+    {.name = "udp", .port = 7400, .is_secure = true, .is_datagram = true},
     {.name = "grpc", .port = 7400, .is_rpc = true},
     {.name = "grpcs", .port = 7400, .is_secure = true, .is_rpc = true},
     {.name = "unix"},
     {.name = "zmq", .port = 7401, .is_secure = true, .is_bus = true},
-    {.name = "mqtt", .port = 1883, .is_secure = true, .is_bus = true, .is_broker = true},
-    {.name = "mqtts", .port = 8883, .is_secure = true, .is_bus = true, .is_broker = true},
-    {.name = "amqp", .port = 5672, .is_secure = true, .is_bus = true, .is_broker = true},
-    {.name = "amqps", .port = 5671, .is_secure = true, .is_bus = true, .is_broker = true},
+    {.name = "mqtt", .port = 1883, BROKER},
+    {.name = "mqtts", .port = 8883, BROKER, .is_broker_secure = true},
+    {.name = "amqp", .port = 5672, BROKER},
+    {.name = "amqps", .port = 5671, BROKER, .is_broker_secure = true},
 };
 
 static const struct scheme *find_scheme(const char *name)
@@ -387,6 +390,12 @@ bool osr_url_is_secure(const struct osr_url *url)
     return scheme != NULL && scheme->is_secure && !osr_url_is_for_clients(url);
 }
 
+bool osr_url_is_stream(const struct osr_url *url)
+{
+    const struct scheme *scheme = find_scheme(url->scheme);
+    return scheme != NULL && !scheme->is_datagram && !scheme->is_bus;
+}
+
 bool osr_url_is_rpc(const struct osr_url *url)
 {
     const struct scheme *scheme = find_scheme(url->scheme);
@@ -403,6 +412,12 @@ bool osr_url_is_broker(const struct osr_url *url)
 {
     const struct scheme *scheme = find_scheme(url->scheme);
     return scheme != NULL && scheme->is_broker;
+}
+
+bool osr_url_is_broker_secure(const struct osr_url *url)
+{
+    const struct scheme *scheme = find_scheme(url->scheme);
+    return scheme != NULL && scheme->is_broker_secure;
 }
 
 bool osr_url_is_for_clients(const struct osr_url *url)

@@ -35,9 +35,12 @@ char *osr_url_place(const struct osr_url *url);
 /* Each side shows who it is before anything else, and all is encrypted between the two: TLS or
  * DTLS, through brokers, too. Not so for a listener of ordinary clients (for=clients). */
 bool osr_url_is_secure(const struct osr_url *url);
-bool osr_url_is_rpc(const struct osr_url *url);         /* dialled with gRPC: grpc, grpcs */
-bool osr_url_is_bus(const struct osr_url *url);         /* messages: adapter/bus.h */
-bool osr_url_is_broker(const struct osr_url *url);      /* of these, through somebody else */
+bool osr_url_is_stream(const struct osr_url *url); /* a TCP or Unix connection */
+bool osr_url_is_rpc(const struct osr_url *url);    /* dialled with gRPC: grpc, grpcs */
+bool osr_url_is_bus(const struct osr_url *url);    /* messages: adapter/bus.h */
+bool osr_url_is_broker(const struct osr_url *url); /* of these, through somebody else */
+/* TLS as far as the broker: for the login there, and for what goes in clear otherwise. */
+bool osr_url_is_broker_secure(const struct osr_url *url);
 bool osr_url_is_for_clients(const struct osr_url *url); /* takes requests, one a message */
 bool osr_url_is_loopback(const struct osr_url *url);    /* 127.0.0.0/8, ::1, localhost, unix */
 

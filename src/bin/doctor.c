@@ -94,6 +94,18 @@ static int look_at_folder(struct osr_context *context, const struct osr_argument
 static const char see_that_it_runs[] =
     "see that it runs, that no firewall is between, and that it lets this instance in: there, "
     "osiris doctor and osiris audit --denied";
+static const char see_that_it_takes_us[] =
+    "see that the broker runs, and lets this instance in; osirisd's log says more";
+static const char see_to_both[] =
+    "see that the broker runs, and lets this instance in, and that the other one listens there; "
+    "osirisd's log says more";
+
+static const char *mend_of_link(const Osr__PeerStatus *peer)
+{
+    struct osr_url url;
+    bool is_broker = osr_url_parse(peer->url, &url, NULL) == OSR_OK && osr_url_is_broker(&url);
+    return is_broker ? see_to_both : see_that_it_runs;
+}
 
 /* The instance that is asked. */
 struct asked {
@@ -102,12 +114,13 @@ struct asked {
 };
 
 /* A peer that is not dialled now, for it has come to us. That it cannot be reached matters once it
- * does not. */
+ * does not. Only a stream is tried: of the others a connection would say nothing. */
 static void show_one_way(const struct asked *asked, const Osr__PeerStatus *peer)
 {
     struct osr_url url;
     struct osr_err err = {0};
-    bool is_tried = !asked->is_elsewhere && osr_url_parse(peer->url, &url, NULL) == OSR_OK;
+    bool is_tried = !asked->is_elsewhere && osr_url_parse(peer->url, &url, NULL) == OSR_OK &&
+                    osr_url_is_stream(&url);
     bool is_well = !is_tried || osr_probe(&url, &err) == OSR_OK;
     const char *tried = !is_tried ? ""
                         : is_well ? ", and is reached from here"
@@ -137,7 +150,7 @@ static void show_peer(const struct asked *asked, const Osr__PeerStatus *peer)
         text = osr_format("%s is %s%s%s", peer->url, peer->state,
                           peer->last_error[0] != '\0' ? ": " : "", peer->last_error);
     }
-    show(asked->context, is_up ? "ok" : "error", "peer", text, is_up ? "" : see_that_it_runs);
+    show(asked->context, is_up ? "ok" : "error", "peer", text, is_up ? "" : mend_of_link(peer));
     free(text);
 }
 
@@ -160,7 +173,10 @@ static int on_status(void *ask, const ProtobufCMessage *reply)
     bool is_well = strcmp(status->storage, "ok") == 0;
     show(context, "ok", "instance", "runs, and answers", "");
     show(context, is_well ? "ok" : "error", "storage", status->storage,
-         is_well ? "" : "see the log of osirisd");
+         is_well ? "" : "mend what it names; the log of osirisd may say more");
+    for (size_t i = 0; i < status->n_listeners_down; i++) {
+        show(context, "error", "listener", status->listeners_down[i], see_that_it_takes_us);
+    }
     for (size_t i = 0; i < status->n_peers; i++) {
         show_peer(asked, status->peers[i]);
     }

@@ -2,12 +2,12 @@
 #include <stdlib.h>
 
 #include "base/fields.h"
-#include "base/url.h"
 #include "bin/command.h"
 #include "bin/daemon.h"
 #include "bin/display.h"
 #include "bin/launch.h"
 #include "model/speakable.h"
+#include "model/token.h"
 
 /* ---- invite ---- */
 
@@ -265,12 +265,11 @@ static int make_ready(struct outcome *outcome, const struct osr_arguments *argum
 static int check_invitation(const struct osr_arguments *arguments, struct osr_err *err)
 {
     const char *addresses[OSR_REPEATED_MAX];
-    struct osr_url url;
     uint64_t expires_ms;
     int code = osr_arguments_span(arguments, OSR_FLAG_EXPIRES, &expires_ms, err);
     size_t count = osr_arguments_list(arguments, OSR_FLAG_ADDRESS, addresses);
     for (size_t i = 0; code == OSR_OK && i < count; i++) {
-        code = osr_url_parse(addresses[i], &url, err);
+        code = osr_invitation_check_address(addresses[i], err);
     }
     return code;
 }

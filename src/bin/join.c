@@ -12,7 +12,6 @@
 #include "adapter/clock.h"
 #include "base/fields.h"
 #include "base/text.h"
-#include "base/url.h"
 #include "bin/command.h"
 #include "bin/daemon.h"
 #include "bin/launch.h"
@@ -134,25 +133,12 @@ static int on_join(void *context, const ProtobufCMessage *reply)
     return OSR_OK;
 }
 
-/* Without TLS nobody would show anything before the secret is sent. */
-static int check_address(const char *address, struct osr_err *err)
-{
-    struct osr_url url;
-    int code = osr_url_parse(address, &url, err);
-
-    if (code == OSR_OK && !osr_url_is_secure(&url)) {
-        code = (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
-                                "%s: an invitation is for tls:// or grpcs://", address);
-    }
-    return code;
-}
-
 /* With the one that shows the CA that the invitation names, and no other. */
 static int connect_to(struct join *join, const char *address, struct osr_err *err)
 {
     char fingerprint[2 * OSR_SHA256_SIZE + 1];
 
-    if (check_address(address, err) != OSR_OK) {
+    if (osr_invitation_check_address(address, err) != OSR_OK) {
         return (int)err->code;
     }
     osr_hex_encode(fingerprint, osr_slice(join->invitation.ca_fingerprint.bytes, OSR_SHA256_SIZE));

@@ -44,10 +44,18 @@ int osr_target_url(const char *url, struct osr_target *ret_target, struct osr_er
 {
     struct osr_target target = {0};
     int code = osr_url_parse(url, &target.url, err);
-    if (code == OSR_OK) {
-        *ret_target = target;
+    if (code != OSR_OK) {
+        return code;
     }
-    return code;
+    if (!osr_url_is_stream(&target.url)) {
+        osr_err_set(err, OSR_INVALID_ARGUMENT, "%s:// is a way between instances",
+                    target.url.scheme);
+        osr_err_hint(err, "call an instance at tls://HOST:PORT, grpcs://HOST:PORT or by its data "
+                          "folder; docs/clients.md says how to send requests through a broker");
+        return OSR_INVALID_ARGUMENT;
+    }
+    *ret_target = target;
+    return OSR_OK;
 }
 
 void osr_target_done(struct osr_target *target)

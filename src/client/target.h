@@ -15,6 +15,7 @@ struct osr_target {
 
 /* folder: NULL for the default one (adapter/folder.h). */
 int osr_target_folder(const char *folder, struct osr_target *ret_target, struct osr_err *err);
+/* INVALID_ARGUMENT, too, where it is no stream: datagrams and messages are for instances. */
 int osr_target_url(const char *url, struct osr_target *ret_target, struct osr_err *err);
 void osr_target_done(struct osr_target *target); /* zeroed after */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/text.h"
+#include "base/url.h"
 #include "model/form.h"
 
 enum {
@@ -386,6 +387,18 @@ int osr_invitation_read(struct osr_slice text, struct osr_invitation *ret_invita
     *ret_invitation = invitation;
     explicit_bzero(&invitation, sizeof(invitation));
     return 0;
+}
+
+int osr_invitation_check_address(const char *address, struct osr_err *err)
+{
+    struct osr_url url;
+    int code = osr_url_parse(address, &url, err);
+
+    if (code == 0 && !(osr_url_is_secure(&url) && osr_url_is_stream(&url))) {
+        code = (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
+                                "%s: an invitation is for tls:// or grpcs://", address);
+    }
+    return code;
 }
 
 void osr_invitation_done(struct osr_invitation *invitation)

@@ -74,6 +74,9 @@ void osr_invitation_write(struct osr_buffer *text, const struct osr_invitation *
  * whole, and a newer Osiris made it. On failure *ret_invitation is untouched. */
 int osr_invitation_read(struct osr_slice text, struct osr_invitation *ret_invitation,
                         struct osr_err *err);
+/* INVALID_ARGUMENT for an address at which nobody can join: nothing may be shown before the other
+ * side is known, and who joins calls as programs do, over a stream. */
+int osr_invitation_check_address(const char *address, struct osr_err *err);
 void osr_invitation_done(struct osr_invitation *invitation); /* wipes; empty after */
 
 #endif

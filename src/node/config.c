@@ -266,7 +266,7 @@ static int check_data(const struct osr_config *config, struct osr_err *err)
 static int check_events(const struct osr_config *config, const struct osr_url *url,
                         struct osr_err *err)
 {
-    bool is_encrypted = strcmp(url->scheme, "mqtt") != 0 && strcmp(url->scheme, "amqp") != 0;
+    bool is_encrypted = !osr_url_is_broker(url) || osr_url_is_broker_secure(url);
     if (config->insecure || is_encrypted || osr_url_is_loopback(url)) {
         return 0;
     }
@@ -283,12 +283,17 @@ static int check_whole(const struct osr_config *config, struct osr_err *err)
     int code = check_data(config, err);
     for (size_t i = 0; code == 0 && i < config->listen_count; i++) {
         code = osr_config_check_listener(config, &config->listen[i], err);
+        code =
+            code == 0 ? osr_config_check_broker(config, "listen", &config->listen[i], err) : code;
     }
     for (size_t i = 0; code == 0 && i < config->peer_count; i++) {
         code = osr_config_check_peer(&config->peer[i], err);
+        code = code == 0 ? osr_config_check_broker(config, "peer", &config->peer[i], err) : code;
     }
     for (size_t i = 0; code == 0 && i < config->events.target_count; i++) {
-        code = check_events(config, &config->events.targets[i].url, err);
+        const struct osr_url *url = &config->events.targets[i].url;
+        code = check_events(config, url, err);
+        code = code == 0 ? osr_config_check_broker(config, "events", url, err) : code;
     }
     return code != 0 ? code : check_files(config, err);
 }

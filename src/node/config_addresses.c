@@ -8,8 +8,8 @@ static int check_auth(const char *key, const struct osr_url *url, struct osr_err
     if (osr_url_parameter(url, "auth") == NULL || osr_url_is_secure(url)) {
         return 0;
     }
-    osr_err_set(err, OSR_CONFIG, "%s: %s: auth goes with tls://, grpcs:// and udp://", key,
-                url->text);
+    osr_err_set(err, OSR_CONFIG, "%s: %s: auth goes with all but tcp, grpc, unix and for=clients",
+                key, url->text);
     osr_err_hint(err, "take auth out, or listen with TLS");
     return OSR_CONFIG;
 }
@@ -20,6 +20,41 @@ static int refuse(struct osr_err *err, const char *key, const struct osr_url *ur
     osr_err_set(err, OSR_CONFIG, "%s: %s: %s", key, url->text, why);
     osr_err_hint(err, "%s", hint);
     return OSR_CONFIG;
+}
+
+/* A password that everybody on the way reads is everybody's, whatever is encrypted end to end. */
+static int check_password(const struct osr_config *config, const char *key,
+                          const struct osr_url *url, struct osr_err *err)
+{
+    if (osr_url_parameter(url, "password_file") == NULL) {
+        return 0;
+    }
+    if (!osr_url_is_broker(url)) {
+        return refuse(err, key, url, "password_file goes with brokers", "take it out");
+    }
+    if (config->insecure || osr_url_is_broker_secure(url) || osr_url_is_loopback(url)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_CONFIG, "%s: %s: the password would go to the broker unencrypted", key,
+                url->text);
+    osr_err_hint(err,
+                 "use %ss://, or write `insecure: true` (--insecure) if the network is trusted",
+                 url->scheme);
+    return OSR_CONFIG;
+}
+
+int osr_config_check_broker(const struct osr_config *config, const char *key,
+                            const struct osr_url *url, struct osr_err *err)
+{
+    if (osr_url_parameter(url, "ca_file") != NULL && !osr_url_is_broker_secure(url)) {
+        return refuse(err, key, url,
+                      "ca_file goes with mqtts and amqps, and makes no TLS by itself",
+                      "use one of them, or take ca_file out");
+    }
+    if (osr_url_parameter(url, "vhost") != NULL && strncmp(url->scheme, "amqp", 4) != 0) {
+        return refuse(err, key, url, "vhost goes with amqp and amqps", "take it out");
+    }
+    return check_password(config, key, url, err);
 }
 
 /* Who writes there: over ZeroMQ each shows it by a key; at a broker the config says it, or an AMQP
@@ -54,7 +89,7 @@ static int check_for_clients(const struct osr_config *config, const struct osr_u
     if (code != 0) {
         return code;
     }
-    bool is_plaintext = strcmp(url->scheme, "mqtt") == 0 || strcmp(url->scheme, "amqp") == 0;
+    bool is_plaintext = osr_url_is_broker(url) && !osr_url_is_broker_secure(url);
     if (!is_plaintext || config->insecure || osr_url_is_loopback(url)) {
         return 0;
     }

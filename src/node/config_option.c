@@ -19,11 +19,15 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
      .help = "instances talk only to others of the same cluster [osiris]"},
     {"listen", OSR_OPTION_URLS, LIST(listen), .max = OSR_CONFIG_LISTENERS_MAX, .argument = "URL",
      .help = "accept connections (gRPC, JSON, protobuf) at tls://HOST:PORT\n"
-             "or, for this machine alone, at tcp://127.0.0.1:PORT;\n"
+             "or, for this machine alone, at tcp://127.0.0.1:PORT; other\n"
+             "instances also by udp://HOST:PORT, zmq://HOST:PORT, and\n"
+             "through a broker by mqtts:// or amqps://[USER@]BROKER/ADDRESS.\n"
+             "?for=clients takes requests of ordinary clients there.\n"
              "?peer=seed lets in programs that know UPDATE_KB alone.\n"
              "Local commands need none: they use DIR/osiris.sock"},
     {"peer", OSR_OPTION_URLS, LIST(peer), .max = OSR_PEERS_MAX, .argument = "URL",
-     .help = "keep in step with the instance at tls:// or grpcs://HOST:PORT\n"
+     .help = "keep in step with the instance at tls://, grpcs://, udp:// or\n"
+             "zmq://HOST:PORT, mqtts:// or amqps://[USER@]BROKER/ADDRESS\n"
              "(?id=ID: that one alone, whoever was found there before);\n"
              "with ?peer=seed, send every entry to a program that knows\n"
              "UPDATE_KB alone"},

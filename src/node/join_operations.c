@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "adapter/clock.h"
-#include "adapter/transport.h"
 #include "node/issuing.h"
 #include "node/join_proof.h"
 #include "node/listener_methods.h"
@@ -99,8 +98,8 @@ static bool is_wildcard(const char *host)
 static bool takes_newcomers(const struct osr_url *url)
 {
     const unsigned without_tls = 1u << OSR_METHOD_TOKEN | 1u << OSR_METHOD_PASSWORD;
-    bool is_stream = osr_transport_promises(url->scheme)->carrier == OSR_CARRIER_STREAM;
-    return osr_url_is_secure(url) && is_stream && (osr_methods_of(url) & without_tls) != 0;
+    return osr_url_is_secure(url) && osr_url_is_stream(url) &&
+           (osr_methods_of(url) & without_tls) != 0;
 }
 
 /* Where this instance listens with TLS; loopback only where there is nothing else. */
@@ -131,16 +130,11 @@ static int name_addresses(const struct osr_services *services, const Osr__Invite
                           struct osr_invitation *invitation, struct osr_err *err)
 {
     for (size_t i = 0; i < request->n_addresses; i++) {
-        struct osr_url url;
-        int code = osr_url_parse(request->addresses[i], &url, err);
+        int code = osr_invitation_check_address(request->addresses[i], err);
         if (code != 0) {
             return code;
         }
-        if (!osr_url_is_secure(&url)) {
-            return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
-                                    "%s: an invitation is for tls:// or grpcs://", url.text);
-        }
-        add_address(invitation, url.text);
+        add_address(invitation, request->addresses[i]);
     }
     if (invitation->address_count == 0) {
         add_listeners(services, invitation, false);

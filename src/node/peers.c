@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "adapter/keys.h"
 #include "base/random.h"
@@ -18,9 +19,10 @@ struct peer {
     struct osr_session *session;      /* NULL while waiting */
     bool is_up;                       /* HELLO_PROOF was right, and the pin */
     bool is_tried;
-    uint32_t failures; /* since a link that held */
-    uint64_t up_ms;    /* since when it is up */
-    char last_error[OSR_ERR_MESSAGE_MAX];
+    uint32_t failures;                    /* since a link that held */
+    uint64_t up_ms;                       /* since when it is up */
+    char last_error[OSR_ERR_MESSAGE_MAX]; /* without the address, which stands beside it */
+    char hint[OSR_ERR_HINT_MAX];
     bool has_said_why; /* in this attempt: that goes before how the connection ended */
 };
 
@@ -73,6 +75,23 @@ static int check_pin(const struct peer *peer, const char *instance, struct osr_e
 
 static void on_timer(uv_timer_t *timer);
 
+static const char *without_prefix(const char *message, const char *place)
+{
+    size_t size = strlen(place);
+    bool has_prefix = strncmp(message, place, size) == 0 && strncmp(message + size, ": ", 2) == 0;
+    return has_prefix ? message + size + 2 : message;
+}
+
+/* Carriers begin their messages with where it happened, some without the URL's parameters. */
+static void keep_error(struct peer *peer, const struct osr_err *err)
+{
+    char *place = osr_url_place(&peer->url);
+    const char *message = without_prefix(err->message, peer->url.text);
+    snprintf(peer->last_error, sizeof(peer->last_error), "%s", without_prefix(message, place));
+    snprintf(peer->hint, sizeof(peer->hint), "%s", err->hint);
+    free(place);
+}
+
 static void dial_later(struct peer *peer)
 {
     struct osr_peers *peers = peer->peers;
@@ -97,7 +116,7 @@ static void dial(struct peer *peer)
                           &peer->session, &err) == 0) {
         return;
     }
-    snprintf(peer->last_error, sizeof(peer->last_error), "%s", err.message);
+    keep_error(peer, &err);
     peer->is_tried = true;
     dial_later(peer);
 }
@@ -149,7 +168,7 @@ void osr_peers_note_error(struct osr_peers *peers, struct osr_session *session,
 {
     (void)peers;
     struct peer *peer = osr_session_user(session);
-    snprintf(peer->last_error, sizeof(peer->last_error), "%s", err->message);
+    keep_error(peer, err);
     peer->has_said_why = true;
 }
 
@@ -161,12 +180,13 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
         peer->failures = 0;
     }
     if (!peer->has_said_why) {
-        snprintf(peer->last_error, sizeof(peer->last_error), "%s",
-                 err->code == OSR_OK ? "it closed the connection" : err->message);
+        const struct osr_err closed = {.message = "it closed the connection"};
+        keep_error(peer, err->code == OSR_OK ? &closed : err);
     }
     /* The first failure in a row is news, the others are not. */
     osr_trace(peers->options.trace, peer->failures == 0 ? OSR_LEVEL_WARNING : OSR_LEVEL_TRACE,
-              "%s: no link: %s", peer->url.text, peer->last_error);
+              "%s: no link: %s%s%s", peer->url.text, peer->last_error,
+              peer->hint[0] != '\0' ? "; " : "", peer->hint);
     peer->session = NULL;
     peer->is_up = false;
     peer->is_tried = true;

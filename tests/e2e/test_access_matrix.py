@@ -8,10 +8,12 @@ import itertools
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import tempfile
 import time
+import urllib.parse
 
 import pytest
 
@@ -170,14 +172,46 @@ LISTENERS = {
 }
 TLS_DOORS = ("certificate", "key", "token")
 TLS_OPTIONS = ("certificate", "key", "protocol", "options")  # of tunnel.Tls
+# What the same TLS, from end to end, or DTLS goes over: each has a listener for each TLS door.
+WIRES = ("udp", "zmq", "mqtt", "amqp")
+TCP = "tcp"  # the listeners above
 FRAMES = (asking.JsonFrames, asking.ProtobufFrames)
 LANGUAGES = (*FRAMES, asking.Grpc)
+# Frames are frames whatever they are written in; test_wires.py has each codec on each wire.
+COLUMNS = (*itertools.product([TCP], LANGUAGES),
+           *itertools.product(WIRES, (asking.ProtobufFrames, asking.Grpc)))
+
+# Schemes of what is in these columns already: the same listener under another name, the same
+# carrier with TLS to its broker.
+SAME = {"grpc": "tcp", "mqtts": "mqtt", "amqps": "amqp"}
+CARRIERS_OF_ALL = pathlib.Path(__file__).parents[2] / "src" / "adapter" / "transport.c"
+
+
+# A carrier that is new needs a column here.
+def test_each_carrier_has_its_column():
+    schemes = set(re.findall(r'\.scheme = "(\w+)"', CARRIERS_OF_ALL.read_text()))
+    listeners = {url.partition(":")[0] for url in LISTENERS.values()}
+    assert schemes == {*listeners, "unix", *WIRES, *SAME}
+    assert {wire for wire, _ in COLUMNS} == {TCP, *WIRES}
+
+
+def is_possible_door(door, wire, _language=None):
+    return wire == TCP or door in TLS_DOORS
+
+
+def cells(name, values, is_possible):
+    """A test for each of these, on each wire, in each language, where that is possible."""
+    return pytest.mark.parametrize(f"{name}, wire, language", [
+        pytest.param(value, wire, language, id=f"{value}, {wire}, {language.__name__}")
+        for value, (wire, language) in itertools.product(values, COLUMNS)
+        if is_possible(value, wire, language)])
 
 
 class World:
-    """An instance with a CA, shared keys and an outside CA, that listens in every way."""
+    """An instance with a CA, shared keys and an outside CA. `urls`: where it listens, by wire and
+    door."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, urls):
         self.daemon = osiris.Daemon(folder, "one", flags=["--config", str(folder / "one.yaml")])
         trust = self.daemon.data / "trust"
         subprocess.run([osiris.program("osirisd"), "setup", "init", "--data", str(self.daemon.data),
@@ -192,10 +226,17 @@ class World:
             for name, secret in self.secrets.items()))
         authority.write_private(trust / "authorities.pem", self.ca.pem + self.outside.pem)
         self.alert = None  # of who went through a TLS door last
-        self.ports = {door: osiris.free_port() for door in LISTENERS}
-        self.daemon.listen = [url.format(self.ports[door]) for door, url in LISTENERS.items()]
+        self.urls = urls
+        self.daemon.listen = list(urls.values())
         self.daemon.start()
+        osiris.wait_for(self._listens_everywhere, "it listens everywhere")
         self.daemon.call("KB_PUT", document={**NOTE, "data": "word"})
+
+    def _listens_everywhere(self):
+        return self.daemon.log().count("listening at ") == 1 + len(self.urls)  # and its socket
+
+    def port(self, door):
+        return urllib.parse.urlsplit(self.urls[TCP, door]).port
 
     # What is shown, as arguments of tunnel.Tls; and tokens.
 
@@ -229,22 +270,25 @@ class World:
 
     # Doors: what to connect to, for as long as the context lasts.
 
-    def door(self, door, shown, language):
+    def door(self, door, shown, language, wire=TCP):
         if door == "socket":
             return contextlib.nullcontext(self.daemon.socket_path)
         if door == "socket of others":
             return self._socket_of_others()
         if door == "from elsewhere":
-            return contextlib.nullcontext((own_address(), self.ports["plaintext"]))
+            return contextlib.nullcontext((own_address(), self.port("plaintext")))
         if door in TLS_DOORS:
-            return self._tunnel(door, shown, language)
-        return contextlib.nullcontext(self.ports[door])
+            return self._tunnel(door, shown, language, wire)
+        return contextlib.nullcontext(self.port(door))
 
     @contextlib.contextmanager
-    def _tunnel(self, door, shown, language):
+    def _tunnel(self, door, shown, language, wire):
         options = {"protocol": "h2" if language is asking.Grpc else "osiris/1",
                    **{name: shown[name] for name in TLS_OPTIONS if name in shown}}
-        with tunnel.Tls(self.ports[door], ca=self.ca.pem, **options) as made:
+        by_tcp = wire == TCP
+        kind, where = (tunnel.Tls, self.port(door)) if by_tcp else (tunnel.Carrier,
+                                                                    self.urls[wire, door])
+        with kind(where, ca=self.ca.pem, **options) as made:
             yield made.port
             self.alert = made.alert()
 
@@ -308,14 +352,50 @@ for role in ROLES:
 
 
 @pytest.fixture(scope="module")
-def world():
+def brokers():
+    with tempfile.TemporaryDirectory(prefix="osr-") as path:
+        folder = pathlib.Path(path)
+        with mosquitto.Mosquitto(folder, settings=["set_tcp_nodelay true"]) as for_mqtt, \
+                rabbitmq.Rabbitmq(folder) as for_amqp:
+            yield {"mqtt": for_mqtt.start(), "amqp": for_amqp.start()}
+
+
+@contextlib.contextmanager
+def world_at(urls):
     with tempfile.TemporaryDirectory(prefix="osr-") as folder:
-        made = World(pathlib.Path(folder))
+        made = World(pathlib.Path(folder), urls)
         yield made
         status = made.daemon.stop()
         log = made.daemon.log()
         print(log)
         assert status == 0 and "ERROR: AddressSanitizer" not in log and "runtime error:" not in log
+
+
+@pytest.fixture(scope="module")
+def world_of_streams():
+    with world_at({(TCP, door): url.format(osiris.free_port())
+                   for door, url in LISTENERS.items()}) as made:
+        yield made
+
+
+def url_of_wire(wire, door, brokers):
+    if wire in brokers:
+        return brokers[wire].url(f"osiris/by-{door}", auth=door)
+    return f"{wire}://127.0.0.1:{osiris.free_port()}?auth={door}"
+
+
+@pytest.fixture(scope="module")
+def world_of_wires(brokers):
+    urls = {(wire, door): url_of_wire(wire, door, brokers)
+            for wire, door in itertools.product(WIRES, TLS_DOORS)}
+    urls[TCP, "token"] = LISTENERS["token"].format(osiris.free_port())  # invitations are to there
+    with world_at(urls) as made:
+        yield made
+
+
+@pytest.fixture
+def world(request, wire):
+    return request.getfixturevalue("world_of_streams" if wire == TCP else "world_of_wires")
 
 
 # ---- the matrix ----
@@ -363,30 +443,34 @@ def wrong_answers(asker, standing, shown, language):
 
 
 def wrong_first_answers(connect, standing, shown, language):
+    """Each message on a connection of its own; over gRPC in a call of its own, which begins anew."""
+    asker = None
     for type in (*LINK_MESSAGES, "UPDATE_KB"):
-        asker = connect()
+        if asker is None or language in FRAMES:
+            asker = connect()
         code = asker.first_answer(type, FIELDS.get(type, {}))
-        asker.close()
+        if language in FRAMES:
+            asker.close()
         if code != expected_first(type, standing, shown, language):
             yield f"{type} first: {code}, and not {expected_first(type, standing, shown, language)}"
+    asker.close()
 
 
-def is_possible(entrance, language):
-    return entrance != "a seed program" or language in FRAMES  # which is what those speak
+def is_possible_entrance(entrance, wire, language):
+    if entrance == "a seed program" and language not in FRAMES:
+        return False  # which is what those speak
+    return is_possible_door(ENTRANCES[entrance][0], wire)
 
 
-@pytest.mark.parametrize("entrance, language", [
-    pytest.param(entrance, language, id=f"{entrance}, {language.__name__}")
-    for entrance, language in itertools.product(ENTRANCES, LANGUAGES)
-    if is_possible(entrance, language)])
-def test_matrix(world, entrance, language):
+@cells("entrance", ENTRANCES, is_possible_entrance)
+def test_matrix(world, entrance, wire, language):
     door, show, standing = ENTRANCES[entrance]
     if door == "socket of others" and os.geteuid() != 0:
         pytest.skip("only root can be another user")
     if door == "from elsewhere" and own_address() is None:
         pytest.skip("this machine has no address but the loopback's")
     shown = show(world)
-    with world.door(door, shown, language) as where:
+    with world.door(door, shown, language, wire) as where:
         def connect():
             asker = language(where)
             if "token" in shown:
@@ -404,12 +488,11 @@ def test_matrix(world, entrance, language):
 
 
 # Tokens that are good no more: at once on connections that are up, and by no new one.
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
-@pytest.mark.parametrize("door", ["plaintext", "token"])
+@cells("door", ["plaintext", "token"], is_possible_door)
 @pytest.mark.parametrize("end", ["expired", "revoked"])
-def test_matrix_of_tokens_that_have_ended(world, end, door, language):
+def test_matrix_of_tokens_that_have_ended(world, end, door, wire, language):
     shown = world.token("administrator", **({"expires_ms": 1000} if end == "expired" else {}))
-    with world.door(door, shown, language) as where:
+    with world.door(door, shown, language, wire) as where:
         asker = language(where)
         assert asker.show_token(shown["token"]) == OK
         if end == "expired":
@@ -432,10 +515,10 @@ def test_matrix_of_tokens_that_have_ended(world, end, door, language):
 
 
 # A certificate that is revoked lets its bearer do nothing any more, on the connection that is up.
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
-def test_matrix_of_a_certificate_that_is_revoked(world, language):
+@cells("door", ["certificate"], is_possible_door)
+def test_matrix_of_a_certificate_that_is_revoked(world, door, wire, language):
     shown = world.certificate("user:administrator")
-    with world.door("certificate", shown, language) as where:
+    with world.door(door, shown, language, wire) as where:
         asker = language(where)
         status = "Instance.Status" if language is asking.Grpc else "STATUS"
         assert asker.ask(status, {}) == OK
@@ -447,15 +530,15 @@ def test_matrix_of_a_certificate_that_is_revoked(world, language):
 
 # Tokens that were never any here: whoever shows one is told so, and is who he was without it; in
 # gRPC, where it comes with each call, the call has ended.
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
-@pytest.mark.parametrize("door, standing", [("plaintext", "local"), ("token", "newcomer")])
+@cells("door", ["plaintext", "token"], is_possible_door)
 @pytest.mark.parametrize("at, by, code", [
     pytest.param(16, bytes(20), "UNAUTHENTICATED", id="another secret"),
     pytest.param(8, bytes(8), "UNAUTHENTICATED", id="another id"),
     pytest.param(0, bytes(8), "WRONG_CLUSTER", id="another cluster"),
 ])
-def test_matrix_of_tokens_that_are_none(world, at, by, code, door, standing, language):
-    with world.door(door, NOTHING, language) as where:
+def test_matrix_of_tokens_that_are_none(world, at, by, code, door, wire, language):
+    standing = "local" if door == "plaintext" else "newcomer"
+    with world.door(door, NOTHING, language, wire) as where:
         asker = language(where)
         found = asker.show_token(forged(world.token("administrator")["token"], at, by))
         assert found == code
@@ -508,16 +591,13 @@ class MessageWorld:
 
 
 @pytest.fixture(scope="module")
-def message_world():
-    with tempfile.TemporaryDirectory(prefix="osr-") as path:
-        folder = pathlib.Path(path)
-        with mosquitto.Mosquitto(folder, settings=["set_tcp_nodelay true"]) as for_mqtt, \
-                rabbitmq.Rabbitmq(folder) as for_amqp:
-            made = MessageWorld(folder, {"mqtt": for_mqtt.start(), "amqp": for_amqp.start()})
-            osiris.wait_for(lambda: made.daemon.log().count(": takes requests") == made.addresses,
-                            "it takes requests everywhere")
-            yield made
-            status = made.daemon.stop()
+def message_world(brokers):
+    with tempfile.TemporaryDirectory(prefix="osr-") as folder:
+        made = MessageWorld(pathlib.Path(folder), brokers)
+        osiris.wait_for(lambda: made.daemon.log().count(": takes requests") == made.addresses,
+                        "it takes requests everywhere")
+        yield made
+        status = made.daemon.stop()
         log = made.daemon.log()
         print(log)
         assert status == 0 and "ERROR: AddressSanitizer" not in log and "runtime error:" not in log
@@ -601,6 +681,29 @@ REFUSED = {
         ("key", lambda world: world.certificate("user:administrator"), "handshake failure"),
 }
 
+# What a client of ours makes of these alerts.
+ALERTS = {
+    "certificate required": "UNAUTHENTICATED: wants a certificate, and we have none",
+    "unknown ca": "UNAUTHENTICATED: does not believe the CA of our certificate",
+    "certificate expired":
+        "UNAUTHENTICATED: says that our certificate has expired, or is not valid yet",
+    "bad certificate": "UNAUTHENTICATED: does not let our certificate in",
+    "certificate revoked": "UNAUTHENTICATED: says that our certificate has been revoked",
+    "no application protocol": "UNSUPPORTED_VERSION: speaks none of our protocols",
+    "handshake failure": "UNAUTHENTICATED: finds nothing in common: it may want a shared key",
+}
+
+
+def expected_alert(alert, shown, wire):
+    if wire == TCP:
+        return alert
+    if "key" in shown:
+        return (f'UNAUTHENTICATED: does not take the shared key "{shown["key"][0]}": it does not '
+                'know it, or has another one of that name')
+    if wire == "udp" and alert == "certificate required":
+        alert = "handshake failure"  # DTLS 1.2 has no other
+    return ALERTS[alert]
+
 
 # Everything, sent without waiting for an answer: nothing comes back but why not.
 def blind_answers(where, language):
@@ -615,14 +718,17 @@ def blind_answers(where, language):
     return answers
 
 
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.__name__)
-@pytest.mark.parametrize("how", REFUSED)
-def test_matrix_of_those_who_are_refused(world, how, language):
+def is_possible_refusal(how, wire, _language):
+    return wire == TCP or how != "TLS 1.2"  # which only the openssl command can
+
+
+@cells("how", REFUSED, is_possible_refusal)
+def test_matrix_of_those_who_are_refused(world, how, wire, language):
     door, show, why = REFUSED[how]
     is_alert = why == why.lower()
     shown = show(world)
     before = world.daemon.call("FEEDS"), world.daemon.count()
-    with world.door(door, shown, language) as where:
+    with world.door(door, shown, language, wire) as where:
         if language is asking.Grpc:
             asker = language(where)
             codes = {asker.ask(method, FIELDS.get(type, {})) for method, type in METHODS.items()}
@@ -634,5 +740,5 @@ def test_matrix_of_those_who_are_refused(world, how, language):
             asker = language(where)
             assert asker.first_answer("HELLO", FIELDS["HELLO"]) == (CLOSED if is_alert else why)
             asker.close()
-    assert world.alert == (why if is_alert else None)
+    assert world.alert == (expected_alert(why, shown, wire) if is_alert else None)
     assert (world.daemon.call("FEEDS"), world.daemon.count()) == before

@@ -11,7 +11,7 @@ import pytest
 import carriers
 import osiris
 from authority import Authority
-from bus_probe import Probe
+from bus_probe import Probe, exchange, open_up
 from rabbitmq import Rabbitmq
 
 USERS = {"ana": "right", "robot": "secret"}
@@ -37,21 +37,6 @@ numbers = itertools.count(1)
 @pytest.fixture
 def address():
     return f"osiris/office-{next(numbers)}"
-
-
-def open_up(role, url, name="probe"):
-    probe = Probe(role, url, name)
-    probe.expect("up")
-    return probe
-
-
-def exchange(listener, dialler, text):
-    """A message there and its answer back; the dialler's address."""
-    dialler.tell(f"send - {text}")
-    address = listener.expect("message").split()[1]
-    listener.tell(f"send {address} re:{text}")
-    assert dialler.expect("message").endswith(f" re:{text}")
-    return address
 
 
 def publish(channel, key, body=b"", exchange="", **properties):
@@ -239,6 +224,32 @@ def test_access_is_refused(broker, address, role):
         broker.permit("robot")
 
 
+# What docs/protocols.md lets each role's user do is enough for it, and nothing else is needed.
+def test_least_permissions(broker, address):
+    own, default, made = f"^{address}$", r"^amq\.default$", r"^amq\.gen-.*"
+    inbox = rf"^{address}\.in$"
+    try:
+        broker.permit("robot", inbox, default, inbox)
+        broker.permit("ana", made, default, made)
+        with open_up("listener", broker.url(address, "robot")) as listener, \
+                open_up("dialler", broker.url(address, "ana")) as dialler:
+            exchange(listener, dialler, "text")
+        broker.permit("robot", own, default, own)
+        with open_up("clients", broker.url(address, "robot")) as taker:
+            connection = broker.connect()
+            publish(connection.channel(), address, b"request")
+            assert taker.expect("message").endswith(" request")
+            connection.close()
+        topics = rf"^{address}/events$"
+        broker.permit("robot", topics, topics, "^$")
+        with open_up("events", broker.url(f"{address}/events", "robot")) as events:
+            events.tell("send a/topic text")
+            events.expect("confirmed")
+    finally:
+        broker.permit("robot")
+        broker.permit("ana")
+
+
 # Whose message it is the broker makes sure of: nobody sends in another's name.
 def test_sender_is_validated(broker, address):
     with open_up("clients", broker.url(address)) as taker:
@@ -275,7 +286,7 @@ def test_brokers_certificate_is_refused(broker, address, folder):
     with Probe("listener", f"amqps://localhost:{broker.tls_port}/{address}") as listener:
         listener.expect("down UNAUTHENTICATED")  # not by the system's CAs
     with Probe("listener", broker.tls_url(address, host="127.0.0.1")) as listener:
-        assert "a name that stands in the certificate" in listener.expect("down UNAUTHENTICATED")
+        assert "a name that stands in its certificate" in listener.expect("down UNAUTHENTICATED")
     with Probe("listener", f"amqps://127.0.0.1:{broker.port}/{address}") as listener:
         listener.expect("down UNAVAILABLE")
 
@@ -443,26 +454,14 @@ def link(folder):
 
 @pytest.fixture
 def pair(make_daemon, folder, link):
-    """Two that know one another by a key, and meet at the broker."""
-    carriers.share_key(folder / "one", folder / "two")
-    one = make_daemon("one", listen=[link.url]).start()
-    two = make_daemon("two", peers=[link.url]).start()
-    return one, two
-
-
-def write(daemon, count):
-    """As one of several that write at a time."""
-    with daemon.client() as client:
-        for number in range(count):
-            client.call("KB_PUT", document={"data": f"{daemon.name} {number} {200 * 'x'}"})
+    """Two that meet at the broker."""
+    return carriers.pair(make_daemon, folder, link.url)
 
 
 # The broker is killed while both write: nothing is lost, nothing is there twice.
 def test_links_outlive_their_broker(pair, link):
     count = 300
-    writers = [threading.Thread(target=write, args=(daemon, count)) for daemon in pair]
-    for writer in writers:
-        writer.start()
+    writers = carriers.start_writers(pair, count)
     osiris.wait_for(lambda: pair[1].count() > 0, "it goes on")
     link.broker.kill()
     link.broker.start()

@@ -1,5 +1,6 @@
 """MQTT against mosquitto: what goes wrong with a broker, and what others send to our topics."""
 import contextlib
+import json
 import os
 import socket
 import threading
@@ -7,9 +8,10 @@ import threading
 import pytest
 
 import carriers
+import cli
 import osiris
 from authority import Authority
-from bus_probe import Probe
+from bus_probe import Probe, exchange, open_up
 from mosquitto import Mosquitto
 
 ADDRESS = "osiris/office"
@@ -21,31 +23,13 @@ def broker(folder):
         yield broker
 
 
-def open_up(role, url, name="probe"):
-    probe = Probe(role, url, name)
-    try:
-        probe.expect("up")
-    except AssertionError:
-        probe.kill()
-        raise
-    return probe
-
-
-def exchange(listener, dialler, text):
-    """A message there and its answer back."""
-    dialler.tell(f"send - {text}")
-    address = listener.expect(f"message").split()[1]
-    listener.tell(f"send {address} re:{text}")
-    assert dialler.expect("message").endswith(f" re:{text}")
-    return address
-
-
 # ---- brokers that fail ----
 
 # A broker that is not there is waited for, and said so once, with what to look at.
 def test_broker_is_down_at_the_start(folder):
     with Mosquitto(folder) as broker, Probe("listener", broker.url(ADDRESS)) as listener:
-        assert "is the broker running" in listener.expect("down UNAVAILABLE: nobody listens")
+        assert "is the broker running" in listener.expect(
+            "down UNAVAILABLE: " + broker.url(ADDRESS) + ": cannot reach the broker")
         broker.start()
         listener.expect("up")
         assert listener.count("down") == 1
@@ -369,6 +353,20 @@ def test_message_over_the_limit(broker):
         assert taker.count("down") == 0
 
 
+# An event that is too large for the broker is lost, with a line in the log; those behind it go out.
+@pytest.mark.parametrize("limit", ["message_size_limit 1000", "max_packet_size 1000"])
+def test_event_over_the_brokers_limit(folder, limit):
+    with Mosquitto(folder, settings=[limit]).start() as broker, broker.client() as client, \
+            open_up("events", broker.url(ADDRESS)) as publisher:
+        client.subscribe(f"{ADDRESS}/#")
+        for body in ("before", "x" * 2000, "behind"):
+            publisher.tell(f"send kb {body}")
+        publisher.expect("confirmed 3")
+        osiris.wait_for(lambda: len(client.received) == 2, "the others come")
+        assert [message.payload for message in client.received] == [b"before", b"behind"]
+        assert publisher.count("log") == 1 and publisher.count("down") == 0
+
+
 # ---- links between instances ----
 
 @pytest.fixture
@@ -379,26 +377,14 @@ def link(folder):
 
 @pytest.fixture
 def pair(make_daemon, folder, link):
-    """Two that know one another by a key, and meet at the broker."""
-    carriers.share_key(folder / "one", folder / "two")
-    one = make_daemon("one", listen=[link.url]).start()
-    two = make_daemon("two", peers=[link.url]).start()
-    return one, two
-
-
-def write(daemon, count):
-    """As one of several that write at a time."""
-    with daemon.client() as client:
-        for number in range(count):
-            client.call("KB_PUT", document={"data": f"{daemon.name} {number} {200 * 'x'}"})
+    """Two that meet at the broker."""
+    return carriers.pair(make_daemon, folder, link.url)
 
 
 # The broker is killed again and again while both write: nothing is lost, nothing is there twice.
 def test_links_outlive_their_broker(pair, link):
     count = 300
-    writers = [threading.Thread(target=write, args=(daemon, count)) for daemon in pair]
-    for writer in writers:
-        writer.start()
+    writers = carriers.start_writers(pair, count)
     for _ in range(3):
         seen = pair[1].count()
         osiris.wait_for(lambda: pair[1].count() > seen or not any(w.is_alive() for w in writers),
@@ -408,6 +394,26 @@ def test_links_outlive_their_broker(pair, link):
     for writer in writers:
         writer.join()
     assert osiris.wait_until_equal(*pair) == 2 * count
+
+
+def bad_findings(daemon, check):
+    """What doctor says of it, where that is not well."""
+    lines = cli.Cli("--data", daemon.data).run("-o", "json", "doctor").stdout.splitlines()
+    found = [json.loads(line) for line in lines]
+    return [each for each in found if each["check"] == check and each["level"] == "error"]
+
+
+# A broker that is gone is named on both sides, once, with what to look at.
+def test_doctor_names_the_broker_that_is_gone(pair, link):
+    one, two = pair
+    osiris.wait_until_equal(one, two)
+    link.broker.stop()
+    osiris.wait_for(lambda: "cannot reach the broker" in str(bad_findings(one, "listener"))
+                    and "cannot reach the broker" in str(bad_findings(two, "peer")), "it is known")
+    for finding in bad_findings(one, "listener") + bad_findings(two, "peer"):
+        assert finding["text"].count("mqtt://") == 1 and "the broker runs" in finding["mend"]
+    assert "is the broker running" in one.log()
+    assert "no link: the broker has closed the connection; the broker's log may say why" in two.log()
 
 
 # What goes over a link is neither in what a client sees that may see all, nor in what the broker

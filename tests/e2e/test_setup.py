@@ -317,7 +317,9 @@ def test_member_of_one_cluster_cannot_join_another(pair, make_machine):
     assert "WRONG_CLUSTER" in ben.fails(78, "join", invitation)
 
 
-@pytest.mark.parametrize("words", [("--expires", "soon"), ("--address", "desk")])
+@pytest.mark.parametrize("words", [("--expires", "soon"), ("--address", "desk"),
+                                   ("--address", "udp://127.0.0.1:7400"),
+                                   ("--address", "mqtts://broker.example/a")])
 def test_init_makes_nothing_where_the_invitation_is_mistyped(machine, words):
     assert "INVALID_ARGUMENT" in machine.fails(64, "init", *words)
     assert not machine.data.exists()

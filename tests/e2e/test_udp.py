@@ -92,7 +92,7 @@ def write_keys(folder, *names_and_secrets):
     authority.write_private(folder / "trust" / "psk", text.encode())
 
 
-# A shared key alone makes a link; another one under the same name does not.
+# A shared key alone makes a link; another one under the same name does not, and that is told.
 def test_shared_keys(make_daemon, folder):
     secret, other = os.urandom(32), os.urandom(32)
     port = osiris.free_port()
@@ -107,6 +107,9 @@ def test_shared_keys(make_daemon, folder):
     assert osiris.wait_until_equal(one, two) == 1
     osiris.wait_for_refusals(three, count=1, timeout_s=60)
     assert three.count() == 1 and one.count() == 1
+    peer, = three.call("STATUS")["peers"]
+    assert 'does not take the shared key "office"' in peer["last_error"]
+    assert 'shared key "office" is another one than ours' in one.log()
 
 
 # Instances without any CA that approve each other's id.

@@ -70,3 +70,23 @@ class Probe:
         self.reader.join()
         self.process.stdout.close()
         self.process = None
+
+
+def open_up(role, url, name="probe"):
+    """A probe whose bus is up."""
+    probe = Probe(role, url, name)
+    try:
+        probe.expect("up")
+    except AssertionError:
+        probe.kill()
+        raise
+    return probe
+
+
+def exchange(listener, dialler, text):
+    """A message there and its answer back; the dialler's address."""
+    dialler.tell(f"send - {text}")
+    address = listener.expect("message").split()[1]
+    listener.tell(f"send {address} re:{text}")
+    assert dialler.expect("message").endswith(f" re:{text}")
+    return address

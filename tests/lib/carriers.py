@@ -11,6 +11,7 @@ import base64
 import collections
 import contextlib
 import os
+import threading
 
 import authority
 import mosquitto
@@ -52,3 +53,24 @@ def link(name, folder):
     """A Link; the URL is for both, who know one another by a key (share_key)."""
     with LINKS[name](folder) as (url, broker):
         yield Link(f"{url}{'&' if '?' in url else '?'}auth=key", broker)
+
+
+def pair(make_daemon, folder, url):
+    """Two instances that know one another by a key; the first one listens at the URL, which the
+    second one dials."""
+    share_key(folder / "one", folder / "two")
+    one = make_daemon("one", listen=[url]).start()
+    two = make_daemon("two", peers=[url]).start()
+    return one, two
+
+
+def start_writers(daemons, count):
+    """Threads: at each daemon one that writes so many documents."""
+    def write(daemon):
+        with daemon.client() as client:
+            for number in range(count):
+                client.call("KB_PUT", document={"data": f"{daemon.name} {number} {200 * 'x'}"})
+    writers = [threading.Thread(target=write, args=(daemon,)) for daemon in daemons]
+    for writer in writers:
+        writer.start()
+    return writers

@@ -3,33 +3,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "base/random.h"
+#include "lib/sim_broker.h"
 
 enum {
     MOVED_BYTES = 1 << 20, /* taken over from one bus in one turn of the loop */
     RETRY_MS = 5,
-    OLD_MESSAGES = 64, /* remembered, to be delivered again */
-};
-
-struct stored {
-    struct stored *next;
-    struct osr_bus_message message; /* points to its own copies */
-    char *queue;
-};
-
-struct list {
-    struct stored *first;
-    struct stored *last;
-    size_t count;
-    size_t bytes;
-};
-
-/* Where messages wait. */
-struct queue {
-    struct queue *next;
-    char *name;
-    bool is_durable;
-    struct list waiting;
 };
 
 /* One of ours, connected or trying to be. */
@@ -40,8 +18,8 @@ struct sim_connection {
     char *address; /* the URL's */
     char *peer;    /* a dialler's own */
     char *takes;   /* the queue; NULL: none */
-    struct list out;
-    struct list unacknowledged;
+    struct osr_sim_list out;
+    struct osr_sim_list unacknowledged;
     uint64_t sent, confirmed;
     uv_idle_t pump;
     uv_timer_t timer; /* goes up or down, tries again, ends waiting for the close */
@@ -55,16 +33,10 @@ struct sim_connection {
 };
 
 struct osr_sim_bus {
-    struct osr_random random;
-    struct osr_sim_bus_faults faults;
+    struct osr_sim_broker queues;
     struct sim_connection *connections;
-    struct queue *queues;
-    struct stored *old[OLD_MESSAGES];
-    size_t old_count;
     uint64_t last_peer;
     uint64_t last_delivery;
-    size_t bytes_max;
-    size_t messages_max;
     void (*see)(void *context, const char *queue, const struct osr_bus_message *message);
     void *see_context;
     bool is_down;
@@ -78,225 +50,17 @@ static struct sim_connection *of(struct osr_bus *bus)
     return (struct sim_connection *)bus;
 }
 
-/* ---- messages ---- */
-
-static char *copy_text(const char *text)
-{
-    return text != NULL ? osr_strdup(text) : NULL;
-}
-
-static struct osr_slice copy_bytes(struct osr_slice bytes)
-{
-    uint8_t *copy = osr_alloc_unset(bytes.size + 1);
-    if (bytes.size > 0) {
-        memcpy(copy, bytes.data, bytes.size);
-    }
-    return osr_slice(copy, bytes.size);
-}
-
-static struct stored *store(const char *queue, const struct osr_bus_message *message)
-{
-    struct stored *stored = osr_alloc(sizeof(*stored));
-    stored->queue = osr_strdup(queue);
-    stored->message = (struct osr_bus_message){
-        .address = copy_text(message->address),
-        .body = copy_bytes(message->body),
-        .content_type = copy_text(message->content_type),
-        .reply_to = copy_text(message->reply_to),
-        .correlation = copy_bytes(message->correlation),
-        .sender = copy_text(message->sender),
-        .delivery = message->delivery,
-    };
-    return stored;
-}
-
-static void discard(struct stored *stored)
-{
-    if (stored == NULL) {
-        return;
-    }
-    free((void *)stored->message.address);
-    free((void *)stored->message.body.data);
-    free((void *)stored->message.content_type);
-    free((void *)stored->message.reply_to);
-    free((void *)stored->message.correlation.data);
-    free((void *)stored->message.sender);
-    free(stored->queue);
-    free(stored);
-}
-
-static void count_in(struct list *list, const struct stored *stored)
-{
-    list->count++;
-    list->bytes += stored->message.body.size;
-}
-
-static void put_last(struct list *list, struct stored *stored)
-{
-    stored->next = NULL;
-    if (list->last != NULL) {
-        list->last->next = stored;
-    } else {
-        list->first = stored;
-    }
-    list->last = stored;
-    count_in(list, stored);
-}
-
-static void put_first(struct list *list, struct stored *stored)
-{
-    stored->next = list->first;
-    list->first = stored;
-    if (list->last == NULL) {
-        list->last = stored;
-    }
-    count_in(list, stored);
-}
-
-static struct stored *take_first(struct list *list)
-{
-    struct stored *stored = list->first;
-    list->first = stored->next;
-    if (list->first == NULL) {
-        list->last = NULL;
-    }
-    list->count--;
-    list->bytes -= stored->message.body.size;
-    return stored;
-}
-
-static void empty(struct list *list)
-{
-    while (list->first != NULL) {
-        discard(take_first(list));
-    }
-}
-
-/* ---- queues ---- */
-
-static struct queue *find_queue(const char *name)
-{
-    for (struct queue *queue = current->queues; queue != NULL; queue = queue->next) {
-        if (strcmp(queue->name, name) == 0) {
-            return queue;
-        }
-    }
-    return NULL;
-}
-
-static void make_queue(const char *name, bool is_durable)
-{
-    if (find_queue(name) != NULL) {
-        return;
-    }
-    struct queue *queue = osr_alloc(sizeof(*queue));
-    queue->name = osr_strdup(name);
-    queue->is_durable = is_durable;
-    queue->next = current->queues;
-    current->queues = queue;
-}
-
-static void destroy_queue(struct queue *queue)
-{
-    empty(&queue->waiting);
-    free(queue->name);
-    free(queue);
-}
-
-static void remove_queue(const char *name)
-{
-    for (struct queue **at = &current->queues; *at != NULL; at = &(*at)->next) {
-        if (strcmp((*at)->name, name) == 0) {
-            struct queue *queue = *at;
-            *at = queue->next;
-            destroy_queue(queue);
-            return;
-        }
-    }
-}
-
-static void wake(struct sim_connection *connection);
-
-static void wake_takers(const char *queue)
-{
-    for (struct sim_connection *at = current->connections; at != NULL; at = at->next) {
-        if (at->takes != NULL && strcmp(at->takes, queue) == 0) {
-            wake(at);
-        }
-    }
-}
-
-/* At the end, or where the broker mixes up the order before all others. */
-static void enqueue(struct queue *queue, struct stored *stored)
-{
-    if (osr_random_chance(&current->random, current->faults.reorders)) {
-        put_first(&queue->waiting, stored);
-    } else {
-        put_last(&queue->waiting, stored);
-    }
-    if (queue->waiting.bytes > current->bytes_max) {
-        current->bytes_max = queue->waiting.bytes;
-    }
-    if (queue->waiting.count > current->messages_max) {
-        current->messages_max = queue->waiting.count;
-    }
-    wake_takers(queue->name);
-}
-
-static void remember(const struct stored *stored)
-{
-    size_t place = current->old_count++ % OLD_MESSAGES;
-    discard(current->old[place]);
-    current->old[place] = store(stored->queue, &stored->message);
-}
-
-static void repeat_old(void)
-{
-    size_t count = current->old_count < OLD_MESSAGES ? current->old_count : OLD_MESSAGES;
-    if (count == 0 || !osr_random_chance(&current->random, current->faults.repeats_old)) {
-        return;
-    }
-    const struct stored *old = current->old[osr_random_below(&current->random, count)];
-    struct queue *queue = find_queue(old->queue);
-    if (queue != NULL) {
-        enqueue(queue, store(old->queue, &old->message));
-    }
-}
-
-static bool is_over(const struct queue *queue)
-{
-    return queue != NULL && current->faults.queue_bytes > 0 &&
-           queue->waiting.bytes > current->faults.queue_bytes;
-}
-
-/* The broker takes over a message, for better or worse. False: nobody takes it. */
-static bool take_over(struct stored *stored)
-{
-    struct queue *queue = find_queue(stored->queue);
-    if (queue == NULL || is_over(queue) ||
-        osr_random_chance(&current->random, current->faults.loses)) {
-        discard(stored);
-        return queue != NULL;
-    }
-    if (osr_random_chance(&current->random, current->faults.doubles)) {
-        enqueue(queue, store(stored->queue, &stored->message));
-    }
-    repeat_old();
-    remember(stored);
-    enqueue(queue, stored);
-    return true;
-}
-
 /* ---- the pump: a turn's worth of messages out and in ---- */
 
 static bool is_held_back(const struct sim_connection *connection)
 {
-    return !current->faults.loses_when_full && is_over(find_queue(connection->out.first->queue));
+    return !current->queues.faults.loses_when_full &&
+           osr_sim_broker_is_over(&current->queues, connection->out.first->queue);
 }
 
 static void tell_gone(struct sim_connection *connection, const char *address)
 {
-    if (!current->faults.hides_gone && connection->base.is_up && !connection->is_closing &&
+    if (!current->queues.faults.hides_gone && connection->base.is_up && !connection->is_closing &&
         connection->base.handler->on_gone != NULL) {
         connection->base.handler->on_gone(connection->base.context, &connection->base, address);
     }
@@ -317,11 +81,11 @@ static void move_out(struct sim_connection *connection)
 {
     size_t moved = 0;
     while (connection->out.first != NULL && moved < MOVED_BYTES && !is_held_back(connection)) {
-        struct stored *stored = take_first(&connection->out);
+        struct osr_sim_stored *stored = osr_sim_list_take_first(&connection->out);
         char *queue = osr_strdup(stored->queue);
         moved += stored->message.body.size + 1;
         connection->confirmed++;
-        if (!take_over(stored)) {
+        if (!osr_sim_broker_take_over(&current->queues, stored)) {
             tell_nobody_takes(connection, strrchr(queue, '/') + 1);
         }
         free(queue);
@@ -339,31 +103,31 @@ static bool may_deliver(const struct sim_connection *connection)
            connection->unacknowledged.count < OSR_BUS_UNACKNOWLEDGED_MAX;
 }
 
-static void deliver(struct sim_connection *connection, struct stored *stored)
+static void deliver(struct sim_connection *connection, struct osr_sim_stored *stored)
 {
     bool is_dropped = stored->message.body.size > OSR_BUS_MESSAGE_BYTES_MAX;
     bool is_request = connection->role == OSR_BUS_CLIENTS;
-    struct stored *kept = NULL;
+    struct osr_sim_stored *kept = NULL;
     if (is_request && !is_dropped) {
         stored->message.delivery = ++current->last_delivery;
-        kept = store(stored->queue, &stored->message);
-        put_last(&connection->unacknowledged, kept);
+        kept = osr_sim_store(stored->queue, &stored->message);
+        osr_sim_list_put_last(&connection->unacknowledged, kept);
     }
     if (!is_dropped) {
         connection->base.handler->on_message(connection->base.context, &connection->base,
                                              &stored->message);
     }
-    discard(stored);
+    osr_sim_discard(stored);
 }
 
 static void move_in(struct sim_connection *connection)
 {
     for (size_t moved = 0; moved < MOVED_BYTES && may_deliver(connection);) {
-        struct queue *queue = find_queue(connection->takes);
+        struct osr_sim_queue *queue = osr_sim_broker_find(&current->queues, connection->takes);
         if (queue->waiting.first == NULL) {
             return;
         }
-        struct stored *stored = take_first(&queue->waiting);
+        struct osr_sim_stored *stored = osr_sim_list_take_first(&queue->waiting);
         moved += stored->message.body.size + 1;
         deliver(connection, stored);
     }
@@ -372,7 +136,8 @@ static void move_in(struct sim_connection *connection)
 static bool has_work(const struct sim_connection *connection)
 {
     bool has_out = connection->out.first != NULL && !is_held_back(connection);
-    bool has_in = may_deliver(connection) && find_queue(connection->takes)->waiting.first != NULL;
+    bool has_in = may_deliver(connection) &&
+                  osr_sim_broker_find(&current->queues, connection->takes)->waiting.first != NULL;
     return has_out || has_in;
 }
 
@@ -389,6 +154,7 @@ static void tell_drained(struct sim_connection *connection)
 }
 
 static void finish_closing(struct sim_connection *connection);
+static void wake(struct sim_connection *connection);
 
 static void on_pump(uv_idle_t *pump)
 {
@@ -419,6 +185,16 @@ static void wake(struct sim_connection *connection)
     }
 }
 
+/* What waits in a queue is for who takes from it. */
+static void wake_takers(const char *queue)
+{
+    for (struct sim_connection *at = current->connections; at != NULL; at = at->next) {
+        if (at->takes != NULL && strcmp(at->takes, queue) == 0) {
+            wake(at);
+        }
+    }
+}
+
 /* ---- up and down ---- */
 
 /* Of a listener: all its diallers hear that it is gone; of a dialler: its listener. */
@@ -442,17 +218,17 @@ static void give_back(struct sim_connection *connection)
     if (connection->takes == NULL) {
         return;
     }
-    struct queue *queue = find_queue(connection->takes);
+    struct osr_sim_queue *queue = osr_sim_broker_find(&current->queues, connection->takes);
     assert(queue != NULL);
-    struct list back = {0};
+    struct osr_sim_list back = {0};
     while (connection->unacknowledged.first != NULL) {
-        put_first(&back, take_first(&connection->unacknowledged));
+        osr_sim_list_put_first(&back, osr_sim_list_take_first(&connection->unacknowledged));
     }
     while (back.first != NULL) {
-        put_first(&queue->waiting, take_first(&back));
+        osr_sim_list_put_first(&queue->waiting, osr_sim_list_take_first(&back));
     }
     if (!queue->is_durable) {
-        remove_queue(connection->takes);
+        osr_sim_broker_remove(&current->queues, connection->takes);
     }
 }
 
@@ -468,7 +244,7 @@ static void go_down(struct sim_connection *connection, enum osr_code code, const
     connection->base.is_up = false;
     connection->is_broken = false;
     connection->is_down_told = true;
-    empty(&connection->out);
+    osr_sim_list_empty(&connection->out);
     uv_idle_stop(&connection->pump);
     if (connection->role != OSR_BUS_DIALLER) {
         uv_timer_start(&connection->timer, on_timer, RETRY_MS, 0);
@@ -482,12 +258,13 @@ static void go_down(struct sim_connection *connection, enum osr_code code, const
 static void go_up(struct sim_connection *connection)
 {
     bool is_durable = connection->role == OSR_BUS_CLIENTS;
-    if (connection->takes != NULL && !is_durable && find_queue(connection->takes) != NULL) {
+    if (connection->takes != NULL && !is_durable &&
+        osr_sim_broker_find(&current->queues, connection->takes) != NULL) {
         go_down(connection, OSR_IN_USE, "somebody else takes from there");
         return;
     }
     if (connection->takes != NULL) {
-        make_queue(connection->takes, is_durable);
+        osr_sim_broker_make(&current->queues, connection->takes, is_durable);
     }
     connection->base.is_up = true;
     connection->is_down_told = false;
@@ -528,7 +305,7 @@ static void on_handle_closed(uv_handle_t *handle)
         }
     }
     connection->base.handler->on_close(connection->base.context, &connection->base);
-    empty(&connection->out);
+    osr_sim_list_empty(&connection->out);
     free(connection->base.url);
     free(connection->address);
     free(connection->peer);
@@ -590,13 +367,13 @@ static uint64_t sim_send(struct osr_bus *bus, const struct osr_bus_message *mess
     if (current->see != NULL) {
         current->see(current->see_context, queue, message);
     }
-    struct stored *stored = store(queue, message);
+    struct osr_sim_stored *stored = osr_sim_store(queue, message);
     free(queue);
     if (connection->role == OSR_BUS_DIALLER) {
         free((void *)stored->message.address);
         stored->message.address = osr_strdup(connection->peer);
     }
-    put_last(&connection->out, stored);
+    osr_sim_list_put_last(&connection->out, stored);
     connection->was_full = connection->was_full || bus->kind->is_full(bus);
     if (connection->out.bytes > OSR_BUS_QUEUE_BYTES_MAX) {
         connection->is_broken = true;
@@ -620,13 +397,13 @@ static void sim_read(struct osr_bus *bus, bool on)
 static void sim_acknowledge(struct osr_bus *bus, uint64_t delivery)
 {
     struct sim_connection *connection = of(bus);
-    struct list kept = {0};
+    struct osr_sim_list kept = {0};
     while (connection->unacknowledged.first != NULL) {
-        struct stored *stored = take_first(&connection->unacknowledged);
+        struct osr_sim_stored *stored = osr_sim_list_take_first(&connection->unacknowledged);
         if (stored->message.delivery == delivery) {
-            discard(stored);
+            osr_sim_discard(stored);
         } else {
-            put_last(&kept, stored);
+            osr_sim_list_put_last(&kept, stored);
         }
     }
     connection->unacknowledged = kept;
@@ -666,10 +443,7 @@ static int sim_open(const struct osr_bus_options *options, struct osr_bus **ret_
     const struct osr_url *url = options->url;
     struct sim_connection *connection = osr_alloc(sizeof(*connection));
     connection->base.kind = &sim_kind;
-    connection->base.url =
-        url->address[0] != '\0'
-            ? osr_format("%s://%s:%u/%s", url->scheme, url->host, url->port, url->address)
-            : osr_format("%s://%s:%u", url->scheme, url->host, url->port);
+    connection->base.url = osr_url_place(url);
     connection->role = options->role;
     connection->address = osr_strdup(url->address[0] != '\0' ? url->address : url->host);
     connection->peer = osr_format("p%llu", (unsigned long long)++current->last_peer);
@@ -693,7 +467,8 @@ struct osr_sim_bus *osr_sim_bus_create(uint64_t seed)
 {
     assert(current == NULL);
     current = osr_alloc(sizeof(*current));
-    osr_random_init(&current->random, seed);
+    osr_random_init(&current->queues.random, seed);
+    current->queues.on_arrival = wake_takers;
     osr_bus_kind_in_tests = &sim_kind;
     return current;
 }
@@ -704,14 +479,7 @@ void osr_sim_bus_destroy(struct osr_sim_bus *broker)
         return;
     }
     assert(broker->connections == NULL);
-    for (size_t i = 0; i < OLD_MESSAGES; i++) {
-        discard(broker->old[i]);
-    }
-    while (broker->queues != NULL) {
-        struct queue *queue = broker->queues;
-        broker->queues = queue->next;
-        destroy_queue(queue);
-    }
+    osr_sim_broker_done(&broker->queues);
     free(broker);
     current = NULL;
     osr_bus_kind_in_tests = NULL;
@@ -719,7 +487,7 @@ void osr_sim_bus_destroy(struct osr_sim_bus *broker)
 
 void osr_sim_bus_set_faults(struct osr_sim_bus *broker, const struct osr_sim_bus_faults *faults)
 {
-    broker->faults = *faults;
+    broker->queues.faults = *faults;
 }
 
 void osr_sim_bus_go_down(struct osr_sim_bus *broker)
@@ -755,9 +523,9 @@ void osr_sim_bus_forge(struct osr_sim_bus *broker, const char *queue,
                        const struct osr_bus_message *message)
 {
     (void)broker;
-    struct queue *target = find_queue(queue);
+    struct osr_sim_queue *target = osr_sim_broker_find(&current->queues, queue);
     assert(target != NULL);
-    put_last(&target->waiting, store(queue, message));
+    osr_sim_list_put_last(&target->waiting, osr_sim_store(queue, message));
     wake_takers(queue);
 }
 
@@ -781,12 +549,12 @@ void osr_sim_bus_watch(struct osr_sim_bus *broker,
 
 size_t osr_sim_bus_queued_bytes_max(const struct osr_sim_bus *broker)
 {
-    return broker->bytes_max;
+    return broker->queues.bytes_max;
 }
 
 size_t osr_sim_bus_queued_messages_max(const struct osr_sim_bus *broker)
 {
-    return broker->messages_max;
+    return broker->queues.messages_max;
 }
 
 size_t osr_sim_bus_open_count(const struct osr_sim_bus *broker)

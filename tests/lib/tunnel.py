@@ -4,8 +4,11 @@ too, can come with any certificate, with a shared key, or as another user of thi
 
     with tunnel.Tls(port, ca=ca.pem, certificate=key + certificate) as door:
         osiris.Client(door.port)
+    with tunnel.Carrier("udp://127.0.0.1:7400", ca=ca.pem, key=("office", secret)) as door:
+        osiris.Client(door.port)
 """
 import base64
+import os
 import pathlib
 import re
 import shutil
@@ -14,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+
+import osiris
 
 NOBODY = 65534
 
@@ -63,8 +68,8 @@ class Tunnel:
 
     def said(self):
         """What its processes have written to standard error."""
-        self.errors.seek(0)
-        return self.errors.read().decode(errors="replace")
+        size = os.fstat(self.errors.fileno()).st_size  # they write where its position is
+        return os.pread(self.errors.fileno(), size, 0).decode(errors="replace")
 
     def close(self):
         self.listener.shutdown(socket.SHUT_RDWR)
@@ -83,6 +88,21 @@ class AnotherUser(Tunnel):
         super().__init__([sys.executable, "-I", "-c", CARRY, str(path)], user=NOBODY)
 
 
+class Shown:
+    """Files of what is shown, for a command's arguments."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="osr-"))
+
+    def file(self, name, content):
+        path = self.folder / name
+        path.write_bytes(content)
+        return str(path)
+
+    def remove(self):
+        shutil.rmtree(self.folder)
+
+
 class Tls(Tunnel):
     """To a port of this machine that speaks TLS, by the openssl command."""
 
@@ -91,34 +111,66 @@ class Tls(Tunnel):
         """`ca`: PEM of whom it believes; `certificate`: PEM of a key and its certificate; `key`:
         name and secret of a shared key; `options`: further ones of `openssl s_client`, which
         without -quiet begins with a report."""
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="osr-"))
+        self.shown = Shown()
         command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-nocommands",
                    *options, "-no_ign_eof"]
         if protocol is not None:
             command += ["-alpn", protocol]
         if ca is not None:
-            command += ["-CAfile", self._file("ca", ca), "-verify_return_error"]
+            command += ["-CAfile", self.shown.file("ca", ca), "-verify_return_error"]
         if certificate is not None:
-            command += ["-cert", self._file("own", certificate)]
+            command += ["-cert", self.shown.file("own", certificate)]
         if key is not None:
             name, secret = key
             command += ["-psk_identity", name]
-            command += ["-psk_session", self._file("psk", session_of(secret))]
+            command += ["-psk_session", self.shown.file("psk", session_of(secret))]
         super().__init__(command)
-
-    def _file(self, name, content):
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
 
     def close(self):
         super().close()
-        shutil.rmtree(self.folder)
+        self.shown.remove()
 
     def alert(self):
         """The one by which the other side refused, in OpenSSL's words; None: there was none."""
         found = re.search(r"alert ([a-z0-9 ]+):", self.said())
         return None if found is None else found.group(1)
+
+
+class Carrier(Tunnel):
+    """To a URL of any carrier, by the project's own transport (tests/contract/transport_probe.c),
+    whose processes have to end by themselves when their connections do."""
+
+    def __init__(self, url, ca, certificate=None, key=None, protocol=None):
+        """As of Tls."""
+        self.shown = Shown()
+        command = [osiris.program("tests/contract/transport_probe"),
+                   "-a", self.shown.file("ca", ca)]
+        if certificate is not None:
+            command += ["-c", self.shown.file("own", certificate)]
+        if key is not None:
+            line = key[0].encode() + b" " + base64.b64encode(key[1]) + b"\n"
+            command += ["-k", self.shown.file("psk", line)]
+        if protocol is not None:
+            command += ["-p", protocol]
+        super().__init__([*command, url])
+
+    def __exit__(self, failure, *_):
+        try:
+            if failure is None:
+                statuses = {process.wait(osiris.WAIT_S) for process in self.processes}
+                assert statuses <= {0}, self.said()
+        finally:
+            self.close()
+
+    def close(self):
+        super().close()
+        self.shown.remove()
+
+    def alert(self):
+        """What the other side refused with, as our code and words; None: it has refused nobody."""
+        refusals = set(re.findall(r"^(\w+): \S+: the server (.*)$", self.said(), re.MULTILINE))
+        assert len(refusals) <= 1, refusals
+        return ": ".join(refusals.pop()) if refusals else None
 
 
 def session_of(secret):

@@ -644,11 +644,17 @@ static void url_of_a_broker_is_found(void **state)
     assert_string_equal(url.host, "::1");
     assert_int_equal(url.port, 9);
     assert_true(osr_url_is_for_clients(&url) && !osr_url_is_secure(&url));
+    char *place = osr_url_place(&url);
+    assert_string_equal(place, "amqp://[::1]:9/a");
+    free(place);
     assert_int_equal(osr_url_parse("zmq://127.0.0.1", &url, NULL), 0);
     assert_int_equal(url.port, 7401);
-    assert_true(osr_url_is_bus(&url) && !osr_url_is_broker(&url));
+    assert_true(osr_url_is_bus(&url) && !osr_url_is_broker(&url) && !osr_url_is_stream(&url));
     assert_int_equal(osr_url_parse("udp://127.0.0.1", &url, NULL), 0);
-    assert_true(osr_url_is_secure(&url) && !osr_url_is_bus(&url));
+    assert_true(osr_url_is_secure(&url) && !osr_url_is_bus(&url) && !osr_url_is_stream(&url));
+    place = osr_url_place(&url);
+    assert_string_equal(place, "udp://127.0.0.1:7400");
+    free(place);
 }
 
 /* What is refused; an unknown scheme is told from what is no address at all. */

@@ -431,6 +431,20 @@ static void nobody_there_is_unavailable(void **state)
     osr_target_done(&target);
 }
 
+/* What carries datagrams or messages is a way between instances, and no client's. */
+static void only_streams_are_called(void **state)
+{
+    (void)state;
+    static const char *const others[] = {"udp://127.0.0.1:7400", "zmq://127.0.0.1:7401",
+                                         "mqtts://broker/osiris", "amqp://broker/osiris"};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        struct osr_target target;
+        struct osr_err err;
+        assert_int_equal(osr_target_url(others[i], &target, &err), OSR_INVALID_ARGUMENT);
+        assert_string_not_equal(err.hint, "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -446,6 +460,7 @@ int main(void)
         cmocka_unit_test(large_requests_go_out_in_parts),
         cmocka_unit_test(step_waits_for_others_too),
         cmocka_unit_test(nobody_there_is_unavailable),
+        cmocka_unit_test(only_streams_are_called),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

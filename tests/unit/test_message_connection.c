@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 
+#include "adapter/gate.h"
 #include "adapter/message_connection.h"
 #include "adapter/message_packet.h"
 
@@ -362,6 +363,41 @@ static void a_flood_of_opens_ends_at_a_limit(void **state)
                            osr_sim_bus_open_count(rig->broker) == 0);
 }
 
+/* Those that the gate turns away cost no more words than others that are nobody's: a flood of them
+ * would fill the broker's queue, and bring the listener down with all that it carries. */
+static void a_flood_at_the_gate_is_not_echoed(void **state)
+{
+    struct transport_rig *rig = *state;
+    struct osr_gate *gate = osr_gate_create(1);
+    struct osr_listener *listener;
+    struct osr_err err;
+    struct osr_url url = rig_url(rig->address);
+    assert_int_equal(
+        osr_message_listen(&rig->loop, &url, rig->server_security, on_crowd, NULL, &listener, &err),
+        0);
+    osr_listener_guard(listener, gate);
+    rig_run_until(rig, osr_listener_down(listener) == NULL);
+    watch(rig);
+    crowd.count = crowd.closed = 0;
+    for (uint32_t i = 0; i < 5 * OSR_GATE_STRANGERS_RATE; i++) {
+        char peer[16];
+        snprintf(peer, sizeof(peer), "p%u", i);
+        forge_open(rig, peer, i);
+    }
+    rig_turn(rig, 10);
+    uint32_t turned_away = osr_gate_take_refusals(gate).turned_away;
+    assert_in_range(turned_away, 4 * OSR_MESSAGE_RESETS_RATE, UINT32_MAX);
+    assert_int_equal(crowd.count + turned_away, 5 * OSR_GATE_STRANGERS_RATE);
+    assert_in_range(watcher.counts[OSR_MESSAGE_RESET], 1, 2 * OSR_MESSAGE_RESETS_RATE);
+    assert_int_equal(watcher.reset_code, OSR_BUSY);
+    for (size_t i = 0; i < crowd.count; i++) {
+        osr_connection_close(crowd.accepted[i], true);
+    }
+    osr_listener_close(listener);
+    rig_run_until(rig, crowd.closed == crowd.count && osr_sim_bus_open_count(rig->broker) == 0);
+    osr_gate_destroy(gate);
+}
+
 /* ---- closing ---- */
 
 /* A listener that is closed takes nobody new; who is there already stays. */
@@ -421,6 +457,7 @@ int main(void)
         CASE(a_forged_hint_closes_nothing),
         CASE(a_true_hint_closes_it),
         CASE(a_flood_of_opens_ends_at_a_limit),
+        TLS_CASE(a_flood_at_the_gate_is_not_echoed),
         CASE(connections_outlive_the_listener),
         CASE(a_close_does_not_wait_for_a_stalled_broker),
     };

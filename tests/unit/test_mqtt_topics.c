@@ -119,6 +119,24 @@ static void what_is_sent_has_no_wildcards(void **state)
     assert_sends_to(OSR_BUS_LISTENER, "p/../gone", NULL);
 }
 
+/* Nor does a request's reply go where a broker ends the connection over it. */
+static void replies_go_where_brokers_let_them(void **state)
+{
+    char levels[2 * 101] = "";
+
+    (void)state;
+    assert_sends_to(OSR_BUS_CLIENTS, "$SYS/broker", NULL);
+    assert_sends_to(OSR_BUS_CLIENTS, "$share/all/answers", NULL);
+    assert_sends_to(OSR_BUS_CLIENTS, "answers/$7", "answers/$7");
+    for (int i = 0; i < 99; i++) {
+        strcat(levels, "a/");
+    }
+    strcat(levels, "a");
+    assert_sends_to(OSR_BUS_CLIENTS, levels, levels);
+    strcat(levels, "/");
+    assert_sends_to(OSR_BUS_CLIENTS, levels, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +145,7 @@ int main(void)
         cmocka_unit_test(other_topics_are_unexpected),
         cmocka_unit_test(long_addresses_are_cut_off),
         cmocka_unit_test(what_is_sent_has_no_wildcards),
+        cmocka_unit_test(replies_go_where_brokers_let_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,11 +92,30 @@ static void ring_keeps_bytes_as_it_grows(void **state)
     osr_byte_ring_done(&ring);
 }
 
+/* A ring that rests keeps what it needs again and again, and gives back what it does not. */
+static void ring_at_rest_keeps_what_it_needs(void **state)
+{
+    enum { LARGE = 1 << 20, SMALL = 100 };
+    struct osr_byte_ring ring = {0};
+    (void)state;
+    osr_byte_ring_reserve(&ring, 0, 0, LARGE);
+    osr_byte_ring_rest(&ring, LARGE);
+    assert_int_equal(ring.capacity, LARGE);
+    osr_byte_ring_reserve(&ring, LARGE, LARGE, LARGE + SMALL);
+    osr_byte_ring_rest(&ring, LARGE);
+    assert_null(ring.data);
+    osr_byte_ring_reserve(&ring, 0, 0, LARGE);
+    osr_byte_ring_rest(&ring, LARGE - 1);
+    assert_null(ring.data);
+    assert_int_equal(ring.capacity, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges_hold_what_flags_hold),
         cmocka_unit_test(ring_keeps_bytes_as_it_grows),
+        cmocka_unit_test(ring_at_rest_keeps_what_it_needs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <openssl/crypto.h>
+#include <openssl/ssl3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -19,10 +20,12 @@
 
 enum {
     DATAGRAM_BYTES = 64 << 10,
-    STARTS = 100 * 1000,
+    STARTS = 100 * 1000, /* OSIRIS_STARTS says another number */
     STARTS_AT_ONCE = 64,
     /* Outstanding memory of OpenSSL that is nobody's in particular. */
     SLACK_BYTES = 256 << 10,
+    /* What one may hold whose handshake comes to no end. */
+    HALF_OPEN_BYTES = 320 << 10,
 };
 
 /* ---- OpenSSL's memory ---- */
@@ -335,16 +338,18 @@ static void handshake_starts_cost_nothing(void **state)
     size_t answers = 0;
     size_t bytes;
     size_t before = 0;
-    for (int i = 0; i < STARTS; i++) {
+    const char *wanted = getenv("OSIRIS_STARTS");
+    size_t starts = wanted != NULL ? strtoul(wanted, NULL, 10) : STARTS;
+    for (size_t i = 0; i < starts; i++) {
         osr_put_u32(hello + 1 + OSR_UDP_ID_BYTES, (uint32_t)i + 1); /* each names another id */
         send_to(stranger, &listener, hello, size);
         if (i % STARTS_AT_ONCE == STARTS_AT_ONCE - 1) {
             rig_turn(rig, 2);
             answers += count_datagrams(stranger, &bytes);
         }
-        before = i == STARTS / 100 ? outstanding : before;
+        before = i == starts / 100 ? outstanding : before;
     }
-    assert_true(answers > STARTS / 2);
+    assert_true(answers > starts / 2);
     assert_null(rig->server.connection);
     assert_true(outstanding < before + SLACK_BYTES);
     rig_dial_listener(rig);
@@ -461,6 +466,57 @@ static void half_open_ones_are_limited(void **state)
     osr_gate_destroy(gate);
 }
 
+/* A fragment of a message that is `total` bytes long, as it says. */
+static void send_fragment(int fd, const struct sockaddr_in *listener, const uint8_t *id,
+                          uint8_t number, uint32_t total)
+{
+    enum { FRAGMENT_BYTES = 8, MESSAGE_HEADER_BYTES = 12 };
+    static const uint8_t nobody[OSR_UDP_ID_BYTES];
+    uint8_t datagram[128] = {0};
+    uint8_t *record = datagram + osr_udp_header(datagram, OSR_UDP_FIRST, nobody, id);
+    memcpy(record, (const uint8_t[]){22, 0xfe, 0xfd}, 3);
+    record[10] = number;
+    record[12] = MESSAGE_HEADER_BYTES + FRAGMENT_BYTES;
+    uint8_t *message = record + 13;
+    osr_put_u32(message, total);
+    message[0] = SSL3_MT_CLIENT_KEY_EXCHANGE;
+    message[5] = number;
+    message[11] = FRAGMENT_BYTES;
+    send_to(fd, listener, datagram,
+            (size_t)(message - datagram) + MESSAGE_HEADER_BYTES + FRAGMENT_BYTES);
+}
+
+/* Those who have shown a cookie and then send the first fragments of large messages have little
+ * set aside for them, and none of them who claims more than there can be. */
+static void fragments_that_never_complete_cost_little(void **state)
+{
+    enum { CLIENTS = 16, FRAGMENTS = 20 };
+    static const uint32_t claims[] = {OSR_DTLS_CERTIFICATES_BYTES_MAX,
+                                      OSR_TLS_HANDSHAKE_BYTES_MAX - 1};
+    struct transport_rig *rig = *state;
+    struct doorman doorman = {0};
+    doorman_listen(&doorman, rig, &rig->listener);
+    struct sockaddr_in listener = address_of(rig->listener);
+    size_t before = outstanding;
+    for (uint32_t i = 0; i < CLIENTS; i++) {
+        uint8_t id[OSR_UDP_ID_BYTES] = {1};
+        int fd = bound_socket(NULL);
+        start_and_stop(rig, fd, &listener, i);
+        osr_put_u32(id + 4, i);
+        rig_turn(rig, 2);
+        for (uint8_t number = 3; number < FRAGMENTS; number++) {
+            send_fragment(fd, &listener, id, number, claims[i % 2]);
+        }
+        rig_turn(rig, 2);
+        close(fd);
+    }
+    rig_run_until(rig, doorman.accepted == CLIENTS && doorman.closed == CLIENTS / 2);
+    size_t half_open = CLIENTS / 2;
+    assert_in_range(outstanding - before, half_open * OSR_DTLS_CERTIFICATES_BYTES_MAX,
+                    half_open * HALF_OPEN_BYTES);
+    doorman_done(&doorman, rig);
+}
+
 /* A NAT gives the client another port in the middle of the handshake, where the listener does not
  * hear it: it begins anew, long before its time is over. */
 static void a_handshake_survives_a_change_of_address(void **state)
@@ -519,6 +575,21 @@ static void a_restarted_listener_is_noticed(void **state)
     assert_int_equal(rig->client.close_err.code, OSR_UNAVAILABLE);
     assert_non_null(strstr(rig->client.close_err.message, "there no more"));
     osr_listener_close(restarted);
+    relay_done(&relay);
+}
+
+/* A client that was killed, and so says nothing, is noticed where its machine says that nobody is
+ * there. */
+static void a_killed_client_is_noticed(void **state)
+{
+    struct transport_rig *rig = *state;
+    struct relay relay;
+    relay_connect(&relay, rig);
+    relay_rebind(&relay); /* nobody is at the old port any more */
+    rig_send(rig, &rig->server, "anybody there?", 14);
+    rig_run_until(rig, rig->server.closes == 1);
+    assert_int_equal(rig->server.close_err.code, OSR_UNAVAILABLE);
+    assert_non_null(strstr(rig->server.close_err.message, "there no more"));
     relay_done(&relay);
 }
 
@@ -586,6 +657,27 @@ static void it_speaks_ipv6(void **state)
     assert_non_null(strstr(osr_connection_url(rig->server.connection), "udp://[::1]:"));
 }
 
+/* A listener at all addresses answers from the one that was dialled: from another one the client
+ * would not take it. */
+static void it_answers_from_where_it_was_called(void **state)
+{
+    static const char *const places[][2] = {{"udp://0.0.0.0:0", "127.0.0.2"},
+                                            {"udp://[::]:0", "127.0.0.3"}};
+    struct transport_rig *rig = *state;
+    for (size_t i = 0; i < 2; i++) {
+        char url[64];
+        snprintf(rig->address, sizeof(rig->address), "%s", places[i][0]);
+        rig_listen(rig);
+        snprintf(url, sizeof(url), "udp://%s:%u", places[i][1],
+                 rig_url(osr_listener_url(rig->listener)).port);
+        rig_dial(rig, url, &rig_handler);
+        rig_run_until(rig, rig->client.opens == (int)i + 1);
+        rig_close(rig, &rig->client, true);
+        rig_run_until(rig, rig->client.closes == (int)i + 1 && rig->server.closes == (int)i + 1);
+        free(rig_stop_listening(rig));
+    }
+}
+
 /* Whoever has shown who it is has a name and a binding, the same on both sides. */
 static void both_know_each_other(void **state)
 {
@@ -613,13 +705,16 @@ int main(void)
         TEST(garbage_changes_nothing),
         TEST(handshake_starts_cost_nothing),
         TEST(half_open_ones_are_limited),
+        TEST(fragments_that_never_complete_cost_little),
         TEST(a_handshake_survives_a_change_of_address),
         TEST(a_reset_is_heard),
         TEST(a_restarted_listener_is_noticed),
+        TEST(a_killed_client_is_noticed),
         TEST(a_false_alarm_changes_nothing),
         TEST(a_foreign_certificate_is_told),
         TEST(silence_ends_a_dial),
         TEST(it_speaks_ipv6),
+        TEST(it_answers_from_where_it_was_called),
         TEST(both_know_each_other),
     };
     if (CRYPTO_set_mem_functions(count_alloc, count_realloc, count_free) != 1) {
