@@ -119,10 +119,9 @@ void osr_udp_doubt(struct osr_udp *connection)
         return;
     }
     osr_datagram_pipe_state(connection->pipe, &state);
-    uint64_t patience_ms = connection->is_dialled ? OSR_UDP_DOUBT_MS : OSR_UDP_ACCEPTED_DOUBT_MS;
     connection->is_doubted = true;
-    uv_timer_start(&connection->limit, on_doubt_limit, patience_ms + 3 * state.round_trip_us / 1000,
-                   0);
+    uv_timer_start(&connection->limit, on_doubt_limit,
+                   OSR_UDP_DOUBT_MS + 3 * state.round_trip_us / 1000, 0);
 }
 
 void osr_udp_dispel_doubt(struct osr_udp *connection)

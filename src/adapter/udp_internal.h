@@ -35,9 +35,6 @@ enum {
     /* Somebody who need not be the other side says that it is gone, and it does not answer: a
      * process that was killed is not awaited as long as a path that is silent. */
     OSR_UDP_DOUBT_MS = 1000,
-    /* Of an accepted one, which may just have been given another address: it is heard from there as
-     * soon as it says something, be it by the links' heartbeat. */
-    OSR_UDP_ACCEPTED_DOUBT_MS = 3000,
     /* A record that says that the connection is over at once: no packet is that short. */
     OSR_UDP_RESET_BYTES = 1,
     /* Bytes under way or waiting that do not count as queued, as a socket's own buffer does not. */

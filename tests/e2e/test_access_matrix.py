@@ -443,7 +443,7 @@ def wrong_answers(asker, standing, shown, language):
 
 
 def wrong_first_answers(connect, standing, shown, language):
-    """Each message on a connection of its own; over gRPC in a call of its own, which begins anew."""
+    """Each message on a connection of its own; over gRPC as a call, which begins anew."""
     asker = None
     for type in (*LINK_MESSAGES, "UPDATE_KB"):
         if asker is None or language in FRAMES:
