@@ -4,9 +4,9 @@
  * Happy path: look up the broker's name -> connect -> log in -> subscribe (mqtt_topics.h) -> up.
  * Each try is a client of its own; a name's addresses are tried in turn.
  *
- * CLIENTS has a session that the broker keeps for a week, under `name` and the address. The library
- * acknowledges a request before we see it: PUBACK means received, not stored. Who needs more waits
- * for the reply; osr_bus_acknowledge only makes room for the next request.
+ * CLIENTS (mqtt_requests.h) has a session that the broker keeps for a week, under `name` and the
+ * address. The library acknowledges a request before we see it: PUBACK means received, not stored.
+ * Who needs more waits for the reply; osr_bus_acknowledge only makes room for the next request.
  *
  * Who goes tells the other end by a message (mqtt_topics.h), which is the connection's last
  * will as well; and a PUBACK says when nobody is subscribed to where a message went. Both are
@@ -21,6 +21,7 @@
 
 #include "adapter/keys.h"
 #include "adapter/mqtt_internal.h"
+#include "adapter/mqtt_requests.h"
 #include "adapter/mqtt_tls.h"
 #include "base/text.h"
 
@@ -57,7 +58,7 @@ static void go_down(struct osr_mqtt_bus *bus, const struct osr_err *err)
     drop_client(bus);
     drop_addresses(bus);
     bus->reason = *err;
-    if (was_up && bus->topics.role == OSR_BUS_CLIENTS && err->code == OSR_UNAVAILABLE) {
+    if (was_up && bus->part == OSR_MQTT_REQUESTS && err->code == OSR_UNAVAILABLE) {
         /* Not every broker says that it is this. */
         osr_err_hint(&bus->reason, "if it comes and goes: is a copy of this instance running, so "
                                    "that each pushes the other out? The broker's log says more");
@@ -104,7 +105,8 @@ static void on_login(void *context)
 {
     struct osr_mqtt_bus *bus = context;
     struct osr_mqtt_topic filters[OSR_MQTT_FILTERS_MAX];
-    size_t count = osr_mqtt_topics_filters(&bus->topics, filters);
+    size_t count =
+        bus->part == OSR_MQTT_REPLIES ? 0 : osr_mqtt_topics_filters(&bus->topics, filters);
 
     if (count == 0) {
         osr_mqtt_go_up(bus);
@@ -164,7 +166,7 @@ static void connect_next(struct osr_mqtt_bus *bus, const struct osr_err *err)
             .login = &bus->login,
             .tls = bus->tls,
             .id = bus->client_id,
-            .keeps_session = bus->topics.role == OSR_BUS_CLIENTS,
+            .keeps_session = bus->part == OSR_MQTT_REQUESTS,
             .end_topic = bus->end_topic.text[0] != '\0' ? &bus->end_topic : NULL,
         };
         (void)osr_mqtt_client_connect(&options, &client_handler, bus, &bus->client, &failure);
@@ -201,7 +203,7 @@ static void name_client(struct osr_mqtt_bus *bus, const struct osr_bus_options *
     uint8_t random[OSR_MQTT_PEER_CHARS / 2];
     char text[OSR_MQTT_PEER_CHARS + 1];
 
-    if (options->role == OSR_BUS_CLIENTS) {
+    if (bus->part == OSR_MQTT_REQUESTS) {
         assert(options->name != NULL);
         (void)snprintf(bus->client_id, sizeof(bus->client_id), "osiris/%s/%s", options->name,
                        bus->url.address);
@@ -223,11 +225,12 @@ static void free_bus(struct osr_mqtt_bus *bus)
     free(bus);
 }
 
-static int open_bus(const struct osr_bus_options *options, struct osr_bus **ret_bus,
-                    struct osr_err *err)
+int osr_mqtt_bus_open(const struct osr_bus_options *options, enum osr_mqtt_part part,
+                      struct osr_bus **ret_bus, struct osr_err *err)
 {
     struct osr_mqtt_bus *bus = osr_alloc(sizeof(*bus));
 
+    bus->part = part;
     bus->base.kind = &osr_mqtt_bus_kind;
     bus->loop = options->loop;
     bus->url = *options->url;
@@ -286,7 +289,7 @@ static void close_bus(struct osr_bus *base)
     bus->base.is_up = false;
     /* From within a callback of the client's it cannot be destroyed: by the timer, in any case. */
     uv_timer_start(&bus->timer, on_end_timeout, is_up ? OSR_BUS_CLOSE_MS : 0, 0);
-    if (is_up) {
+    if (is_up && bus->sent.count > 0) {
         osr_mqtt_client_read(bus->client, true); /* for the broker's answers */
     }
     osr_name_lookup_cancel(bus->lookup);
@@ -307,6 +310,14 @@ static void read_bus(struct osr_bus *base, bool on)
 
     bus->is_reading = on;
     osr_mqtt_update_reading(bus);
+}
+
+static int open_bus(const struct osr_bus_options *options, struct osr_bus **ret_bus,
+                    struct osr_err *err)
+{
+    return options->role == OSR_BUS_CLIENTS
+               ? osr_mqtt_requests_open(options, ret_bus, err)
+               : osr_mqtt_bus_open(options, OSR_MQTT_WHOLE, ret_bus, err);
 }
 
 const struct osr_bus_kind osr_mqtt_bus_kind = {

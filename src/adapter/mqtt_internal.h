@@ -1,6 +1,7 @@
 /* mqtt_internal.h -- what the files of the MQTT bus share.
  *
  * mqtt_bus.c          opening, coming up, going down, coming back, closing
+ * mqtt_requests.c     the role CLIENTS: two buses, for requests and for replies
  * mqtt_messages.c     messages, and the broker's answers to ours
  * mqtt_client.c       one connection, polled by the loop; mqtt_library.c makes its libmosquitto
  * mqtt_tls.c          whom we believe to be the broker
@@ -19,8 +20,12 @@
 
 enum { OSR_MQTT_CLIENT_ID_CHARS = 512 };
 
+/* Which part of its role a bus plays. */
+enum osr_mqtt_part { OSR_MQTT_WHOLE, OSR_MQTT_REQUESTS, OSR_MQTT_REPLIES };
+
 struct osr_mqtt_bus {
     struct osr_bus base;
+    enum osr_mqtt_part part;
     uv_loop_t *loop;
     struct osr_url url;
     char client_id[OSR_MQTT_CLIENT_ID_CHARS];
@@ -56,7 +61,9 @@ static inline struct osr_mqtt_bus *osr_mqtt_bus_of(const struct osr_bus *base)
     return (struct osr_mqtt_bus *)base;
 }
 
-/* mqtt_bus.c */
+/* mqtt_bus.c. Promises as osr_bus_open; the handler is the caller's to set. */
+int osr_mqtt_bus_open(const struct osr_bus_options *options, enum osr_mqtt_part part,
+                      struct osr_bus **ret_bus, struct osr_err *err);
 void osr_mqtt_go_up(struct osr_mqtt_bus *bus); /* a no-op where it is up */
 
 /* mqtt_messages.c: as struct osr_mqtt_client_handler and struct osr_bus_kind want them. */

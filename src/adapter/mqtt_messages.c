@@ -12,8 +12,6 @@ enum {
      * osr_bus_read(false). */
     UNCONFIRMED = OSR_BUS_UNACKNOWLEDGED_MAX,
     UNCONFIRMED_MAX = 1 << 15, /* half of the protocol's ids: stops one from being given twice */
-    /* Requests that may come while the bus is full, though nobody wants them. */
-    UNWANTED_MAX = 2 * OSR_BUS_UNACKNOWLEDGED_MAX,
 };
 
 /* -- from the broker -- */
@@ -48,12 +46,12 @@ static const char *find_fault(const struct osr_bus_message *message)
     return NULL;
 }
 
-/* Confirmations come between the messages: a full bus that is not read would stay full, where those
- * who do not want to read wait for it to take their replies. */
+/* Confirmations come between the messages, so a full bus is read whoever wants to. (Links are
+ * bounded by their windows, and requests come over a bus that sends nothing.) */
 void osr_mqtt_update_reading(struct osr_mqtt_bus *bus)
 {
     bool has_room = bus->unacknowledged < OSR_BUS_UNACKNOWLEDGED_MAX;
-    bool must_read = !bus->base.is_up || (bus->is_full && bus->unacknowledged < UNWANTED_MAX);
+    bool must_read = !bus->base.is_up || bus->is_full;
 
     if (bus->client != NULL && !bus->is_closing) {
         osr_mqtt_client_read(bus->client, must_read || (bus->is_reading && has_room));

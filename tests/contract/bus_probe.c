@@ -78,7 +78,9 @@ static void show(const struct osr_bus_message *message)
 {
     printf("message %s %s %s ", or_none(message->address), or_none(message->content_type),
            or_none(message->reply_to));
-    fwrite(message->body.data, 1, message->body.size, stdout);
+    if (message->body.size > 0) {
+        fwrite(message->body.data, 1, message->body.size, stdout);
+    }
     say("");
 }
 

@@ -181,6 +181,19 @@ def test_many_requests(place):
     client.close()
 
 
+# Who asks for much and never takes it does not stop the others: what the broker says about replies
+# must not wait behind requests.
+def test_greedy_client(make_daemon, brokers):
+    place = Place("mqtt", make_daemon(), brokers).start()
+    place.daemon.call("KB_PUT", document={"id": "large", "data": "x" * 100000})
+    greedy = messages.Mqtt(place.port, place.address)
+    greedy.client.max_inflight_messages_set(1500)
+    for _ in range(1500):
+        greedy.send(b'{"type":"KB_GET","id":"large"}', reply_to="nobody/listens")
+    assert messages.Frames(place.client()).call("STATUS")["type"] == "STATUS_REPLY"
+    greedy.close()
+
+
 # ---- what fails ----
 
 
