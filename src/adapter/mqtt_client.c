@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mqtt_protocol.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -133,6 +134,14 @@ static void settle(struct osr_mqtt_client *client)
     poll_again(client);
 }
 
+/* A broker that collects small packets (mosquitto does by default) sends the next ones when the
+ * last is acknowledged, for which the kernel would take up to 40 ms. */
+static void acknowledge_at_once(const struct osr_mqtt_client *client)
+{
+    const int on = 1;
+    (void)setsockopt(client->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on)); /* else it is slow */
+}
+
 static void read_packets(struct osr_mqtt_client *client, size_t reads_max)
 {
     client->read_ms = uv_now(client->loop);
@@ -188,6 +197,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     bool is_in_tls = is_in_handshake(client); /* which the library goes on with as it reads */
     if (((events & UV_READABLE) != 0 || is_in_tls) && !client->has_failed) {
         read_packets(client, READS_MAX);
+        acknowledge_at_once(client);
     } else if ((events & UV_DISCONNECT) != 0 && !client->has_failed) {
         fail_result(client, MOSQ_ERR_CONN_LOST, 0);
     }

@@ -165,8 +165,9 @@ def test_audit_is_followed(home):
                 break
         assert record["who"] == "token:ci" and not record.get("allowed")
     last = home.json("audit")[-1]["number"]
-    time.sleep(1.5)
-    assert int(home.json("audit")[-1]["number"]) == int(last) + 1  # that question alone
+    time.sleep(2.5)  # five looks of the follower
+    # These two questions alone, each of which may see itself or not.
+    assert int(home.json("audit")[-1]["number"]) <= int(last) + 2
     follower.send_signal(signal.SIGINT)
     _, errors = follower.communicate(timeout=osiris.WAIT_S)
     assert follower.returncode == 130 and "interrupted" in errors
