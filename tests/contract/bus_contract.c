@@ -787,6 +787,7 @@ static void events_are_confirmed(void **state)
                                                             .content_type = "application/json"});
     }
     run_until(rig, rig->other.confirmed == 100);
+    assert_int_equal(rig->other.downs, 0);
 }
 
 /* An event stands below the publisher's address. */
@@ -843,6 +844,7 @@ static void a_stalled_broker_takes_no_memory(void **state)
                      &(struct osr_bus_message){.body = osr_slice(bytes, BIG_BYTES)});
     }
     run_until(rig, rig->diallers[0].downs == 1);
+    assert_false(osr_bus_is_up(rig->diallers[0].bus));
     free(bytes);
 }
 

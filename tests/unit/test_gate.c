@@ -176,7 +176,11 @@ static void gate_counts_only_those_under_way(void **state)
     osr_gate_pass(*state, &visitors[17], false);
     osr_gate_leave(*state, &visitors[99]);
     osr_gate_leave(*state, &visitors[99]);
-    begin(*state, later, 2, ANA);
+    assert_null(osr_gate_begin(*state, &later[0], ANA));
+    assert_null(osr_gate_begin(*state, &later[1], ANA));
+    struct osr_visitor one_more = {0};
+    assert_ptr_equal(osr_gate_begin(*state, &one_more, ANA), &visitors[0]);
+    osr_gate_leave(*state, &one_more);
     leave(*state, visitors, OSR_GATE_UNDER_WAY_MAX);
     leave(*state, later, 2);
 }
