@@ -1,10 +1,12 @@
-/* datagram_internal.h -- what the files of the datagram pipe share:
+/* datagram_internal.h -- what the files of the datagram pipe share. Each calls only those that
+ * stand below it here:
  *
- *   datagram_pipe.c        what its owner calls: one packet in, one packet out, the next deadline
- *   datagram_sending.c     our direction's bytes
- *   datagram_flight.c      the packets that carried them: acknowledged, lost, timed out
- *   datagram_receiving.c   the other direction's bytes, what to acknowledge, how much to offer
+ *   datagram_pipe.c        makes and destroys it; one packet in, its figures
+ *   datagram_outgoing.c    the next packet out, and when
  *   datagram_trial.c       the other address
+ *   datagram_flight.c      the packets that are under way: acknowledged, lost, timed out
+ *   datagram_sending.c     our direction's bytes, which they carry
+ *   datagram_receiving.c   the other direction's bytes, what to acknowledge, how much to offer
  *   datagram_congestion.h  how much may be under way, and when
  *   datagram_search.h      how large a datagram may be
  *   datagram_packet.h      the form of a packet */
@@ -69,7 +71,10 @@ struct osr_sending {
     bool has_end;
     bool is_end_due;
     bool is_end_acked;
+};
 
+/* The packets that ask for an acknowledgement, and the numbers of all. */
+struct osr_flight {
     /* Those under way, and resolved ones between them, by rising number; a ring. */
     struct osr_sent *sent;
     size_t sent_capacity; /* 0 or a power of two */
@@ -127,36 +132,18 @@ struct osr_datagram_pipe {
     struct osr_congestion congestion;
     struct osr_datagram_search search;
     struct osr_sending sending;
+    struct osr_flight flight;
     struct osr_receiving receiving;
     struct osr_path_trial trial;
 };
 
-/* ---- datagram_sending.c ---- */
-
-void osr_sending_init(struct osr_datagram_pipe *pipe, size_t packets_max);
-void osr_sending_done(struct osr_sending *sending);
-uint64_t osr_sending_take_number(struct osr_datagram_pipe *pipe);
-/* When the next packet that asks for an acknowledgement may go: UINT64_MAX: there is none. */
-uint64_t osr_sending_due_us(const struct osr_datagram_pipe *pipe);
-/* Whether there would be more to send than the window allows: only then it grows. */
-void osr_sending_note_held_back(struct osr_datagram_pipe *pipe, bool is_sending);
-/* How long it may be, overhead included. */
-size_t osr_sending_datagram_bytes(const struct osr_datagram_pipe *pipe);
-/* Adds what is to be sent. */
-void osr_sending_fill(struct osr_datagram_pipe *pipe, uint64_t now_us, uint64_t number,
-                      struct osr_packet_writer *writer);
-/* A probe of so many bytes. */
-void osr_sending_fill_probe(struct osr_datagram_pipe *pipe, uint64_t now_us, uint64_t number,
-                            struct osr_packet_writer *writer);
-/* Bytes that a packet carried: at most what was sent. */
-void osr_sending_note_acked(struct osr_sending *sending, uint64_t begin, uint64_t end);
-/* What of them has not been acknowledged in the meantime goes again. */
-void osr_sending_note_lost(struct osr_sending *sending, uint64_t begin, uint64_t end);
-
 /* ---- datagram_flight.c ---- */
 
+void osr_flight_init(struct osr_flight *flight, size_t packets_max);
+void osr_flight_done(struct osr_flight *flight);
+uint64_t osr_flight_take_number(struct osr_datagram_pipe *pipe);
 /* Another one may be under way. */
-bool osr_flight_has_room(const struct osr_sending *sending);
+bool osr_flight_has_room(const struct osr_flight *flight);
 void osr_flight_add(struct osr_datagram_pipe *pipe, uint64_t now_us, struct osr_sent sent);
 int osr_flight_take_ack(struct osr_datagram_pipe *pipe, uint64_t now_us,
                         const struct osr_packet_ack *ack, struct osr_err *err);
@@ -164,6 +151,23 @@ uint64_t osr_flight_deadline_us(const struct osr_datagram_pipe *pipe);
 int osr_flight_pass_time(struct osr_datagram_pipe *pipe, uint64_t now_us, struct osr_err *err);
 /* All that is under way goes again, over another path. */
 void osr_flight_begin_anew(struct osr_datagram_pipe *pipe, uint64_t now_us);
+
+/* ---- datagram_sending.c ---- */
+
+void osr_sending_init(struct osr_sending *sending);
+void osr_sending_done(struct osr_sending *sending);
+bool osr_sending_has_bytes(const struct osr_sending *sending); /* that the peer takes now */
+bool osr_sending_has_end(const struct osr_sending *sending);   /* to be sent, all else was sent */
+/* What was lost first, then what was never sent; false: there is nothing, or no room for it. */
+bool osr_sending_add_piece(struct osr_sending *sending, struct osr_packet_writer *writer,
+                           struct osr_range *ret_piece);
+bool osr_sending_add_end(struct osr_sending *sending, struct osr_packet_writer *writer);
+/* Bytes that a packet carried: at most what was sent. */
+void osr_sending_note_acked(struct osr_sending *sending, uint64_t begin, uint64_t end);
+/* What of them has not been acknowledged in the meantime goes again. */
+void osr_sending_note_lost(struct osr_sending *sending, uint64_t begin, uint64_t end);
+void osr_sending_note_end_acked(struct osr_sending *sending);
+void osr_sending_note_end_lost(struct osr_sending *sending);
 
 /* ---- datagram_receiving.c ---- */
 

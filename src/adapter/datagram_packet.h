@@ -24,10 +24,7 @@
 #include "adapter/datagram_pipe.h"
 #include "base/ranges.h"
 
-enum {
-    OSR_PACKET_PIECES_MAX = 4,
-    OSR_PACKET_NUMBER_BYTES_MAX = 8,
-};
+enum { OSR_PACKET_PIECES_MAX = 4 };
 
 #define OSR_PACKET_NUMBER_MAX ((UINT64_C(1) << 62) - 1)
 

@@ -75,7 +75,7 @@ bool osr_trial_fill(struct osr_datagram_pipe *pipe, uint8_t *packet, size_t *ret
     }
     struct osr_packet_writer writer;
     osr_packet_begin(&writer, packet, OSR_DATAGRAM_BYTES_MIN - pipe->overhead,
-                     osr_sending_take_number(pipe));
+                     osr_flight_take_number(pipe));
     if (trial->is_ping_due) {
         trial->is_ping_due = !osr_packet_add_ping(&writer, trial->nonce);
     }

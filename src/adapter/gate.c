@@ -100,6 +100,9 @@ static struct known *find_known(struct osr_gate *gate, uint64_t address)
 uint64_t osr_gate_knock(struct osr_gate *gate, uint64_t address, uint64_t now_ms)
 {
     const uint64_t now_us = now_ms * 1000;
+    if (gate == NULL) {
+        return 0;
+    }
     struct known *known = find_known(gate, address);
     struct allowance *own =
         known != NULL ? &known->allowance : &gate->places[place_of(gate, address)].allowance;
@@ -145,6 +148,9 @@ struct osr_visitor *osr_gate_begin(struct osr_gate *gate, struct osr_visitor *vi
                                    uint64_t address)
 {
     struct osr_visitor *leaves = NULL;
+    if (gate == NULL) {
+        return NULL;
+    }
     assert(visitor->state == OSR_VISITOR_AWAY);
     uint32_t place = place_of(gate, address);
     gate->places[place].under_way++;
@@ -165,6 +171,9 @@ struct osr_visitor *osr_gate_begin(struct osr_gate *gate, struct osr_visitor *vi
 
 void osr_gate_pass(struct osr_gate *gate, struct osr_visitor *visitor, bool is_known)
 {
+    if (gate == NULL) {
+        return;
+    }
     assert(visitor->state == OSR_VISITOR_UNDER_WAY);
     take_out(gate, visitor);
     if (!is_known) {

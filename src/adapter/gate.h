@@ -15,7 +15,9 @@
  * IPv6. Memory is fixed: strangers' addresses stand in an array, by a hash under a key that nobody
  * knows. Two may share a place by chance; they share its allowance then.
  *
- * No socket; time is given, monotonic. The loop's only. */
+ * No socket; time is given, monotonic. The loop's only.
+ *
+ * NULL is no gate: whoever knocks begins at once, and nothing is kept of them. */
 #ifndef OSR_ADAPTER_GATE_H
 #define OSR_ADAPTER_GATE_H
 

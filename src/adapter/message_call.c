@@ -158,13 +158,8 @@ static void give_piece(struct osr_message_call *call)
 
 static void give_end(struct osr_message_call *call)
 {
-    const struct osr_connection_handler *handler = call->base.handler;
     call->calls->at_hand = NULL;
-    if (handler->on_end != NULL) {
-        handler->on_end(call->base.context, &call->base);
-    } else {
-        osr_connection_close(&call->base, false);
-    }
+    osr_connection_tell_end(&call->base);
 }
 
 void osr_message_call_give(struct osr_message_call *call)

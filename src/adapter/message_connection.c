@@ -4,9 +4,6 @@
 #include <stdlib.h>
 
 enum {
-    /* As of TCP (tcp.h): for what is queued to go out, and for the other side to end, too. */
-    CLOSE_MS = 2000,
-    CLOSE_BYTES = 32 << 20,
     /* After so long it is asked whether what was sent has come; where nothing at all is heard of it
      * for as long as the second, it is given up. */
     ASK_MS = 3000,
@@ -21,28 +18,16 @@ static struct osr_message_connection *of(struct osr_connection *base)
 
 /* ---- life ---- */
 
-static void free_connection(struct osr_message_connection *connection)
-{
-    osr_message_link_destroy(connection->link);
-    free(connection->failure);
-    free(connection->peer);
-    free(connection->base.url);
-    free(connection);
-}
-
 void osr_message_connection_part_closed(struct osr_message_connection *connection)
 {
-    static const struct osr_err in_good_order = {.code = OSR_OK};
-    struct osr_connection *base = &connection->base;
     struct osr_message_listener *listener = connection->listener;
     if (--connection->parts_open > 0) {
         return;
     }
-    if (base->handler != NULL) {
-        base->handler->on_close(base->context, base,
-                                connection->failure != NULL ? connection->failure : &in_good_order);
-    }
-    free_connection(connection);
+    osr_connection_finish(&connection->base);
+    osr_message_link_destroy(connection->link);
+    free(connection->peer);
+    free(connection);
     if (listener != NULL) {
         osr_message_listener_release(listener);
     }
@@ -66,14 +51,6 @@ void osr_message_connection_discard(struct osr_message_connection *connection)
         osr_message_listener_forget(connection->listener, connection);
     } else if (connection->bus != NULL) {
         osr_bus_close(connection->bus);
-    }
-}
-
-static void note_failure(struct osr_message_connection *connection, const struct osr_err *err)
-{
-    if (connection->failure == NULL && err->code != OSR_OK) {
-        connection->failure = osr_alloc(sizeof(*connection->failure));
-        *connection->failure = *err;
     }
 }
 
@@ -105,7 +82,7 @@ void osr_message_connection_fail(struct osr_message_connection *connection,
     if (strncmp(told.message, connection->base.url, strlen(connection->base.url)) != 0) {
         osr_err_prefix(&told, "%s", connection->base.url);
     }
-    note_failure(connection, &told);
+    osr_connection_note_failure(&connection->base, &told);
     give_up(connection, err->code);
 }
 
@@ -230,7 +207,7 @@ static void ignore(struct osr_message_connection *connection)
     while ((size = osr_message_link_read(connection->link, ignored, sizeof(ignored))) > 0) {
         connection->ignored += size;
     }
-    if (connection->ignored > CLOSE_BYTES) {
+    if (connection->ignored > OSR_CONNECTION_CLOSE_BYTES) {
         give_up(connection, OSR_CANCELLED);
     }
 }
@@ -243,13 +220,8 @@ static bool may_deliver(const struct osr_message_connection *connection)
 
 static void tell_end(struct osr_message_connection *connection)
 {
-    struct osr_connection *base = &connection->base;
     connection->is_end_told = true;
-    if (base->handler->on_end != NULL) {
-        base->handler->on_end(base->context, base);
-    } else {
-        osr_connection_close(base, false);
-    }
+    osr_connection_tell_end(&connection->base);
 }
 
 static void deliver(struct osr_message_connection *connection)
@@ -355,7 +327,7 @@ static void on_close_deadline(uv_timer_t *timer)
         struct osr_err err;
         osr_err_set(&err, OSR_TIMEOUT, "%s: %zu bytes were not taken in time", connection->base.url,
                     queued);
-        note_failure(connection, &err);
+        osr_connection_note_failure(&connection->base, &err);
     }
     give_up(connection, OSR_CANCELLED);
 }
@@ -372,7 +344,7 @@ static void message_close(struct osr_connection *base, bool reset)
         return;
     }
     message_end(base);
-    uv_timer_start(&connection->timer, on_close_deadline, CLOSE_MS, 0);
+    uv_timer_start(&connection->timer, on_close_deadline, OSR_CONNECTION_CLOSE_MS, 0);
 }
 
 static const struct osr_connection_kind message_kind = {

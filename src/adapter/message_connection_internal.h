@@ -25,8 +25,7 @@ struct osr_message_connection {
     uv_timer_t watch;     /* whether the other side has what was sent */
     uint64_t patience_ms; /* of the probe that is under way */
     int parts_open;
-    struct osr_err *failure; /* NULL: none so far */
-    size_t ignored;          /* bytes that came after the close */
+    size_t ignored; /* bytes that came after the close */
     bool read_wanted;
     bool end_wanted;
     bool is_end_told;

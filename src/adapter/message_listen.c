@@ -76,9 +76,7 @@ static bool may_shake_hands(struct osr_message_listener *listener, const char *p
         .gate = gate,
         .address = osr_siphash(listener->hash_key, osr_slice_text(peer)),
     };
-    if (gate != NULL) {
-        admission.wait_ms = osr_gate_knock(gate, admission.address, uv_now(listener->loop));
-    }
+    admission.wait_ms = osr_gate_knock(gate, admission.address, uv_now(listener->loop));
     *ret_admission = admission;
     return admission.wait_ms != OSR_GATE_CLOSED;
 }

@@ -39,15 +39,6 @@ static void drop_client(struct osr_mqtt_bus *bus)
     bus->base.is_up = false;
 }
 
-static void drop_addresses(struct osr_mqtt_bus *bus)
-{
-    if (bus->addresses != NULL) {
-        freeaddrinfo(bus->addresses);
-    }
-    bus->addresses = NULL;
-    bus->next = NULL;
-}
-
 static void go_down(struct osr_mqtt_bus *bus, const struct osr_err *err)
 {
     bool was_up = bus->base.is_up;
@@ -56,7 +47,7 @@ static void go_down(struct osr_mqtt_bus *bus, const struct osr_err *err)
 
     uv_timer_stop(&bus->timer);
     drop_client(bus);
-    drop_addresses(bus);
+    osr_addresses_done(&bus->addresses);
     bus->reason = *err;
     if (was_up && bus->part == OSR_MQTT_REQUESTS && err->code == OSR_UNAVAILABLE) {
         /* Not every broker says that it is this. */
@@ -88,7 +79,7 @@ void osr_mqtt_go_up(struct osr_mqtt_bus *bus)
         return;
     }
     uv_timer_stop(&bus->timer);
-    drop_addresses(bus);
+    osr_addresses_done(&bus->addresses);
     bus->base.is_up = true;
     bus->up_ms = uv_now(bus->loop);
     bus->reason = (struct osr_err){0};
@@ -152,12 +143,11 @@ static void connect_next(struct osr_mqtt_bus *bus, const struct osr_err *err)
     struct osr_err failure = *err;
 
     while (bus->client == NULL) {
-        const struct addrinfo *address = bus->next;
+        const struct addrinfo *address = osr_addresses_next(&bus->addresses);
         if (address == NULL) {
             go_down(bus, &failure);
             return;
         }
-        bus->next = address->ai_next;
         struct osr_mqtt_client_options options = {
             .loop = bus->loop,
             .url = bus->url.text,
@@ -174,15 +164,10 @@ static void connect_next(struct osr_mqtt_bus *bus, const struct osr_err *err)
     uv_timer_start(&bus->timer, on_try_timeout, OSR_BUS_CONNECT_MS, 0);
 }
 
-static void on_looked_up(void *context, struct addrinfo *addresses, const struct osr_err *err)
+static void on_found(void *context, const struct osr_err *err)
 {
-    struct osr_mqtt_bus *bus = context;
-    struct osr_err none = {0};
-
-    bus->lookup = NULL;
-    bus->addresses = addresses;
-    bus->next = addresses;
-    connect_next(bus, addresses != NULL ? &none : err);
+    const struct osr_err none = {0};
+    connect_next(context, err != NULL ? err : &none);
 }
 
 static void begin_try(uv_timer_t *timer)
@@ -190,8 +175,8 @@ static void begin_try(uv_timer_t *timer)
     struct osr_mqtt_bus *bus = timer->data;
     struct osr_err err;
 
-    if (osr_name_lookup_start(bus->loop, bus->url.host, bus->url.port, on_looked_up, bus,
-                              &bus->lookup, &err) != 0) {
+    if (osr_addresses_look_up(&bus->addresses, bus->loop, bus->url.host, bus->url.port, on_found,
+                              bus, &err) != 0) {
         go_down(bus, &err);
     }
 }
@@ -270,7 +255,7 @@ static void on_timer_closed(uv_handle_t *handle)
 static void finish_close(struct osr_mqtt_bus *bus)
 {
     drop_client(bus);
-    drop_addresses(bus);
+    osr_addresses_done(&bus->addresses);
     uv_close((uv_handle_t *)&bus->timer, on_timer_closed);
 }
 
@@ -292,8 +277,7 @@ static void close_bus(struct osr_bus *base)
     if (is_up && bus->sent.count > 0) {
         osr_mqtt_client_read(bus->client, true); /* for the broker's answers */
     }
-    osr_name_lookup_cancel(bus->lookup);
-    bus->lookup = NULL;
+    osr_addresses_done(&bus->addresses);
     if (is_up && bus->sent.count == 0) {
         osr_mqtt_client_end(bus->client);
     }

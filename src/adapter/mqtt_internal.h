@@ -11,12 +11,12 @@
 #ifndef OSR_ADAPTER_MQTT_INTERNAL_H
 #define OSR_ADAPTER_MQTT_INTERNAL_H
 
+#include "adapter/addresses.h"
 #include "adapter/bus.h"
 #include "adapter/bus_retry.h"
 #include "adapter/mqtt_client.h"
 #include "adapter/mqtt_topics.h"
 #include "adapter/mqtt_unconfirmed.h"
-#include "adapter/name_lookup.h"
 
 enum { OSR_MQTT_CLIENT_ID_CHARS = 512 };
 
@@ -35,9 +35,7 @@ struct osr_mqtt_bus {
     struct osr_mqtt_topics topics;
     struct osr_mqtt_topic end_topic;
 
-    struct osr_name_lookup *lookup; /* under way, or NULL */
-    struct addrinfo *addresses;
-    const struct addrinfo *next;    /* to be tried after the present one; NULL: none is left */
+    struct osr_addresses addresses; /* of the broker; none between two tries */
     struct osr_mqtt_client *client; /* NULL: between two tries */
     uv_timer_t timer; /* the time-out of a try, the pause between two, or of the end */
     struct osr_bus_retry retry;

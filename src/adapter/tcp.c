@@ -37,30 +37,18 @@ static void drop_queue(struct osr_tcp *connection)
     connection->queued = 0;
 }
 
-static void free_connection(struct osr_tcp *connection)
-{
-    drop_queue(connection);
-    osr_tcp_dial_free(connection->dial);
-    free(connection->queue);
-    free(connection->failure);
-    free(connection->base.url);
-    free(connection);
-}
-
 void osr_tcp_handle_closed(uv_handle_t *handle)
 {
-    static const struct osr_err in_good_order = {.code = OSR_OK};
     struct osr_tcp *connection = handle->data;
 
     if (--connection->handles_open > 0) {
         return;
     }
-    if (connection->base.handler != NULL) {
-        connection->base.handler->on_close(connection->base.context, &connection->base,
-                                           connection->failure != NULL ? connection->failure
-                                                                       : &in_good_order);
-    }
-    free_connection(connection);
+    osr_connection_finish(&connection->base);
+    drop_queue(connection);
+    osr_tcp_dial_free(connection->dial);
+    free(connection->queue);
+    free(connection);
 }
 
 static void close_handles(struct osr_tcp *connection)
@@ -77,18 +65,9 @@ static void close_handles(struct osr_tcp *connection)
     uv_close((uv_handle_t *)&connection->timer, osr_tcp_handle_closed);
 }
 
-static void note_failure(struct osr_tcp *connection, const struct osr_err *err)
-{
-    if (connection->failure != NULL) {
-        return;
-    }
-    connection->failure = osr_alloc(sizeof *connection->failure);
-    *connection->failure = *err;
-}
-
 void osr_tcp_fail(struct osr_tcp *connection, const struct osr_err *err)
 {
-    note_failure(connection, err);
+    osr_connection_note_failure(&connection->base, err);
     close_handles(connection);
 }
 
@@ -109,7 +88,7 @@ static void note_status(struct osr_tcp *connection, int status, const char *what
     enum osr_code code = status == UV_ETIMEDOUT ? OSR_TIMEOUT : OSR_UNAVAILABLE;
 
     osr_err_set(&err, code, "%s: %s: %s", connection->base.url, what, uv_strerror(status));
-    note_failure(connection, &err);
+    osr_connection_note_failure(&connection->base, &err);
 }
 
 /* -- writing -- */
@@ -161,7 +140,7 @@ static void on_deadline(uv_timer_t *timer)
         struct osr_err err;
         osr_err_set(&err, OSR_TIMEOUT, "%s: %zu bytes were not taken in time", connection->base.url,
                     connection->queued);
-        note_failure(connection, &err);
+        osr_connection_note_failure(&connection->base, &err);
         reset_on_close(connection);
     }
     close_handles(connection);
@@ -177,7 +156,7 @@ static void on_write_failed(struct osr_tcp *connection, int status)
     if (connection->closing || connection->read_ended || !connection->read_wanted) {
         close_handles(connection);
     } else {
-        uv_timer_start(&connection->timer, on_deadline, OSR_TCP_CLOSE_MS, 0);
+        uv_timer_start(&connection->timer, on_deadline, OSR_CONNECTION_CLOSE_MS, 0);
     }
 }
 
@@ -368,10 +347,8 @@ static void on_read_ended(struct osr_tcp *connection)
 
     connection->read_ended = true;
     uv_read_stop(&connection->stream);
-    if (tells && connection->base.handler->on_end != NULL) {
-        connection->base.handler->on_end(connection->base.context, &connection->base);
-    } else if (tells) {
-        osr_connection_close(&connection->base, false);
+    if (tells) {
+        osr_connection_tell_end(&connection->base);
     }
     if (connection->write_ended || connection->write_failed) {
         close_handles(connection);
@@ -387,7 +364,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *room)
         if (!connection->closing) {
             connection->base.handler->on_read(connection->base.context, &connection->base,
                                               (size_t)size);
-        } else if ((connection->ignored += (size_t)size) > OSR_TCP_CLOSE_BYTES) {
+        } else if ((connection->ignored += (size_t)size) > OSR_CONNECTION_CLOSE_BYTES) {
             close_handles(connection);
         }
     } else if (size == UV_EOF) {
@@ -462,7 +439,7 @@ static void tcp_close(struct osr_connection *base, bool reset)
         connection->end_wanted = true;
         apply_reading(connection);
         schedule_flush(connection);
-        uv_timer_start(&connection->timer, on_deadline, OSR_TCP_CLOSE_MS, 0);
+        uv_timer_start(&connection->timer, on_deadline, OSR_CONNECTION_CLOSE_MS, 0);
     }
 }
 

@@ -16,12 +16,6 @@
 #include "adapter/connection.h"
 
 enum {
-    /* After a close: what is queued gets this long to go out, and the other side as long to
-     * read it and to close, lest its unread bytes turn our close into a reset. */
-    OSR_TCP_CLOSE_MS = 2000,
-    /* What is read and thrown away meanwhile: stops one that never ends from costing more than
-     * what may have been on its way. */
-    OSR_TCP_CLOSE_BYTES = 32 << 20,
     OSR_TCP_KEEPALIVE_S = 60,
     OSR_TCP_BACKLOG = 512,
 };
@@ -44,9 +38,8 @@ struct osr_tcp {
     struct osr_tcp_dial *dial; /* NULL unless dialling */
 
     bool up;
-    bool closing;            /* osr_connection_close was called: the handler gets on_close alone */
-    bool gone;               /* handles are being closed */
-    struct osr_err *failure; /* NULL: none so far */
+    bool closing; /* osr_connection_close was called: the handler gets on_close alone */
+    bool gone;    /* handles are being closed */
 
     size_t ignored; /* bytes that came after the close */
 

@@ -3,28 +3,22 @@
 #include <stdlib.h>
 
 #include "adapter/address.h"
-#include "adapter/name_lookup.h"
+#include "adapter/addresses.h"
 #include "adapter/tcp.h"
 
 /* Happy path: look up -> connect -> up. A name may have several addresses: each is tried in
  * turn, on a new socket, until one answers or the time is over. */
 struct osr_tcp_dial {
-    struct osr_name_lookup *lookup; /* under way, or NULL */
-    struct addrinfo *addresses;
-    const struct addrinfo *next; /* to be tried after the current one; NULL: none left */
+    struct osr_addresses addresses; /* none of a Unix socket */
     uv_connect_t connect;
 };
 
 void osr_tcp_dial_free(struct osr_tcp_dial *dial)
 {
-    if (dial == NULL) {
-        return;
+    if (dial != NULL) {
+        osr_addresses_done(&dial->addresses);
+        free(dial);
     }
-    osr_name_lookup_cancel(dial->lookup);
-    if (dial->addresses != NULL) {
-        freeaddrinfo(dial->addresses);
-    }
-    free(dial);
 }
 
 static void fail_connect(struct osr_tcp *connection, int errno_value)
@@ -65,7 +59,7 @@ static void on_attempt_closed(uv_handle_t *handle)
 
 static void attempt_failed(struct osr_tcp *connection, int errno_value)
 {
-    if (connection->dial->next == NULL) {
+    if (osr_addresses_left(&connection->dial->addresses) == 0) {
         fail_connect(connection, errno_value);
     } else {
         uv_close(&connection->handle, on_attempt_closed);
@@ -98,26 +92,21 @@ static void on_connect(uv_connect_t *request, int status)
 static void connect_next(struct osr_tcp *connection)
 {
     struct osr_tcp_dial *dial = connection->dial;
-    const struct addrinfo *address = dial->next;
-
-    dial->next = address->ai_next;
+    const struct addrinfo *address = osr_addresses_next(&dial->addresses);
     int result = uv_tcp_connect(&dial->connect, &connection->tcp, address->ai_addr, on_connect);
     if (result < 0) {
         attempt_failed(connection, -result);
     }
 }
 
-static void on_looked_up(void *context, struct addrinfo *addresses, const struct osr_err *err)
+static void on_found(void *context, const struct osr_err *err)
 {
     struct osr_tcp *connection = context;
 
-    connection->dial->lookup = NULL;
-    connection->dial->addresses = addresses;
-    connection->dial->next = addresses;
     if (connection->gone) {
         return;
     }
-    if (addresses == NULL) {
+    if (err != NULL) {
         osr_tcp_fail(connection, err);
     } else {
         connect_next(connection);
@@ -126,8 +115,8 @@ static void on_looked_up(void *context, struct addrinfo *addresses, const struct
 
 static int dial_tcp(struct osr_tcp *connection, const struct osr_url *url, struct osr_err *err)
 {
-    return osr_name_lookup_start(connection->loop, url->host, url->port, on_looked_up, connection,
-                                 &connection->dial->lookup, err);
+    return osr_addresses_look_up(&connection->dial->addresses, connection->loop, url->host,
+                                 url->port, on_found, connection, err);
 }
 
 static int dial_unix(struct osr_tcp *connection, const struct osr_url *url, struct osr_err *err)

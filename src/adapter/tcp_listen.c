@@ -64,9 +64,7 @@ static struct osr_connection *secure(struct tcp_listener *listener, struct osr_c
 {
     struct osr_admission admission = {.gate = listener->gate, .address = network};
 
-    if (listener->gate != NULL) {
-        admission.wait_ms = osr_gate_knock(listener->gate, network, uv_now(listener->loop));
-    }
+    admission.wait_ms = osr_gate_knock(listener->gate, network, uv_now(listener->loop));
     if (admission.wait_ms == OSR_GATE_CLOSED) {
         osr_connection_close(carrier, true);
         return NULL;

@@ -379,6 +379,11 @@ bool osr_tls_produce(struct osr_tls *tls, struct osr_buffer *output)
 
 /* -- what the handshake has shown -- */
 
+bool osr_tls_peer_is_known(const struct osr_tls_peer *peer)
+{
+    return peer->proof == OSR_TLS_PROOF_CERTIFICATE || peer->proof == OSR_TLS_PROOF_KEY;
+}
+
 const struct osr_tls_peer *osr_tls_peer(const struct osr_tls *tls)
 {
     assert(tls->is_up);

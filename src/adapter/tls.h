@@ -110,6 +110,9 @@ struct osr_tls_peer {
     uint64_t expires_s;                       /* since 1970 */
 };
 
+/* It has shown who it is, which a pinned certificate alone does not. */
+bool osr_tls_peer_is_known(const struct osr_tls_peer *peer);
+
 struct osr_tls *osr_tls_create(struct osr_tls_context *context);
 void osr_tls_destroy(struct osr_tls *tls); /* NULL is a no-op */
 /* Takes all bytes, and keeps what they decrypt to until it is read: who does not read should not

@@ -11,7 +11,7 @@ struct osr_tls_connection {
     struct osr_connection *carrier; /* NULL: gone */
     struct osr_tls_context *security;
     struct osr_tls *tls;   /* NULL: waits at the gate */
-    struct osr_gate *gate; /* NULL: there is none, or it has left */
+    struct osr_gate *gate; /* NULL: there is none */
     struct osr_visitor visitor;
     uint64_t address;
     uint64_t wait_ms;
@@ -20,8 +20,6 @@ struct osr_tls_connection {
     uv_idle_t pump; /* hands on what was decrypted while nobody wanted to read */
     int handles_open;
     struct osr_buffer early; /* written before the handshake was done */
-    uint8_t binding[OSR_TLS_BINDING_SIZE];
-    struct osr_err *failure; /* NULL: none so far */
     bool is_dialled;
     bool is_up;
     bool read_wanted;
@@ -39,30 +37,15 @@ static struct osr_tls_connection *of(struct osr_connection *base)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    static const struct osr_err in_good_order = {.code = OSR_OK};
     struct osr_tls_connection *connection = handle->data;
-    struct osr_connection *base = &connection->base;
     if (--connection->handles_open > 0) {
         return;
     }
-    if (base->handler != NULL) {
-        base->handler->on_close(base->context, base,
-                                connection->failure != NULL ? connection->failure : &in_good_order);
-    }
+    osr_connection_finish(&connection->base);
     osr_tls_destroy(connection->tls);
     osr_tls_context_release(connection->security);
     osr_buffer_done(&connection->early);
-    free(connection->failure);
-    free(base->url);
     free(connection);
-}
-
-static void note_failure(struct osr_tls_connection *connection, const struct osr_err *err)
-{
-    if (connection->failure == NULL && err->code != OSR_OK) {
-        connection->failure = osr_alloc(sizeof(*connection->failure));
-        *connection->failure = *err;
-    }
 }
 
 /* What the session has to say goes to the carrier. */
@@ -75,28 +58,20 @@ static void send_output(struct osr_tls_connection *connection)
     }
 }
 
-static void leave_gate(struct osr_tls_connection *connection)
-{
-    if (connection->gate != NULL) {
-        osr_gate_leave(connection->gate, &connection->visitor);
-        connection->gate = NULL;
-    }
-}
-
 /* Nothing more is heard or awaited. */
 static void begin_closing(struct osr_tls_connection *connection)
 {
     connection->is_closing = true;
     uv_idle_stop(&connection->pump);
     uv_timer_stop(&connection->timer);
-    leave_gate(connection);
+    osr_gate_leave(connection->gate, &connection->visitor);
 }
 
 /* The alert, if there is one, goes out first. */
 static void fail(struct osr_tls_connection *connection, struct osr_err *err)
 {
     osr_err_prefix(err, "%s", connection->base.url);
-    note_failure(connection, err);
+    osr_connection_note_failure(&connection->base, err);
     begin_closing(connection);
     send_output(connection);
     osr_connection_close(connection->carrier, false);
@@ -126,19 +101,17 @@ static void crowd_out(struct osr_visitor *visitor)
     struct osr_err err;
     osr_err_set(&err, OSR_BUSY, "%s: %d TLS handshakes are under way", connection->base.url,
                 OSR_GATE_UNDER_WAY_MAX);
-    note_failure(connection, &err);
+    osr_connection_note_failure(&connection->base, &err);
     begin_closing(connection);
     osr_connection_close(connection->carrier, true);
 }
 
 static void enter(struct osr_tls_connection *connection)
 {
-    if (connection->gate != NULL) {
-        struct osr_visitor *leaves =
-            osr_gate_begin(connection->gate, &connection->visitor, connection->address);
-        if (leaves != NULL) {
-            crowd_out(leaves);
-        }
+    struct osr_visitor *leaves =
+        osr_gate_begin(connection->gate, &connection->visitor, connection->address);
+    if (leaves != NULL) {
+        crowd_out(leaves);
     }
     await_handshake(connection);
 }
@@ -169,13 +142,8 @@ static void close_if_both_ended(struct osr_tls_connection *connection)
 
 static void tell_end(struct osr_tls_connection *connection)
 {
-    struct osr_connection *base = &connection->base;
     connection->is_end_told = true;
-    if (base->handler->on_end != NULL) {
-        base->handler->on_end(base->context, base);
-    } else {
-        osr_connection_close(base, false);
-    }
+    osr_connection_tell_end(&connection->base);
     close_if_both_ended(connection);
 }
 
@@ -210,22 +178,14 @@ static void say_end(struct osr_tls_connection *connection)
     osr_connection_end(connection->carrier);
 }
 
-/* Whether it has shown who it is, which a pinned certificate alone does not. */
-static bool is_known(const struct osr_tls_connection *connection)
-{
-    enum osr_tls_proof proof = osr_tls_peer(connection->tls)->proof;
-    return proof == OSR_TLS_PROOF_CERTIFICATE || proof == OSR_TLS_PROOF_KEY;
-}
-
 static void go_up(struct osr_tls_connection *connection)
 {
     struct osr_connection *base = &connection->base;
     connection->is_up = true;
     uv_timer_stop(&connection->timer);
-    if (connection->gate != NULL) {
-        osr_gate_pass(connection->gate, &connection->visitor, is_known(connection));
-    }
-    osr_tls_binding(connection->tls, connection->binding);
+    base->peer = osr_tls_peer(connection->tls);
+    osr_tls_binding(connection->tls, base->binding);
+    osr_gate_pass(connection->gate, &connection->visitor, osr_tls_peer_is_known(base->peer));
     osr_connection_read(connection->carrier, connection->read_wanted);
     if (connection->early.size > 0) {
         osr_tls_write(connection->tls, osr_buffer_slice(&connection->early));
@@ -308,7 +268,7 @@ static void on_carrier_close(void *context, struct osr_connection *carrier,
 {
     struct osr_tls_connection *connection = context;
     (void)carrier;
-    note_failure(connection, err);
+    osr_connection_note_failure(&connection->base, err);
     connection->carrier = NULL;
     begin_closing(connection);
     uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
@@ -400,7 +360,7 @@ static void note_called_off(struct osr_tls_connection *connection)
     struct osr_err err;
     osr_err_set(&err, OSR_CANCELLED, "%s: closed from this side during the TLS handshake",
                 connection->base.url);
-    note_failure(connection, &err);
+    osr_connection_note_failure(&connection->base, &err);
 }
 
 static void tls_close(struct osr_connection *base, bool reset)
@@ -422,19 +382,6 @@ static void tls_close(struct osr_connection *base, bool reset)
     osr_connection_close(connection->carrier, reset);
 }
 
-static const struct osr_tls_peer *tls_peer(const struct osr_connection *base)
-{
-    const struct osr_tls_connection *connection = (const struct osr_tls_connection *)base;
-    return connection->is_up ? osr_tls_peer(connection->tls) : NULL;
-}
-
-static struct osr_slice tls_binding(const struct osr_connection *base)
-{
-    const struct osr_tls_connection *connection = (const struct osr_tls_connection *)base;
-    return connection->is_up ? osr_slice(connection->binding, sizeof(connection->binding))
-                             : osr_slice(NULL, 0);
-}
-
 static const struct osr_connection_kind tls_kind = {
     .accept = tls_accept,
     .write = tls_write,
@@ -443,8 +390,6 @@ static const struct osr_connection_kind tls_kind = {
     .read = tls_read,
     .end = tls_end,
     .close = tls_close,
-    .peer = tls_peer,
-    .binding = tls_binding,
 };
 
 /* The URL becomes the connection's. */
@@ -456,7 +401,7 @@ static struct osr_tls_connection *make(uv_loop_t *loop, struct osr_tls_context *
     connection->base.is_secure = true;
     connection->security = osr_tls_context_hold(security);
     connection->read_wanted = true;
-    connection->handshake_ms = OSR_TLS_HANDSHAKE_MS;
+    connection->handshake_ms = OSR_CONNECTION_HANDSHAKE_MS;
     uv_timer_init(loop, &connection->timer);
     connection->timer.data = connection;
     uv_idle_init(loop, &connection->pump);

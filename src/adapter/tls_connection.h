@@ -11,10 +11,6 @@
 #include "adapter/connection.h"
 #include "adapter/gate.h"
 
-/* Of accepted ones, from the handshake's begin: stops half-open handshakes from being kept. A
- * dialled one has the dial's time-out once more for its handshake. */
-enum { OSR_TLS_HANDSHAKE_MS = 10 * 1000 };
-
 /* What was settled at the gate: when the handshake begins. NULL: there is no gate. */
 struct osr_admission {
     struct osr_gate *gate;
@@ -26,7 +22,8 @@ struct osr_admission {
 struct osr_connection *osr_tls_connection_accept(struct osr_connection *carrier, uv_loop_t *loop,
                                                  struct osr_tls_context *security,
                                                  const struct osr_admission *admission);
-/* Promises as osr_transport_dial; `dial` begins to dial the carrier. */
+/* Promises as osr_transport_dial; `dial` begins to dial the carrier. The handshake has the dial's
+ * time-out once more. */
 int osr_tls_connection_dial(uv_loop_t *loop, const struct osr_url *url, osr_dial_carrier *dial,
                             struct osr_tls_context *security, uint32_t timeout_ms,
                             const struct osr_connection_handler *handler, void *context,

@@ -132,14 +132,6 @@ const struct osr_err *osr_listener_down(const struct osr_listener *listener)
     return listener->down.code != OSR_OK ? &listener->down : NULL;
 }
 
-void osr_listener_report(struct osr_listener *listener, const struct osr_err *err)
-{
-    listener->down = err != NULL ? *err : (struct osr_err){.code = OSR_OK};
-    if (listener->on_change != NULL) {
-        listener->on_change(listener->change_context, listener, err);
-    }
-}
-
 void osr_connection_accept(struct osr_connection *connection,
                            const struct osr_connection_handler *handler, void *context)
 {
@@ -201,7 +193,7 @@ bool osr_connection_is_secure(const struct osr_connection *connection)
 
 const struct osr_tls_peer *osr_connection_peer(const struct osr_connection *connection)
 {
-    return connection->kind->peer != NULL ? connection->kind->peer(connection) : NULL;
+    return connection->peer;
 }
 
 const char *osr_connection_client(const struct osr_connection *connection)
@@ -211,6 +203,6 @@ const char *osr_connection_client(const struct osr_connection *connection)
 
 struct osr_slice osr_connection_binding(const struct osr_connection *connection)
 {
-    return connection->kind->binding != NULL ? connection->kind->binding(connection)
-                                             : osr_slice(NULL, 0);
+    return connection->peer != NULL ? osr_slice(connection->binding, sizeof(connection->binding))
+                                    : osr_slice(NULL, 0);
 }

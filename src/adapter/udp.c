@@ -146,13 +146,8 @@ static bool may_deliver(const struct osr_udp *connection)
 
 static void tell_end(struct osr_udp *connection)
 {
-    struct osr_connection *base = &connection->base;
     connection->is_end_told = true;
-    if (base->handler->on_end != NULL) {
-        base->handler->on_end(base->context, base);
-    } else {
-        osr_connection_close(base, false);
-    }
+    osr_connection_tell_end(&connection->base);
 }
 
 static void deliver(struct osr_udp *connection)
@@ -201,13 +196,6 @@ static void tell_drained(struct osr_udp *connection)
     }
 }
 
-/* Whether it has shown who it is, which a pinned certificate alone does not. */
-static bool is_known(const struct osr_udp *connection)
-{
-    enum osr_tls_proof proof = osr_dtls_peer(connection->dtls)->proof;
-    return proof == OSR_TLS_PROOF_CERTIFICATE || proof == OSR_TLS_PROOF_KEY;
-}
-
 static void create_pipe(struct osr_udp *connection)
 {
     struct osr_datagram_pipe_options options = {
@@ -232,10 +220,9 @@ static void go_up(struct osr_udp *connection)
     uv_timer_stop(&connection->limit);
     osr_udp_dial_free(connection->dial);
     connection->dial = NULL;
-    if (connection->gate != NULL) {
-        osr_gate_pass(connection->gate, &connection->visitor, is_known(connection));
-    }
-    osr_dtls_binding(connection->dtls, connection->binding);
+    base->peer = osr_dtls_peer(connection->dtls);
+    osr_dtls_binding(connection->dtls, base->binding);
+    osr_gate_pass(connection->gate, &connection->visitor, osr_tls_peer_is_known(base->peer));
     create_pipe(connection);
     if (connection->is_dialled) {
         base->handler->on_open(base->context, base);
@@ -410,19 +397,6 @@ static void udp_end(struct osr_connection *base)
     }
 }
 
-static const struct osr_tls_peer *udp_peer(const struct osr_connection *base)
-{
-    const struct osr_udp *connection = (const struct osr_udp *)base;
-    return connection->is_up ? osr_dtls_peer(connection->dtls) : NULL;
-}
-
-static struct osr_slice udp_binding(const struct osr_connection *base)
-{
-    const struct osr_udp *connection = (const struct osr_udp *)base;
-    return connection->is_up ? osr_slice(connection->binding, sizeof(connection->binding))
-                             : osr_slice(NULL, 0);
-}
-
 static const struct osr_connection_kind udp_kind = {
     .accept = udp_accept,
     .write = udp_write,
@@ -431,8 +405,6 @@ static const struct osr_connection_kind udp_kind = {
     .read = udp_read,
     .end = udp_end,
     .close = osr_udp_close,
-    .peer = udp_peer,
-    .binding = udp_binding,
 };
 
 struct osr_udp *osr_udp_make(uv_loop_t *loop, struct osr_tls_context *security, char *url)

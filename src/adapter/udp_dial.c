@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "adapter/address.h"
+#include "adapter/addresses.h"
 #include "adapter/clock.h"
-#include "adapter/name_lookup.h"
 #include "adapter/udp_internal.h"
 
 enum {
@@ -14,23 +14,17 @@ enum {
 };
 
 struct osr_udp_dial {
-    struct osr_name_lookup *lookup; /* under way, or NULL */
-    struct addrinfo *addresses;
-    const struct addrinfo *next; /* to be tried after the current one; NULL: none left */
+    struct osr_addresses addresses;
     uint64_t deadline_ms;
     uint64_t heard_ms; /* something has come in this attempt the last time; 0: nothing has */
 };
 
 void osr_udp_dial_free(struct osr_udp_dial *dial)
 {
-    if (dial == NULL) {
-        return;
+    if (dial != NULL) {
+        osr_addresses_done(&dial->addresses);
+        free(dial);
     }
-    osr_name_lookup_cancel(dial->lookup);
-    if (dial->addresses != NULL) {
-        freeaddrinfo(dial->addresses);
-    }
-    free(dial);
 }
 
 static void fail(struct osr_udp *connection, int errno_value)
@@ -56,7 +50,7 @@ static void forget_attempt(struct osr_udp *connection)
 
 static void end_attempt(struct osr_udp *connection, int errno_value)
 {
-    if (connection->dial->next == NULL) {
+    if (osr_addresses_left(&connection->dial->addresses) == 0) {
         fail(connection, errno_value);
         return;
     }
@@ -95,18 +89,14 @@ static void start(struct osr_udp *connection)
 static uint64_t share_of_time(const struct osr_udp_dial *dial)
 {
     uint64_t now_ms = osr_monotonic_ms();
-    uint64_t untried = 1;
-    for (const struct addrinfo *at = dial->next; at != NULL; at = at->ai_next) {
-        untried++;
-    }
-    return now_ms < dial->deadline_ms ? (dial->deadline_ms - now_ms) / untried : 0;
+    uint64_t sharers = 1 + osr_addresses_left(&dial->addresses);
+    return now_ms < dial->deadline_ms ? (dial->deadline_ms - now_ms) / sharers : 0;
 }
 
 static void try_next(struct osr_udp *connection)
 {
     struct osr_udp_dial *dial = connection->dial;
-    connection->peer = osr_udp_address(dial->next->ai_addr);
-    dial->next = dial->next->ai_next;
+    connection->peer = osr_udp_address(osr_addresses_next(&dial->addresses)->ai_addr);
     uv_timer_start(&connection->limit, on_attempt_limit, share_of_time(dial), 0);
     start(connection);
 }
@@ -142,16 +132,13 @@ void osr_udp_dial_refused(struct osr_udp *connection, int errno_value)
 
 /* ---- the name ---- */
 
-static void on_looked_up(void *context, struct addrinfo *addresses, const struct osr_err *err)
+static void on_found(void *context, const struct osr_err *err)
 {
     struct osr_udp *connection = context;
-    connection->dial->lookup = NULL;
-    connection->dial->addresses = addresses;
-    connection->dial->next = addresses;
     if (connection->is_gone) {
         return;
     }
-    if (addresses == NULL) {
+    if (err != NULL) {
         struct osr_err copy = *err;
         osr_udp_fail(connection, &copy);
     } else {
@@ -173,8 +160,8 @@ int osr_udp_dial(uv_loop_t *loop, const struct osr_url *url, struct osr_tls_cont
     connection->base.is_local = osr_url_is_loopback(url);
     connection->dial = osr_alloc(sizeof(*connection->dial));
     connection->dial->deadline_ms = osr_monotonic_ms() + timeout_ms;
-    int code = osr_name_lookup_start(loop, url->host, url->port, on_looked_up, connection,
-                                     &connection->dial->lookup, err);
+    int code = osr_addresses_look_up(&connection->dial->addresses, loop, url->host, url->port,
+                                     on_found, connection, err);
     if (code != 0) {
         osr_connection_close(&connection->base, true); /* without a handler yet: nobody is called */
         return code;

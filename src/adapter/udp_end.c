@@ -13,32 +13,17 @@ enum { IGNORED_AT_ONCE = 16 << 10 };
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-    static const struct osr_err in_good_order = {.code = OSR_OK};
     struct osr_udp *connection = handle->data;
-    struct osr_connection *base = &connection->base;
     if (--connection->handles_open > 0) {
         return;
     }
-    if (base->handler != NULL) {
-        base->handler->on_close(base->context, base,
-                                connection->failure != NULL ? connection->failure : &in_good_order);
-    }
+    osr_connection_finish(&connection->base);
     osr_udp_dial_free(connection->dial);
     osr_dtls_destroy(connection->dtls);
     osr_datagram_pipe_destroy(connection->pipe);
     osr_tls_context_release(connection->security);
     osr_buffer_done(&connection->early);
-    free(connection->failure);
-    free(base->url);
     free(connection);
-}
-
-static void leave_gate(struct osr_udp *connection)
-{
-    if (connection->gate != NULL) {
-        osr_gate_leave(connection->gate, &connection->visitor);
-        connection->gate = NULL;
-    }
 }
 
 /* Nothing more comes or goes. */
@@ -49,19 +34,11 @@ static void go(struct osr_udp *connection)
     }
     connection->is_gone = true;
     connection->is_closing = true;
-    leave_gate(connection);
+    osr_gate_leave(connection->gate, &connection->visitor);
     osr_udp_port_remove(connection);
     uv_close((uv_handle_t *)&connection->timer, on_handle_closed);
     uv_close((uv_handle_t *)&connection->limit, on_handle_closed);
     uv_close((uv_handle_t *)&connection->pump, on_handle_closed);
-}
-
-static void note_failure(struct osr_udp *connection, const struct osr_err *err)
-{
-    if (connection->failure == NULL) {
-        connection->failure = osr_alloc(sizeof(*connection->failure));
-        *connection->failure = *err;
-    }
 }
 
 /* The other side hears at once that it is over, and need not find out by silence. */
@@ -83,7 +60,7 @@ void osr_udp_fail(struct osr_udp *connection, struct osr_err *err)
         return;
     }
     osr_err_prefix(err, "%s", connection->base.url);
-    note_failure(connection, err);
+    osr_connection_note_failure(&connection->base, err);
     osr_udp_send_handshake(connection); /* the alert, if there is one */
     send_reset(connection);
     go(connection);
@@ -220,7 +197,7 @@ void osr_udp_ignore_rest(struct osr_udp *connection)
     }
     if (osr_datagram_pipe_peer_has_ended(connection->pipe)) {
         connection->is_end_told = true;
-    } else if (connection->ignored > OSR_UDP_CLOSE_BYTES) {
+    } else if (connection->ignored > OSR_CONNECTION_CLOSE_BYTES) {
         send_reset(connection);
         go(connection);
     }
@@ -270,7 +247,7 @@ void osr_udp_close(struct osr_connection *base, bool reset)
     }
     osr_udp_want_end(connection);
     if (!connection->is_leaving) {
-        uv_timer_start(&connection->limit, on_close_limit, OSR_UDP_CLOSE_MS, 0);
+        uv_timer_start(&connection->limit, on_close_limit, OSR_CONNECTION_CLOSE_MS, 0);
     }
     osr_udp_wake(connection);
 }

@@ -21,17 +21,11 @@
 #include "base/map.h"
 
 enum {
-    /* After a close: what is queued gets this long to arrive, and the other side as long to end. */
-    OSR_UDP_CLOSE_MS = 2000,
-    /* What is thrown away meanwhile: stops one that never ends. */
-    OSR_UDP_CLOSE_BYTES = 32 << 20,
     /* Both have ended, and the other side may still ask whether its end has arrived. */
     OSR_UDP_LEAVE_MS = 400,
     OSR_UDP_FAREWELL_BYTES_MAX = 128,
     /* Copies of the last words, after which nobody is there to repeat them. */
     OSR_UDP_LAST_WORDS = 3,
-    /* Of an accepted one, from the handshake's begin. */
-    OSR_UDP_HANDSHAKE_MS = 10 * 1000,
     /* Somebody who need not be the other side says that it is gone, and it does not answer: a
      * process that was killed is not awaited as long as a path that is silent. */
     OSR_UDP_DOUBT_MS = 1000,
@@ -70,7 +64,7 @@ struct osr_udp {
     uint8_t peer_id[OSR_UDP_ID_BYTES];            /* in what goes; zeroes: not known yet */
     uint8_t stranger[OSR_UDP_STRANGER_BYTES_MAX]; /* whom it came from at first */
     size_t stranger_size;                         /* 0: dialled */
-    struct osr_gate *gate;                        /* NULL: there is none, or it has left */
+    struct osr_gate *gate;                        /* NULL: there is none */
     struct osr_visitor visitor;
     uint64_t network;
     uint64_t wait_ms; /* at the gate */
@@ -79,12 +73,10 @@ struct osr_udp {
     uv_idle_t pump;   /* what functions of transport.h have asked for is done in the loop's turn */
     int handles_open;
     struct osr_buffer early; /* written before it was up */
-    uint8_t binding[OSR_TLS_BINDING_SIZE];
     /* The last datagram, once it is leaving: the answer to whatever still comes. */
     uint8_t farewell[OSR_UDP_FAREWELL_BYTES_MAX];
     size_t farewell_size;
-    struct osr_err *failure; /* NULL: none so far */
-    size_t ignored;          /* bytes that came after the close */
+    size_t ignored; /* bytes that came after the close */
     bool is_dialled;
     bool is_waiting;    /* at the gate: nothing is heard */
     bool peer_knows_id; /* and we know its own: neither has to be named any more */
@@ -165,6 +157,5 @@ void osr_udp_port_listen(struct osr_udp_port *port, struct osr_udp_listener *lis
 /* Chooses own_id, holds the port, and has its datagrams come. */
 void osr_udp_port_add(struct osr_udp_port *port, struct osr_udp *connection);
 void osr_udp_port_remove(struct osr_udp *connection); /* and releases; again: a no-op */
-size_t osr_udp_port_count(const struct osr_udp_port *port);
 
 #endif

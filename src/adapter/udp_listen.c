@@ -77,10 +77,8 @@ void osr_udp_listener_meet(struct osr_udp_listener *listener, const struct osr_u
     if (dtls == NULL) {
         return;
     }
-    uint64_t wait_ms = listener->gate == NULL
-                           ? 0
-                           : osr_gate_knock(listener->gate, osr_address_network(&from->any),
-                                            uv_now(listener->loop));
+    uint64_t wait_ms =
+        osr_gate_knock(listener->gate, osr_address_network(&from->any), uv_now(listener->loop));
     if (wait_ms == OSR_GATE_CLOSED) {
         osr_dtls_destroy(dtls);
         return;
@@ -105,14 +103,12 @@ static void begin(struct osr_udp *connection)
 {
     struct osr_err err;
     connection->is_waiting = false;
-    if (connection->gate != NULL) {
-        struct osr_visitor *leaves =
-            osr_gate_begin(connection->gate, &connection->visitor, connection->network);
-        if (leaves != NULL) {
-            crowd_out(leaves);
-        }
+    struct osr_visitor *leaves =
+        osr_gate_begin(connection->gate, &connection->visitor, connection->network);
+    if (leaves != NULL) {
+        crowd_out(leaves);
     }
-    uv_timer_start(&connection->limit, osr_udp_on_handshake_limit, OSR_UDP_HANDSHAKE_MS, 0);
+    uv_timer_start(&connection->limit, osr_udp_on_handshake_limit, OSR_CONNECTION_HANDSHAKE_MS, 0);
     if (osr_dtls_begin(connection->dtls, &err) != 0) {
         osr_udp_fail(connection, &err);
     }

@@ -238,8 +238,3 @@ void osr_udp_port_remove(struct osr_udp *connection)
     connection->port = NULL;
     osr_udp_port_release(port);
 }
-
-size_t osr_udp_port_count(const struct osr_udp_port *port)
-{
-    return osr_map_count(port->connections);
-}

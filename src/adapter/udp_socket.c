@@ -22,7 +22,7 @@ enum {
 struct osr_udp_socket {
     uv_poll_t poll;
     int fd;
-    size_t holders;
+    size_t holders; /* its owner, and on_poll while it runs */
     const struct osr_udp_socket_handler *handler;
     void *context;
     /* What the system did not take: each datagram behind its address and size. */
@@ -322,7 +322,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct osr_udp_socket *udp = poll->data;
 
-    osr_udp_socket_hold(udp);
+    udp->holders++;
     if (status < 0) { /* libuv has stopped watching it */
         take_errors(udp);
         watch(udp);
@@ -404,12 +404,6 @@ int osr_udp_socket_open(uv_loop_t *loop, sa_family_t family, const struct osr_ud
     watch(udp);
     *ret_socket = udp;
     return 0;
-}
-
-struct osr_udp_socket *osr_udp_socket_hold(struct osr_udp_socket *udp)
-{
-    udp->holders++;
-    return udp;
 }
 
 static void on_closed(uv_handle_t *handle)

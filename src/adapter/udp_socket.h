@@ -9,7 +9,7 @@
  * where others expect the answer from.
  *
  * Not fragmented on the way: what is too large for the path is lost, which is how its size is
- * found. Counted; the last release closes it.
+ * found. Who is called by it may release it: nothing more is called then.
  *
  * Threads: the loop's only. */
 #ifndef OSR_ADAPTER_UDP_SOCKET_H
@@ -53,7 +53,6 @@ struct osr_udp_socket_handler {
 int osr_udp_socket_open(uv_loop_t *loop, sa_family_t family, const struct osr_udp_address *address,
                         const struct osr_udp_socket_handler *handler, void *context,
                         struct osr_udp_socket **ret_socket);
-struct osr_udp_socket *osr_udp_socket_hold(struct osr_udp_socket *udp);
 void osr_udp_socket_release(struct osr_udp_socket *udp); /* NULL is a no-op */
 struct osr_udp_address osr_udp_socket_address(const struct osr_udp_socket *udp);
 

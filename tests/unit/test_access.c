@@ -130,28 +130,17 @@ static int tear_down(void **state)
 
 static struct osr_tls_peer shown_peer;
 
-static const struct osr_tls_peer *give_peer(const struct osr_connection *connection)
-{
-    (void)connection;
-    return &shown_peer;
-}
-
-static const struct osr_connection_kind plaintext = {0};
-static const struct osr_connection_kind secure = {.peer = give_peer};
 static char remote_url[] = "tcp://203.0.113.7:4711";
 static char socket_url[] = "unix:///tmp/a:1/osiris.sock";
 
-static const struct osr_connection remote = {.kind = &plaintext, .url = remote_url};
-static const struct osr_connection local = {
-    .kind = &plaintext, .url = remote_url, .is_local = true};
-static const struct osr_connection over_tls = {.kind = &secure, .url = remote_url};
+static const struct osr_connection remote = {.url = remote_url};
+static const struct osr_connection local = {.url = remote_url, .is_local = true};
+static const struct osr_connection over_tls = {.url = remote_url, .peer = &shown_peer};
 
 static struct osr_connection at_socket(uint32_t uid)
 {
-    return (struct osr_connection){.kind = &plaintext,
-                                   .url = socket_url,
-                                   .is_local = true,
-                                   .owner = {.known = true, .uid = uid}};
+    return (struct osr_connection){
+        .url = socket_url, .is_local = true, .owner = {.known = true, .uid = uid}};
 }
 
 static void show(enum osr_tls_proof proof, const char *cluster, const char *who,

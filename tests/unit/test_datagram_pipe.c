@@ -202,6 +202,66 @@ static void optimistic_acknowledgement_is_noticed(void **state)
     osr_datagram_pipe_destroy(pipe);
 }
 
+static uint64_t packets_lost(const struct osr_datagram_pipe *pipe)
+{
+    struct osr_datagram_pipe_state state;
+    osr_datagram_pipe_state(pipe, &state);
+    return state.packets_lost;
+}
+
+/* All that may go now goes. Whether the stream's first bytes are among it. */
+static bool send_first_bytes(struct osr_datagram_pipe *pipe, uint64_t now_us)
+{
+    bool is_sent = false;
+    struct osr_packet packet;
+    enum osr_pipe_path to;
+    while (produce(pipe, now_us, &packet, &to)) {
+        for (size_t i = 0; i < packet.piece_count; i++) {
+            is_sent = is_sent || packet.pieces[i].offset == 0;
+        }
+    }
+    return is_sent;
+}
+
+/* Has sent packets 0..5 or more, and nothing was answered yet. */
+static struct osr_datagram_pipe *create_with_packets_under_way(void)
+{
+    static const uint8_t bytes[6 * OSR_DATAGRAM_BYTES_MIN];
+    struct osr_datagram_pipe *pipe = create();
+    osr_datagram_pipe_write(pipe, osr_slice(bytes, sizeof(bytes)));
+    assert_true(send_first_bytes(pipe, SECOND_US));
+    return pipe;
+}
+
+/* The third later packet that is acknowledged shows that one was lost: what it carried goes again
+ * though no time has gone by. */
+static void third_later_acknowledgement_sends_again_at_once(void **state)
+{
+    (void)state;
+    struct osr_datagram_pipe *pipe = create_with_packets_under_way();
+    assert_int_equal(receive_ack(pipe, 0, 1, 4), 0);
+    assert_int_equal(packets_lost(pipe), 1);
+    assert_true(send_first_bytes(pipe, SECOND_US));
+    osr_datagram_pipe_destroy(pipe);
+}
+
+/* Two later ones may have overtaken it: it counts as lost only when its time is over. */
+static void two_later_acknowledgements_wait_for_time(void **state)
+{
+    (void)state;
+    struct osr_datagram_pipe *pipe = create_with_packets_under_way();
+    assert_int_equal(receive_ack(pipe, 0, 1, 3), 0);
+    assert_int_equal(packets_lost(pipe), 0);
+    assert_false(send_first_bytes(pipe, SECOND_US));
+
+    uint64_t deadline_us = osr_datagram_pipe_deadline_us(pipe);
+    assert_true(deadline_us > SECOND_US);
+    assert_int_equal(osr_datagram_pipe_pass_time(pipe, deadline_us, NULL), 0);
+    assert_true(packets_lost(pipe) > 0);
+    assert_true(send_first_bytes(pipe, deadline_us));
+    osr_datagram_pipe_destroy(pipe);
+}
+
 /* Nobody answers: all goes again from time to time, and after a while it is over. */
 static void silence_ends_it(void **state)
 {
@@ -298,6 +358,8 @@ int main(void)
         cmocka_unit_test(end_cannot_move),
         cmocka_unit_test(acknowledgement_of_the_future_is_refused),
         cmocka_unit_test(optimistic_acknowledgement_is_noticed),
+        cmocka_unit_test(third_later_acknowledgement_sends_again_at_once),
+        cmocka_unit_test(two_later_acknowledgements_wait_for_time),
         cmocka_unit_test(silence_ends_it),
         cmocka_unit_test(address_is_taken_with_its_nonce_alone),
         cmocka_unit_test(ping_is_answered_where_it_came_from),

@@ -24,7 +24,7 @@ int uv_timer_start(uv_timer_t *timer, uv_timer_cb callback, uint64_t timeout_ms,
     if (start == NULL) {
         *(void **)&start = dlsym(RTLD_NEXT, "uv_timer_start");
     }
-    return start(timer, callback, timeout_ms == OSR_TLS_HANDSHAKE_MS ? SHORT_MS : timeout_ms,
+    return start(timer, callback, timeout_ms == OSR_CONNECTION_HANDSHAKE_MS ? SHORT_MS : timeout_ms,
                  repeat_ms);
 }
 
