@@ -7,7 +7,7 @@
 enum {
     LOST_PROBES_MAX = 3,
     /* As many in a row by chance are rare even where every third packet is lost. */
-    LOST_FULL_MAX = 8,
+    LOST_PACKETS_MAX = 8,
     PAUSE_MS = 600 * 1000, /* RFC 8899, 5.1.1 */
 };
 
@@ -53,7 +53,7 @@ void osr_datagram_search_note_probe_end(struct osr_datagram_search *search, uint
     if (is_acked) {
         search->step++;
         search->lost = 0;
-        search->full_lost = 0;
+        search->packets_lost = 0;
         return;
     }
     search->lost++;
@@ -63,27 +63,24 @@ void osr_datagram_search_note_probe_end(struct osr_datagram_search *search, uint
     }
 }
 
-/* It shows whether the size that was found holds: the one before would not have carried it. */
-static bool is_full(const struct osr_datagram_search *search, size_t bytes)
-{
-    return search->step > 0 && bytes > sizes[search->step - 1] && bytes <= sizes[search->step];
-}
-
 void osr_datagram_search_note_acked(struct osr_datagram_search *search, size_t bytes)
 {
-    if (is_full(search, bytes)) {
-        search->full_lost = 0;
+    if (bytes >= search->lost_bytes_min) {
+        search->packets_lost = 0;
     }
 }
 
 bool osr_datagram_search_note_lost(struct osr_datagram_search *search, uint64_t now_us,
                                    size_t bytes)
 {
-    if (!is_full(search, bytes)) {
+    if (bytes <= sizes[0]) {
         return false;
     }
-    search->full_lost++;
-    if (search->full_lost < LOST_FULL_MAX) {
+    if (search->packets_lost == 0 || bytes < search->lost_bytes_min) {
+        search->lost_bytes_min = bytes;
+    }
+    search->packets_lost++;
+    if (search->packets_lost < LOST_PACKETS_MAX) {
         return false;
     }
     osr_datagram_search_init(search, now_us);
