@@ -11,6 +11,10 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+/* Who writes a lot syncs after so many bytes at the latest: so long may a small sync of somebody
+ * else have to wait. */
+enum { OSR_DISK_SYNC_BYTES = 4 << 20 };
+
 struct osr_file; /* an open file; implementation's own */
 
 struct osr_disk {

@@ -120,6 +120,16 @@ static int write_own_record(struct osr_wal *wal, const struct osr_segment *segme
     return osr_wal_write_segment(wal, segment, offset, wal->buffer.data, wal->buffer.size);
 }
 
+void osr_wal_move_on(struct osr_wal *wal, size_t position)
+{
+    wal->segments[wal->current]->used = wal->end;
+    wal->full += wal->end;
+    wal->current = position;
+    wal->segment = wal->segments[position];
+    wal->end = OSR_SEGMENT_FIRST_OFFSET;
+    osr_wal_index_begin_segment(wal->index);
+}
+
 int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *err)
 {
     const struct osr_segment *segment;
@@ -137,12 +147,8 @@ int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *
         return osr_wal_refuse(wal, err);
     }
     pthread_mutex_lock(&wal->lock);
-    wal->full += wal->end;
-    wal->current = position;
-    wal->end = OSR_SEGMENT_FIRST_OFFSET;
-    osr_wal_index_begin_segment(wal->index);
+    osr_wal_move_on(wal, position);
     pthread_mutex_unlock(&wal->lock);
-    wal->segment = segment;
     wal->synced = OSR_SEGMENT_FIRST_OFFSET;
     return 0;
 }
@@ -164,12 +170,33 @@ static uint64_t payload_bytes_max(const struct osr_wal *wal)
     return fits < OSR_WAL_PAYLOAD_BYTES_MAX ? fits : OSR_WAL_PAYLOAD_BYTES_MAX;
 }
 
-/* Makes the segments that a batch needs, before any of it is written. */
-static int reserve(struct osr_wal *wal, const struct osr_wal_record *records, size_t count,
-                   struct osr_err *err)
+static bool may_use_reserve(const struct osr_wal_record *records, size_t count)
 {
-    uint64_t room = wal->segment->size - wal->end;
+    for (size_t i = 0; i < count; i++) {
+        if (records[i].type != OSR_WAL_VOTE && records[i].type != OSR_WAL_TRUNCATE &&
+            records[i].type != OSR_WAL_BASE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static uint64_t reserve_bytes(const struct osr_segment *segment)
+{
+    uint64_t share = segment->size / OSR_WAL_RESERVE_SHARE;
+
+    return share < OSR_WAL_RESERVE_BYTES ? share : OSR_WAL_RESERVE_BYTES;
+}
+
+/* Makes the segments that a batch needs, before any of it is written: those that it goes to, and
+ * one more where it would end in what is kept of the last of them. */
+static int make_room(struct osr_wal *wal, const struct osr_wal_record *records, size_t count,
+                     struct osr_err *err)
+{
+    const struct osr_segment *segment = wal->segment;
+    uint64_t room = segment->size - wal->end;
     size_t position = wal->current;
+    int code = 0;
 
     for (size_t i = 0; i < count; i++) {
         uint64_t span = osr_record_span(records[i].payload.size);
@@ -178,17 +205,19 @@ static int reserve(struct osr_wal *wal, const struct osr_wal_record *records, si
                                     "a record of %zu bytes for the log, at most %" PRIu64,
                                     records[i].payload.size, payload_bytes_max(wal));
         }
-        while (span > room) {
-            const struct osr_segment *segment;
-            int code = need_segment(wal, ++position, &segment, err);
-            if (code != 0) {
-                return code;
-            }
-            room = segment->size - OSR_SEGMENT_FIRST_OFFSET;
+        while (code == 0 && span > room) {
+            code = need_segment(wal, ++position, &segment, err);
+            room = code == 0 ? segment->size - OSR_SEGMENT_FIRST_OFFSET : 0;
+        }
+        if (code != 0) {
+            return code;
         }
         room -= span;
     }
-    return 0;
+    if (room < reserve_bytes(segment) && !may_use_reserve(records, count)) {
+        code = need_segment(wal, position + 1, &segment, err);
+    }
+    return code;
 }
 
 /* How many of the records the current segment takes, and to where they fill it. */
@@ -263,7 +292,7 @@ int osr_wal_append(struct osr_wal *wal, struct osr_wal_record *records, size_t c
     if (wal->failure.code != OSR_OK) {
         return osr_wal_refuse(wal, err);
     }
-    code = reserve(wal, records, count, err);
+    code = make_room(wal, records, count, err);
     while (code == 0 && count > 0) {
         uint64_t end;
         size_t fitting = count_fitting(wal, records, count, &end);
@@ -292,6 +321,9 @@ int osr_wal_sync(struct osr_wal *wal, struct osr_err *err)
     if (osr_wal_sync_segment(wal, wal->segment) != 0) {
         return osr_wal_refuse(wal, err);
     }
+    pthread_mutex_lock(&wal->lock);
+    wal->durable = osr_wal_index_last_ordinal(wal->index);
+    pthread_mutex_unlock(&wal->lock);
     wal->synced = wal->end;
     wal->is_dirty = false;
     return 0;
@@ -323,6 +355,16 @@ uint64_t osr_wal_last_index(struct osr_wal *wal, uint32_t log_id)
 
     pthread_mutex_lock(&wal->lock);
     index = osr_wal_index_last_index(wal->index, log_id);
+    pthread_mutex_unlock(&wal->lock);
+    return index;
+}
+
+uint64_t osr_wal_base_index(struct osr_wal *wal, uint32_t log_id)
+{
+    uint64_t index;
+
+    pthread_mutex_lock(&wal->lock);
+    index = osr_wal_index_base_index(wal->index, log_id);
     pthread_mutex_unlock(&wal->lock);
     return index;
 }

@@ -22,7 +22,8 @@
  * so that a wrong length costs no time. The salt keeps a peer from forging a record inside a
  * payload. A segment's first record is START (index: the ordinal of the next record); it is synced
  * before others follow, and so is the whole segment before it. MARK has no content. These two
- * are the log's own and have no ordinal.
+ * are the log's own and have no ordinal. VOID (wal_void.h) is its own too, and stands for the
+ * ordinals of records that a compaction took away.
  *
  * Vouching. A write that was not synced may leave any subset of its sectors, so the records behind
  * a gap may be whole: that is a torn tail, and it is cut. Damage in what was synced may
@@ -38,14 +39,27 @@
  * there is taken for a torn tail. osr_wal_mark, when idle and at close, adds that somebody.
  * Segments missing at the end cannot be noticed here; the projection's position tells.
  *
- * Failures: no room for a new segment is DISK_FULL and leaves the log as it was. A failed
+ * Compaction. A segment behind which another one has begun, and most of whose bytes are void, is
+ * written anew: what counts is copied (in another place, so with other CRCs), each run of void
+ * records becomes a VOID, and the file ends behind the last record. It is written under a temporary
+ * name, synced, renamed over the old one, and its folder synced: a crash leaves the one or the
+ * other. Only what is voided durably is taken away; should what voided it be damaged nevertheless
+ * (see the limit above), entries would be missing that count, and open says CORRUPT. TRUNCATE,
+ * BASE, FACT and LOG are always kept. Ordinals stay, and readers see no difference; who is under
+ * way goes on in the old file.
+ *
+ * Failures: no room for a new segment is DISK_FULL and leaves the log as it was. The end of the
+ * last segment that could be made is kept for batches of VOTE, TRUNCATE and BASE alone
+ * (OSR_WAL_RESERVE_BYTES), so that a member of a ledger whose disk is full still votes, and cuts
+ * what others did not agree to or what it has a snapshot of; it may be used for anything once there
+ * is a segment behind it. A failed
  * write or sync inside a segment is IO: the process must end, for nobody knows what the
  * disk holds, and every later append or sync fails alike. At open, CORRUPT names file and offset; a
  * file that is not ours is FOREIGN_FILE, one of a later format UNSUPPORTED_VERSION; all three leave
  * every byte where it is.
  *
- * Threads: one thread appends, syncs and marks; one at a time, of any thread, prepares; any
- * thread reads. A lock guards the index, and is never held while the disk works. */
+ * Threads: one thread appends, syncs and marks; one at a time, of any thread, prepares or
+ * compacts; any thread reads. A lock guards the index, and is never held while the disk works. */
 #ifndef OSR_ADAPTER_WAL_H
 #define OSR_ADAPTER_WAL_H
 
@@ -57,9 +71,11 @@ enum {
     OSR_WAL_SEGMENT_BYTES_MIN = 4 << 20,
     OSR_WAL_SEGMENT_BYTES_MAX = 64 << 20,
     OSR_WAL_PAYLOAD_BYTES_MAX = 2 << 20,
+    OSR_WAL_RESERVE_BYTES = 64 << 10, /* hundreds of votes; of small segments ... */
+    OSR_WAL_RESERVE_SHARE = 16,       /* ... that part */
 };
 
-/* What a record is. The log itself acts on TRUNCATE and indexes ENTRY and HEAD. */
+/* What a record is. The log itself acts on TRUNCATE and BASE, and indexes ENTRY, HEAD and VOTE. */
 enum osr_wal_type {
     OSR_WAL_FACT = 1,     /* a local fact; log id 0; payload is the caller's */
     OSR_WAL_LOG = 2,      /* says what a log id stands for; payload is the caller's */
@@ -67,6 +83,12 @@ enum osr_wal_type {
     OSR_WAL_HEAD = 4,     /* a signature over entries up to index, which is there, maybe some
                              way back */
     OSR_WAL_TRUNCATE = 5, /* entries and heads of this log behind index are void */
+    OSR_WAL_VOTE = 6,     /* hard state of a ledger; index and payload are the caller's. One is
+                             void once a newer one of this log is there */
+    OSR_WAL_BASE = 7,     /* entries and heads of this log up to and including index are void: a
+                             snapshot, which is durable, stands for them. If the last entry is
+                             below index, the next one is index + 1. Never goes back: a lower one
+                             changes nothing. Payload is the caller's */
 };
 
 struct osr_wal_record {
@@ -90,8 +112,10 @@ struct osr_wal_options {
 /* Non-zero stops the walk, which returns it. The record lives until the return. */
 typedef int osr_wal_visit(void *context, const struct osr_wal_record *record, struct osr_err *err);
 
-/* Opens or creates the log in `folder` and walks every record in it in order, TRUNCATE
- * included (entries that one voids have been visited before it). */
+/* Opens or creates the log in `folder` and walks every record in it in order, TRUNCATE, BASE
+ * and old VOTEs included. What they void has been visited before them, or was taken away by a
+ * compaction: so an entry may follow one that is not the one before it, and a head may be above the
+ * last entry, until the record comes that voids the one or the other. */
 int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal_options *options,
                  osr_wal_visit *visit, void *context, struct osr_wal **ret_wal,
                  struct osr_err *err);
@@ -110,20 +134,28 @@ int osr_wal_mark(struct osr_wal *wal, struct osr_err *err);
  * waits. An append that needs that segment waits for it. DISK_FULL is reported and may be ignored.
  */
 int osr_wal_prepare(struct osr_wal *wal, struct osr_err *err);
+/* Writes the segment anew in which most is void, if there is one, without that; no more than one
+ * a call. Beside appends and reads, where nobody waits. On failure the log is as it was;
+ * DISK_FULL may be ignored. */
+int osr_wal_compact(struct osr_wal *wal, struct osr_err *err);
+bool osr_wal_is_compactable(struct osr_wal *wal); /* whether there is one now */
 
 /* Walks ENTRY and HEAD records of one log in their order, from the entry with index `first`
  * on; NOT_FOUND where there is no such entry. Reads in large pieces; the visitor stops it. A
- * truncation meanwhile is met by an index that is not above the one before. */
+ * truncation meanwhile is met by an index that is not above the one before, a BASE by a gap. */
 int osr_wal_read(struct osr_wal *wal, uint32_t log_id, uint64_t first, osr_wal_visit *visit,
                  void *context, struct osr_err *err);
 /* One entry's payload, appended to buffer. */
 int osr_wal_read_one(struct osr_wal *wal, uint32_t log_id, uint64_t index,
                      struct osr_buffer *buffer, struct osr_err *err);
-/* Walks every record from an ordinal on, of all logs, as at open. Voided ones are left out. */
+/* Walks every record from an ordinal on, of all logs. Voided ones are left out. */
 int osr_wal_read_from(struct osr_wal *wal, uint64_t ordinal, osr_wal_visit *visit, void *context,
                       struct osr_err *err);
 
-uint64_t osr_wal_last_index(struct osr_wal *wal, uint32_t log_id); /* of entries; 0: none */
+/* Of entries: the next one is one above. The base where there are none behind it; 0: none at all,
+ * and the next may have any index. */
+uint64_t osr_wal_last_index(struct osr_wal *wal, uint32_t log_id);
+uint64_t osr_wal_base_index(struct osr_wal *wal, uint32_t log_id); /* of the newest BASE; 0: none */
 uint64_t osr_wal_last_ordinal(struct osr_wal *wal);
 uint64_t osr_wal_bytes(struct osr_wal *wal); /* used, all segments */
 

@@ -5,34 +5,15 @@
 #include <stdlib.h>
 
 #include "adapter/wal_segment.h"
+#include "adapter/wal_void.h"
 #include "base/map.h"
 
-struct point {
-    uint64_t index;
-    uint64_t ordinal;
-};
-
-/* Sorted by ordinal. */
-struct points {
-    struct point *items;
-    size_t count;
-    size_t capacity;
-};
-
-/* One logical log. Invariant: entries have no gaps, so a run ends where the next begins. */
-struct osr_wal_log {
-    uint32_t id;
-    uint64_t last;      /* index of the last entry; 0: none */
-    struct points runs; /* the first entry of each: then index and ordinal grow together */
-    struct points heads;
-};
+/* A segment is rewritten for no less than a block of the file system. */
+enum { VOID_BYTES_LEAST = 4 << 10 };
 
 struct segment {
-    uint64_t first;   /* ordinal */
-    uint32_t *places; /* of the records, in units of the segment */
-    size_t count;
-    size_t capacity;
-    uint64_t end; /* offset behind the last record */
+    struct osr_wal_places places;
+    uint64_t void_bytes; /* of records that are there and void; never too many */
 };
 
 struct osr_wal_index {
@@ -40,6 +21,7 @@ struct osr_wal_index {
     size_t segment_count;
     uint64_t last_ordinal;
     uint64_t published;         /* ordinal */
+    uint64_t voided_by;         /* ordinal */
     struct osr_map *logs;       /* id -> struct osr_wal_log */
     struct osr_wal_log *newest; /* the log that was added to last: most often the next one too */
 };
@@ -62,50 +44,18 @@ void osr_wal_index_destroy(struct osr_wal_index *index)
         return;
     }
     while (osr_map_next(index->logs, &cursor, &id, &value)) {
-        struct osr_wal_log *log = value;
-        free(log->runs.items);
-        free(log->heads.items);
-        free(log);
+        osr_wal_log_done(value);
+        free(value);
     }
     osr_map_destroy(index->logs);
     for (size_t i = 0; i < index->segment_count; i++) {
-        free(index->segments[i].places);
+        osr_wal_places_done(&index->segments[i].places);
     }
     free(index->segments);
     free(index);
 }
 
-static size_t grown(size_t capacity)
-{
-    return capacity == 0 ? 8 : capacity * 2;
-}
-
-static void points_add(struct points *points, uint64_t index, uint64_t ordinal)
-{
-    if (points->count == points->capacity) {
-        points->capacity = grown(points->capacity);
-        points->items = osr_realloc(points->items, points->capacity * sizeof(*points->items));
-    }
-    assert(points->items != NULL);
-    points->items[points->count++] = (struct point){index, ordinal};
-}
-
-/* The position of the first point with an ordinal of at least `ordinal`. */
-static size_t points_from(const struct points *points, uint64_t ordinal)
-{
-    size_t low = 0;
-    size_t high = points->count;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (points->items[middle].ordinal < ordinal) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
+/* Logs. */
 
 static struct osr_wal_log *find_log(const struct osr_wal_index *index, uint32_t id)
 {
@@ -128,21 +78,30 @@ static struct osr_wal_log *need_log(struct osr_wal_index *index, uint32_t id)
     return log;
 }
 
-/* The index behind the last entry of a run. */
-static uint64_t run_end(const struct osr_wal_log *log, size_t run)
+/* Segments. */
+
+void osr_wal_index_begin_segment(struct osr_wal_index *index)
 {
-    return run + 1 < log->runs.count ? log->runs.items[run + 1].index : log->last + 1;
+    if (index->segment_count > 0) {
+        osr_wal_places_complete(&index->segments[index->segment_count - 1].places);
+    }
+    index->segments =
+        osr_realloc(index->segments, (index->segment_count + 1) * sizeof(*index->segments));
+    index->segments[index->segment_count] = (struct segment){0};
+    osr_wal_places_init(&index->segments[index->segment_count].places, index->last_ordinal + 1);
+    index->segment_count++;
 }
 
-/* The run that holds an entry, which is there. */
-static size_t run_of(const struct osr_wal_log *log, uint64_t entry)
+/* The last segment that begins at or before the ordinal. */
+static size_t segment_of(const struct osr_wal_index *index, uint64_t ordinal)
 {
     size_t low = 0;
-    size_t high = log->runs.count - 1;
+    size_t high = index->segment_count - 1;
 
+    assert(ordinal > 0 && ordinal <= index->last_ordinal);
     while (low < high) {
         size_t middle = high - (high - low) / 2;
-        if (log->runs.items[middle].index <= entry) {
+        if (index->segments[middle].places.first <= ordinal) {
             low = middle;
         } else {
             high = middle - 1;
@@ -151,134 +110,145 @@ static size_t run_of(const struct osr_wal_log *log, uint64_t entry)
     return low;
 }
 
-/* 0: no such entry. */
-static uint64_t ordinal_of(const struct osr_wal_log *log, uint64_t entry)
+/* Takes note of void records, segment by segment. */
+static void note_voided(void *context, uint64_t ordinal, uint64_t count)
 {
-    const struct point *run;
+    struct osr_wal_index *index = context;
 
-    if (log == NULL || log->runs.count == 0 || entry < log->runs.items[0].index ||
-        entry > log->last) {
-        return 0;
+    while (count > 0) {
+        struct segment *segment = &index->segments[segment_of(index, ordinal)];
+        uint64_t rest = segment->places.next - ordinal;
+        uint64_t here = count < rest ? count : rest;
+        segment->void_bytes += osr_wal_places_bytes(&segment->places, ordinal, here);
+        ordinal += here;
+        count -= here;
     }
-    run = &log->runs.items[run_of(log, entry)];
-    return run->ordinal + (entry - run->index);
 }
 
-void osr_wal_index_begin_segment(struct osr_wal_index *index)
+struct osr_wal_place osr_wal_index_locate(const struct osr_wal_index *index, uint64_t ordinal,
+                                          size_t *ret_segment)
 {
-    struct segment *segment;
+    *ret_segment = segment_of(index, ordinal);
+    return osr_wal_places_locate(&index->segments[*ret_segment].places, ordinal);
+}
 
-    if (index->segment_count > 0) { /* the one before is complete */
-        segment = &index->segments[index->segment_count - 1];
-        if (segment->count > 0) {
-            segment->places =
-                osr_realloc(segment->places, segment->count * sizeof(*segment->places));
-        }
-        segment->capacity = segment->count;
+/* Growing. */
+
+static int refuse(const struct osr_wal_index *index, const struct osr_wal_record *record,
+                  const char *what, uint64_t number, struct osr_err *err)
+{
+    return (int)osr_err_set(
+        err, OSR_CORRUPT, "%s %" PRIu64 " of log %" PRIu32 " follows entry %" PRIu64, what, number,
+        record->log_id, osr_wal_index_last_index(index, record->log_id));
+}
+
+static bool goes_on(const struct osr_wal_index *index, uint32_t log_id, uint64_t entry)
+{
+    const struct osr_wal_log *log = find_log(index, log_id);
+
+    return log == NULL ? entry > 0 : osr_wal_log_goes_on(log, entry);
+}
+
+static int check_void(const struct osr_wal_index *index, const struct osr_wal_record *record,
+                      struct osr_err *err)
+{
+    if (!osr_wal_void_is_sound(record)) {
+        return (int)osr_err_set(err, OSR_CORRUPT, "a record of void ones makes no sense");
     }
-    index->segments =
-        osr_realloc(index->segments, (index->segment_count + 1) * sizeof(*index->segments));
-    segment = &index->segments[index->segment_count++];
-    *segment = (struct segment){.first = index->last_ordinal + 1};
+    for (size_t i = 0; i < osr_wal_void_hole_count(record); i++) {
+        struct osr_wal_hole hole = osr_wal_void_hole(record, i);
+        struct osr_wal_record entry = {.log_id = hole.log_id};
+        if (!goes_on(index, hole.log_id, hole.first)) {
+            return refuse(index, &entry, "void entry", hole.first, err);
+        }
+    }
+    return 0;
 }
 
 int osr_wal_index_check(const struct osr_wal_index *index, const struct osr_wal_record *record,
                         struct osr_err *err)
 {
-    uint64_t last = osr_wal_index_last_index(index, record->log_id);
-
     switch (record->type) {
     case OSR_WAL_FACT:
     case OSR_WAL_LOG:
     case OSR_WAL_TRUNCATE:
+    case OSR_WAL_VOTE:
+    case OSR_WAL_BASE:
         return 0;
     case OSR_WAL_ENTRY:
-        if (record->index > 0 && (last == 0 || record->index == last + 1)) {
-            return 0;
-        }
-        return (int)osr_err_set(err, OSR_CORRUPT,
-                                "entry %" PRIu64 " of log %" PRIu32 " follows entry %" PRIu64,
-                                record->index, record->log_id, last);
+        return goes_on(index, record->log_id, record->index)
+                   ? 0
+                   : refuse(index, record, "entry", record->index, err);
     case OSR_WAL_HEAD:
-        if (record->index > 0 && record->index <= last) {
-            return 0;
-        }
-        return (int)osr_err_set(err, OSR_CORRUPT,
-                                "head %" PRIu64 " of log %" PRIu32 " follows entry %" PRIu64,
-                                record->index, record->log_id, last);
+        return record->index > osr_wal_index_base_index(index, record->log_id) &&
+                       record->index <= osr_wal_index_last_index(index, record->log_id)
+                   ? 0
+                   : refuse(index, record, "head", record->index, err);
+    default:
+        break;
+    }
+    if (record->type == OSR_RECORD_VOID) {
+        return check_void(index, record, err);
     }
     return (int)osr_err_set(err, OSR_CORRUPT, "a record has type %d", (int)record->type);
 }
 
-static void add_place(struct osr_wal_index *index, uint64_t begin, uint64_t end)
+/* Its entries count as if they were there, until what voided them is met again. */
+static void add_void(struct osr_wal_index *index, struct osr_wal_record *record, uint64_t begin,
+                     uint64_t end)
 {
-    struct segment *segment = &index->segments[index->segment_count - 1];
+    struct osr_wal_places *places = &index->segments[index->segment_count - 1].places;
 
-    if (segment->count == segment->capacity) {
-        segment->capacity = grown(segment->capacity);
-        segment->places =
-            osr_realloc(segment->places, segment->capacity * sizeof(*segment->places));
+    record->ordinal = index->last_ordinal + 1;
+    index->last_ordinal += record->index;
+    osr_wal_places_add_void(places, record->index, begin, end);
+    for (size_t i = 0; i < osr_wal_void_hole_count(record); i++) {
+        struct osr_wal_hole hole = osr_wal_void_hole(record, i);
+        osr_wal_log_add_entries(need_log(index, hole.log_id), hole.first, hole.count,
+                                record->ordinal);
     }
-    segment->places[segment->count++] = (uint32_t)(begin / OSR_SEGMENT_UNIT_BYTES);
-    segment->end = end;
 }
 
-static void add_entry(struct osr_wal_log *log, const struct osr_wal_record *record)
+static void act_on(struct osr_wal_index *index, const struct osr_wal_record *record)
 {
-    const struct point *run = NULL;
+    struct osr_wal_log *log = need_log(index, record->log_id);
 
-    if (log->runs.count > 0) {
-        run = &log->runs.items[log->runs.count - 1];
+    switch (record->type) {
+    case OSR_WAL_ENTRY:
+        osr_wal_log_add_entries(log, record->index, 1, record->ordinal);
+        break;
+    case OSR_WAL_HEAD:
+        osr_wal_log_add_head(log, record->index, record->ordinal);
+        break;
+    case OSR_WAL_TRUNCATE:
+        osr_wal_log_truncate(log, record->index, note_voided, index);
+        index->voided_by = record->ordinal;
+        break;
+    case OSR_WAL_VOTE:
+        osr_wal_log_vote(log, record->ordinal, note_voided, index);
+        index->voided_by = record->ordinal;
+        break;
+    case OSR_WAL_BASE:
+        osr_wal_log_raise_base(log, record->index, note_voided, index);
+        index->voided_by = record->ordinal;
+        break;
+    case OSR_WAL_FACT:
+    case OSR_WAL_LOG:
+        break;
     }
-    if (run == NULL || run->ordinal + (record->index - run->index) != record->ordinal) {
-        points_add(&log->runs, record->index, record->ordinal);
-    }
-    log->last = record->index;
-}
-
-/* Heads behind an index stand behind the entry that follows it, so those in front need no look. */
-static void truncate_heads(struct osr_wal_log *log, uint64_t index)
-{
-    size_t kept = points_from(&log->heads, ordinal_of(log, index + 1));
-
-    for (size_t i = kept; i < log->heads.count; i++) {
-        if (log->heads.items[i].index <= index) {
-            log->heads.items[kept++] = log->heads.items[i];
-        }
-    }
-    log->heads.count = kept;
-}
-
-static void truncate_log(struct osr_wal_log *log, uint64_t index)
-{
-    if (log->last <= index) {
-        return;
-    }
-    truncate_heads(log, index);
-    while (log->runs.count > 0 && log->runs.items[log->runs.count - 1].index > index) {
-        log->runs.count--;
-    }
-    log->last = log->runs.count > 0 ? index : 0;
 }
 
 void osr_wal_index_add(struct osr_wal_index *index, struct osr_wal_record *record, uint64_t begin,
                        uint64_t end)
 {
+    if (record->type == OSR_RECORD_VOID) {
+        add_void(index, record, begin, end);
+        return;
+    }
     record->ordinal = ++index->last_ordinal;
-    add_place(index, begin, end);
-    switch (record->type) {
-    case OSR_WAL_FACT:
-    case OSR_WAL_LOG:
-        break;
-    case OSR_WAL_ENTRY:
-        add_entry(need_log(index, record->log_id), record);
-        break;
-    case OSR_WAL_HEAD:
-        points_add(&need_log(index, record->log_id)->heads, record->index, record->ordinal);
-        break;
-    case OSR_WAL_TRUNCATE:
-        truncate_log(need_log(index, record->log_id), record->index);
-        break;
+    osr_wal_places_add(&index->segments[index->segment_count - 1].places, begin, end);
+    if (record->type != OSR_WAL_FACT && record->type != OSR_WAL_LOG) {
+        act_on(index, record);
     }
 }
 
@@ -286,6 +256,59 @@ void osr_wal_index_publish(struct osr_wal_index *index)
 {
     index->published = index->last_ordinal;
 }
+
+/* The first ordinal from this one on that has a record; one above the last where there is none. */
+static uint64_t skip_voids(const struct osr_wal_index *index, uint64_t ordinal)
+{
+    while (ordinal <= index->last_ordinal) {
+        const struct osr_wal_places *places = &index->segments[segment_of(index, ordinal)].places;
+        ordinal = osr_wal_places_skip_voids(places, ordinal);
+        if (ordinal < places->next) {
+            break;
+        }
+    }
+    return ordinal;
+}
+
+/* Whether all entries of a run have records. */
+static bool is_run_there(const struct osr_wal_index *index, uint64_t ordinal, uint64_t count)
+{
+    uint64_t end = ordinal + count;
+
+    while (ordinal < end) {
+        size_t segment = segment_of(index, ordinal);
+        const struct osr_wal_places *places = &index->segments[segment].places;
+        uint64_t rest = (end < places->next ? end : places->next) - ordinal;
+        if (osr_wal_places_has_void(places, ordinal, rest)) {
+            return false;
+        }
+        ordinal += rest;
+    }
+    return true;
+}
+
+int osr_wal_index_check_voids(const struct osr_wal_index *index, struct osr_err *err)
+{
+    struct osr_slice id;
+    size_t cursor = 0;
+    void *value;
+
+    while (osr_map_next(index->logs, &cursor, &id, &value)) {
+        const struct osr_wal_log *log = value;
+        for (size_t i = 0; i < log->runs.count; i++) {
+            const struct osr_wal_point *run = &log->runs.items[i];
+            if (!is_run_there(index, run->ordinal, osr_wal_log_run_length(log, i))) {
+                return (int)osr_err_set(err, OSR_CORRUPT,
+                                        "entries of log %" PRIu32 " from %" PRIu64
+                                        " on were taken away, and what voided them is not there",
+                                        log->id, run->index);
+            }
+        }
+    }
+    return 0;
+}
+
+/* What is known. */
 
 uint64_t osr_wal_index_last_ordinal(const struct osr_wal_index *index)
 {
@@ -299,9 +322,17 @@ uint64_t osr_wal_index_last_index(const struct osr_wal_index *index, uint32_t lo
     return log == NULL ? 0 : log->last;
 }
 
+uint64_t osr_wal_index_base_index(const struct osr_wal_index *index, uint32_t log_id)
+{
+    const struct osr_wal_log *log = find_log(index, log_id);
+
+    return log == NULL ? 0 : log->base;
+}
+
 uint64_t osr_wal_index_find(const struct osr_wal_index *index, uint32_t log_id, uint64_t entry)
 {
-    uint64_t ordinal = ordinal_of(find_log(index, log_id), entry);
+    const struct osr_wal_log *log = find_log(index, log_id);
+    uint64_t ordinal = log == NULL ? 0 : osr_wal_log_ordinal(log, entry);
 
     return ordinal <= index->published ? ordinal : 0;
 }
@@ -310,42 +341,19 @@ bool osr_wal_index_is_live(const struct osr_wal_index *index, const struct osr_w
 {
     const struct osr_wal_log *log = find_log(index, record->log_id);
 
-    if (record->type == OSR_WAL_ENTRY) {
-        return ordinal_of(log, record->index) == record->ordinal;
+    switch (record->type) {
+    case OSR_WAL_ENTRY:
+        return log != NULL && osr_wal_log_ordinal(log, record->index) == record->ordinal;
+    case OSR_WAL_HEAD:
+        return log != NULL && osr_wal_log_has_head(log, record->ordinal);
+    case OSR_WAL_VOTE:
+        return log != NULL && log->vote == record->ordinal;
+    default:
+        return true;
     }
-    if (record->type == OSR_WAL_HEAD) {
-        size_t at = log == NULL ? 0 : points_from(&log->heads, record->ordinal);
-        return log != NULL && at < log->heads.count &&
-               log->heads.items[at].ordinal == record->ordinal;
-    }
-    return true;
 }
 
-struct osr_wal_place osr_wal_index_locate(const struct osr_wal_index *index, uint64_t ordinal)
-{
-    size_t low = 0;
-    size_t high = index->segment_count - 1;
-    const struct segment *segment;
-    size_t at;
-    struct osr_wal_place place;
-
-    assert(ordinal > 0 && ordinal <= index->last_ordinal);
-    while (low < high) { /* the last segment that begins at or before the ordinal */
-        size_t middle = high - (high - low) / 2;
-        if (index->segments[middle].first <= ordinal) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    segment = &index->segments[low];
-    at = (size_t)(ordinal - segment->first);
-    place.segment = low;
-    place.begin = (uint64_t)segment->places[at] * OSR_SEGMENT_UNIT_BYTES;
-    place.end = at + 1 < segment->count ? (uint64_t)segment->places[at + 1] * OSR_SEGMENT_UNIT_BYTES
-                                        : segment->end;
-    return place;
-}
+/* Walking. */
 
 void osr_wal_walk_all(struct osr_wal_walk *walk, const struct osr_wal_index *index, uint64_t from)
 {
@@ -356,56 +364,74 @@ void osr_wal_walk_log(struct osr_wal_walk *walk, const struct osr_wal_index *ind
                       uint64_t from)
 {
     const struct osr_wal_log *log = find_log(index, log_id);
-    const struct point *run;
 
-    *walk = (struct osr_wal_walk){.index = index, .log = log, .ordinal = UINT64_MAX};
-    if (log == NULL) {
-        return;
-    }
-    walk->head = points_from(&log->heads, from);
-    walk->run = points_from(&log->runs, from);
-    walk->entry = walk->run < log->runs.count ? log->runs.items[walk->run].index : log->last + 1;
-    if (walk->run == 0) {
-        return;
-    }
-    /* `from` may be inside the run before. */
-    run = &log->runs.items[walk->run - 1];
-    if (run->index + (from - run->ordinal) < run_end(log, walk->run - 1)) {
-        walk->run--;
-        walk->entry = run->index + (from - run->ordinal);
+    *walk = (struct osr_wal_walk){.index = index, .ordinal = UINT64_MAX};
+    if (log != NULL) {
+        walk->of_log = osr_wal_log_walk_from(log, from);
     }
 }
 
-static uint64_t next_of_log(struct osr_wal_walk *walk)
+static uint64_t next_of_all(struct osr_wal_walk *walk)
 {
-    const struct osr_wal_log *log = walk->log;
-    uint64_t entry = UINT64_MAX;
-    uint64_t head = UINT64_MAX;
+    uint64_t ordinal = skip_voids(walk->index, walk->ordinal);
 
-    if (walk->run < log->runs.count && walk->entry <= log->last) {
-        const struct point *run = &log->runs.items[walk->run];
-        entry = run->ordinal + (walk->entry - run->index);
+    if (ordinal <= walk->index->published) {
+        walk->ordinal = ordinal + 1;
     }
-    if (walk->head < log->heads.count) {
-        head = log->heads.items[walk->head].ordinal;
-    }
-    if (head < entry) {
-        walk->head++;
-        return head;
-    }
-    if (entry == UINT64_MAX) {
-        return entry;
-    }
-    walk->entry++;
-    if (walk->entry == run_end(log, walk->run)) {
-        walk->run++;
-    }
-    return entry;
+    return ordinal;
 }
 
 uint64_t osr_wal_walk_next(struct osr_wal_walk *walk)
 {
-    uint64_t ordinal = walk->log != NULL ? next_of_log(walk) : walk->ordinal++;
+    uint64_t ordinal =
+        walk->of_log.log != NULL ? osr_wal_log_walk_next(&walk->of_log) : next_of_all(walk);
 
     return ordinal <= walk->index->published ? ordinal : 0;
+}
+
+/* Compaction. */
+
+uint64_t osr_wal_index_voided_by(const struct osr_wal_index *index)
+{
+    return index->voided_by;
+}
+
+bool osr_wal_index_pick(const struct osr_wal_index *index, size_t *ret_segment)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i + 1 < index->segment_count; i++) {
+        const struct segment *segment = &index->segments[i];
+        uint64_t bytes = segment->places.end - OSR_SEGMENT_FIRST_OFFSET;
+        if (segment->void_bytes >= VOID_BYTES_LEAST && segment->void_bytes >= bytes / 2 &&
+            segment->void_bytes > most) {
+            most = segment->void_bytes;
+            *ret_segment = i;
+        }
+    }
+    return most > 0;
+}
+
+struct osr_wal_places osr_wal_index_places(const struct osr_wal_index *index, size_t segment)
+{
+    assert(segment + 1 < index->segment_count);
+    return index->segments[segment].places;
+}
+
+void osr_wal_index_exchange(struct osr_wal_index *index, size_t segment,
+                            struct osr_wal_places *places)
+{
+    struct osr_wal_places old = index->segments[segment].places;
+
+    assert(old.first == places->first && old.next == places->next);
+    index->segments[segment].places = *places;
+    *places = old;
+}
+
+void osr_wal_index_write_off(struct osr_wal_index *index, size_t segment, uint64_t bytes)
+{
+    uint64_t *counted = &index->segments[segment].void_bytes;
+
+    /* Fewer were counted where a MARK came behind a record after that was void. */
+    *counted -= bytes < *counted ? bytes : *counted;
 }

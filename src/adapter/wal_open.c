@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "adapter/durable_name.h"
 #include "adapter/wal_state.h"
 
 enum {
@@ -30,14 +31,19 @@ struct recovery {
     struct osr_err *err;
 };
 
+static int advise(const struct recovery *recovery)
+{
+    osr_err_hint(recovery->err, "restore the data folder from a backup, or let a new instance "
+                                "take the entries from its peers");
+    return OSR_CORRUPT;
+}
+
 static int corrupt(const struct recovery *recovery, const struct osr_segment *segment,
                    uint64_t offset, const char *what)
 {
     osr_err_set(recovery->err, OSR_CORRUPT, "%s: offset %" PRIu64 ": %s", segment->path, offset,
                 what);
-    osr_err_hint(recovery->err, "restore the data folder from a backup, or let a new instance "
-                                "take the entries from its peers");
-    return OSR_CORRUPT;
+    return advise(recovery);
 }
 
 /* Points *ret_bytes at `size` bytes of a segment, which has as many there. */
@@ -121,13 +127,9 @@ static int read_start(struct recovery *recovery, size_t position, bool *ret_goes
         return corrupt(recovery, wal->segments[wal->current], wal->end,
                        "a record is damaged or missing");
     }
-    wal->full += wal->end;
-    wal->current = position;
-    wal->segment = segment;
-    wal->end = OSR_SEGMENT_FIRST_OFFSET;
+    osr_wal_move_on(wal, position);
     wal->synced = OSR_SEGMENT_START_OFFSET;
     wal->is_marked = false;
-    osr_wal_index_begin_segment(wal->index);
     recovery->is_started = true;
     *ret_goes_on = true;
     return 0;
@@ -150,7 +152,10 @@ static int accept(struct recovery *recovery, struct osr_wal_record *record, uint
         return (int)osr_err_prefix(recovery->err, "%s: offset %" PRIu64, path, offset);
     }
     osr_wal_index_add(wal->index, record, offset, offset + span);
-    return recovery->visit == NULL ? 0 : recovery->visit(recovery->context, record, recovery->err);
+    if (record->type == OSR_RECORD_VOID || recovery->visit == NULL) {
+        return 0;
+    }
+    return recovery->visit(recovery->context, record, recovery->err);
 }
 
 /* Reads the current segment up to where its records end. */
@@ -190,6 +195,17 @@ static int read_segments(struct recovery *recovery)
         }
     }
     return 0;
+}
+
+static int check_voids(const struct recovery *recovery)
+{
+    const struct osr_wal *wal = recovery->wal;
+
+    if (osr_wal_index_check_voids(wal->index, recovery->err) == 0) {
+        return 0;
+    }
+    osr_err_prefix(recovery->err, "%s", wal->folder);
+    return advise(recovery);
 }
 
 /* Where the records end, as judged so far. */
@@ -365,6 +381,9 @@ static int recover(struct osr_wal *wal, osr_wal_visit *visit, void *context, str
     recovery.window.bytes = osr_alloc(recovery.window.capacity);
     code = read_segments(&recovery);
     if (code == 0) {
+        code = check_voids(&recovery);
+    }
+    if (code == 0) {
         code = settle_tail(&recovery);
     }
     free(recovery.window.bytes);
@@ -372,6 +391,7 @@ static int recover(struct osr_wal *wal, osr_wal_visit *visit, void *context, str
         code = osr_wal_start_segment(wal, 0, err);
     }
     osr_wal_index_publish(wal->index);
+    wal->durable = osr_wal_index_last_ordinal(wal->index);
     return code;
 }
 
@@ -404,35 +424,17 @@ static void open_found(void *context, uint64_t sequence)
     wal->segments[wal->segment_count++] = segment;
 }
 
-static int sync_parent(struct osr_disk *disk, const char *folder, struct osr_err *err)
-{
-    const char *slash = strrchr(folder, '/');
-    char *parent;
-    int code;
-
-    if (slash == NULL) {
-        return disk->ops->sync_folder(disk, ".", err);
-    }
-    parent = slash == folder ? osr_strdup("/") : osr_format("%.*s", (int)(slash - folder), folder);
-    code = disk->ops->sync_folder(disk, parent, err);
-    free(parent);
-    return code;
-}
-
 static int open_segments(struct osr_wal *wal, struct osr_err *err)
 {
     struct osr_disk *disk = wal->disk;
     struct opening opening = {.wal = wal, .err = err};
-    int code = disk->ops->make_folder(disk, wal->folder, err);
+    int code = osr_durable_folder(disk, wal->folder, err);
 
     if (code == 0) {
         code = osr_segment_list(disk, wal->folder, open_found, &opening, err);
     }
     if (code == 0) {
         code = opening.code;
-    }
-    if (code == 0 && wal->segment_count == 0) {
-        code = sync_parent(disk, wal->folder, err);
     }
     /* A segment that was renamed, and then the process died, is used from now on. */
     if (code == 0) {

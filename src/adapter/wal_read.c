@@ -1,5 +1,6 @@
 /* Reading. A reader asks the index, under its lock, where the next records are, and then reads
- * them in one piece without it: segments stay where they are as long as the log is open. */
+ * them in one piece without it: it holds their segment, so that a compaction may put another file
+ * in its place meanwhile. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -17,7 +18,7 @@ struct spot {
 
 /* Records of one segment that are read together. */
 struct piece {
-    const struct osr_segment *segment;
+    struct osr_segment *segment; /* held, if count is not 0 */
     uint64_t begin;
     uint64_t end;
     size_t count; /* 0: there is nothing more */
@@ -25,39 +26,25 @@ struct piece {
     struct osr_buffer bytes;
 };
 
-static int read_bytes(struct osr_wal *wal, const struct osr_segment *segment, uint64_t begin,
-                      uint64_t end, struct osr_buffer *bytes, struct osr_err *err)
+/* With the lock held. */
+static struct osr_segment *hold(const struct osr_wal *wal, size_t position)
 {
-    size_t size = (size_t)(end - begin);
-    size_t done = 0;
-    int code;
+    struct osr_segment *segment = wal->segments[position];
 
-    bytes->size = 0;
-    osr_buffer_reserve(bytes, size);
-    code = wal->disk->ops->read(wal->disk, segment->file, begin, bytes->data, size, &done, err);
-    if (code == 0 && done < size) {
-        return (int)osr_err_set(err, OSR_CORRUPT, "%s ends at offset %" PRIu64, segment->path,
-                                begin + done);
-    }
-    bytes->size = done;
-    return code;
+    segment->holders++;
+    return segment;
 }
 
-static int decode(const struct osr_segment *segment, uint64_t offset, struct osr_slice bytes,
-                  struct osr_wal_record *ret_record, struct osr_err *err)
+void osr_wal_release_segment(struct osr_wal *wal, struct osr_segment *segment)
 {
-    uint64_t span = 0;
-    uint64_t synced;
+    bool is_last;
 
-    if (bytes.size >= OSR_RECORD_HEADER_BYTES) {
-        span = osr_record_probe(segment, offset, bytes.data);
+    pthread_mutex_lock(&wal->lock);
+    is_last = --segment->holders == 0;
+    pthread_mutex_unlock(&wal->lock);
+    if (is_last) {
+        osr_segment_close(wal->disk, segment);
     }
-    if (span == 0 || span > bytes.size ||
-        !osr_record_decode(segment, offset, bytes.data, ret_record, &synced)) {
-        return (int)osr_err_set(err, OSR_CORRUPT, "%s: the record at offset %" PRIu64 " is damaged",
-                                segment->path, offset);
-    }
-    return 0;
 }
 
 /* Takes the records that a walk meets, as long as they make one piece. With the lock held. */
@@ -67,14 +54,15 @@ static void collect(const struct osr_wal *wal, struct osr_wal_walk *walk, struct
     while (piece->count < PIECE_RECORDS) {
         uint64_t ordinal = osr_wal_walk_next(walk);
         struct osr_wal_place place;
+        size_t segment;
         if (ordinal == 0) {
             return;
         }
-        place = osr_wal_index_locate(wal->index, ordinal);
+        place = osr_wal_index_locate(wal->index, ordinal, &segment);
         if (piece->count == 0) {
-            piece->segment = wal->segments[place.segment];
+            piece->segment = hold(wal, segment);
             piece->begin = place.begin;
-        } else if (piece->segment != wal->segments[place.segment] ||
+        } else if (piece->segment != wal->segments[segment] ||
                    place.end - piece->begin > PIECE_BYTES) {
             return;
         }
@@ -93,18 +81,20 @@ static bool is_live(struct osr_wal *wal, const struct osr_wal_record *record)
     return live;
 }
 
-static int visit_piece(struct osr_wal *wal, struct piece *piece, bool only_live,
-                       osr_wal_visit *visit, void *context, struct osr_err *err)
+static int visit_records(struct osr_wal *wal, struct piece *piece, bool only_live,
+                         osr_wal_visit *visit, void *context, struct osr_err *err)
 {
-    int code = read_bytes(wal, piece->segment, piece->begin, piece->end, &piece->bytes, err);
+    int code =
+        osr_segment_read(wal->disk, piece->segment, piece->begin, piece->end, &piece->bytes, err);
 
     for (size_t i = 0; code == 0 && i < piece->count; i++) {
         const struct spot *spot = &piece->spots[i];
         uint64_t skipped = spot->offset - piece->begin;
         struct osr_wal_record record;
-        code = decode(piece->segment, spot->offset,
-                      osr_slice(piece->bytes.data + skipped, piece->bytes.size - (size_t)skipped),
-                      &record, err);
+        code = osr_record_read(
+            piece->segment, spot->offset,
+            osr_slice(piece->bytes.data + skipped, piece->bytes.size - (size_t)skipped), &record,
+            err);
         if (code != 0) {
             return code;
         }
@@ -113,6 +103,15 @@ static int visit_piece(struct osr_wal *wal, struct piece *piece, bool only_live,
             code = visit(context, &record, err);
         }
     }
+    return code;
+}
+
+static int visit_piece(struct osr_wal *wal, struct piece *piece, bool only_live,
+                       osr_wal_visit *visit, void *context, struct osr_err *err)
+{
+    int code = visit_records(wal, piece, only_live, visit, context, err);
+
+    osr_wal_release_segment(wal, piece->segment);
     return code;
 }
 
@@ -172,7 +171,7 @@ int osr_wal_read_from(struct osr_wal *wal, uint64_t ordinal, osr_wal_visit *visi
 int osr_wal_read_one(struct osr_wal *wal, uint32_t log_id, uint64_t index,
                      struct osr_buffer *buffer, struct osr_err *err)
 {
-    const struct osr_segment *segment = NULL;
+    struct osr_segment *segment = NULL;
     struct osr_wal_place place = {0};
     struct osr_buffer bytes = {0};
     struct osr_wal_record record = {0};
@@ -182,21 +181,23 @@ int osr_wal_read_one(struct osr_wal *wal, uint32_t log_id, uint64_t index,
     pthread_mutex_lock(&wal->lock);
     ordinal = osr_wal_index_find(wal->index, log_id, index);
     if (ordinal != 0) {
-        place = osr_wal_index_locate(wal->index, ordinal);
-        segment = wal->segments[place.segment];
+        size_t position;
+        place = osr_wal_index_locate(wal->index, ordinal, &position);
+        segment = hold(wal, position);
     }
     pthread_mutex_unlock(&wal->lock);
     if (ordinal == 0) {
         return (int)osr_err_set(err, OSR_NOT_FOUND, "log %" PRIu32 " has no entry %" PRIu64, log_id,
                                 index);
     }
-    code = read_bytes(wal, segment, place.begin, place.end, &bytes, err);
+    code = osr_segment_read(wal->disk, segment, place.begin, place.end, &bytes, err);
     if (code == 0) {
-        code = decode(segment, place.begin, osr_buffer_slice(&bytes), &record, err);
+        code = osr_record_read(segment, place.begin, osr_buffer_slice(&bytes), &record, err);
     }
     if (code == 0) {
         osr_buffer_add(buffer, record.payload.data, record.payload.size);
     }
+    osr_wal_release_segment(wal, segment);
     osr_buffer_done(&bytes);
     return code;
 }

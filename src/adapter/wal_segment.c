@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "adapter/durable_name.h"
 #include "base/crc32c.h"
 
 /* The header, in bytes. Magic, CRC and format stay where they are in every later format. */
@@ -48,6 +49,7 @@ static struct osr_segment *segment_new(const char *folder, uint64_t sequence)
 
     segment->path = segment_path(folder, sequence, "");
     segment->sequence = sequence;
+    segment->holders = 1;
     return segment;
 }
 
@@ -81,19 +83,33 @@ static int write_header(struct osr_disk *disk, struct osr_segment *segment, uint
     return disk->ops->write(disk, segment->file, 0, header, sizeof(header), err);
 }
 
-/* Gives the finished file its name, for good or not at all. */
-static int publish(struct osr_disk *disk, const char *folder, const char *temporary,
-                   const char *path, struct osr_err *err)
+/* Opens a new file under the temporary name. */
+static int open_temporary(struct osr_disk *disk, const char *folder, struct osr_segment *segment,
+                          struct osr_err *err)
 {
-    int code = disk->ops->rename(disk, temporary, path, err);
+    char *temporary = segment_path(folder, segment->sequence, ".tmp");
+    int code = disk->ops->open(disk, temporary, true, &segment->file, err);
 
-    if (code != 0) {
-        return code;
-    }
-    code = disk->ops->sync_folder(disk, folder, err);
-    if (code != 0) {
-        disk->ops->remove(disk, path, NULL);
-    }
+    free(temporary);
+    return code;
+}
+
+void osr_segment_discard(struct osr_disk *disk, const char *folder, struct osr_segment *draft)
+{
+    char *temporary = segment_path(folder, draft->sequence, ".tmp");
+
+    disk->ops->remove(disk, temporary, NULL);
+    free(temporary);
+    osr_segment_close(disk, draft);
+}
+
+static int publish_new(struct osr_disk *disk, const char *folder, const struct osr_segment *segment,
+                       struct osr_err *err)
+{
+    char *temporary = segment_path(folder, segment->sequence, ".tmp");
+    int code = osr_durable_rename(disk, folder, temporary, segment->path, err);
+
+    free(temporary);
     return code;
 }
 
@@ -101,11 +117,10 @@ int osr_segment_create(struct osr_disk *disk, const char *folder, uint64_t seque
                        uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err)
 {
     struct osr_segment *segment = segment_new(folder, sequence);
-    char *temporary = segment_path(folder, sequence, ".tmp");
     int code;
 
     segment->size = size;
-    code = disk->ops->open(disk, temporary, true, &segment->file, err);
+    code = open_temporary(disk, folder, segment, err);
     if (code != 0) {
         goto fail_open;
     }
@@ -121,20 +136,51 @@ int osr_segment_create(struct osr_disk *disk, const char *folder, uint64_t seque
     if (code != 0) {
         goto fail_fill;
     }
-    code = publish(disk, folder, temporary, segment->path, err);
+    code = publish_new(disk, folder, segment, err);
     if (code != 0) {
         goto fail_fill;
     }
-    free(temporary);
     *ret_segment = segment;
     return 0;
 
 fail_fill:
-    disk->ops->remove(disk, temporary, NULL); /* it may have its final name already */
+    osr_segment_discard(disk, folder, segment); /* it may have its final name already */
+    return code;
 fail_open:
     osr_segment_close(disk, segment);
-    free(temporary);
     return code;
+}
+
+int osr_segment_draft(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t size,
+                      uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err)
+{
+    struct osr_segment *segment = segment_new(folder, sequence);
+    int code;
+
+    segment->size = size;
+    segment->used = size;
+    code = open_temporary(disk, folder, segment, err);
+    if (code != 0) {
+        osr_segment_close(disk, segment);
+        return code;
+    }
+    code = write_header(disk, segment, salt, err);
+    if (code != 0) {
+        osr_segment_discard(disk, folder, segment);
+        return code;
+    }
+    *ret_segment = segment;
+    return 0;
+}
+
+int osr_segment_replace(struct osr_disk *disk, const char *folder, struct osr_segment *draft,
+                        struct osr_err *err)
+{
+    char *temporary = segment_path(folder, draft->sequence, ".tmp");
+    int code = disk->ops->rename(disk, temporary, draft->path, err);
+
+    free(temporary);
+    return code != 0 ? code : disk->ops->sync_folder(disk, folder, err);
 }
 
 static int check_header(const struct osr_segment *segment, const uint8_t *header, size_t size,
@@ -260,6 +306,24 @@ int osr_segment_list(struct osr_disk *disk, const char *folder,
     return code;
 }
 
+int osr_segment_read(struct osr_disk *disk, const struct osr_segment *segment, uint64_t begin,
+                     uint64_t end, struct osr_buffer *bytes, struct osr_err *err)
+{
+    size_t size = (size_t)(end - begin);
+    size_t done = 0;
+    int code;
+
+    bytes->size = 0;
+    osr_buffer_reserve(bytes, size);
+    code = disk->ops->read(disk, segment->file, begin, bytes->data, size, &done, err);
+    if (code == 0 && done < size) {
+        return (int)osr_err_set(err, OSR_CORRUPT, "%s ends at offset %" PRIu64, segment->path,
+                                begin + done);
+    }
+    bytes->size = done;
+    return code;
+}
+
 /* Where a record stands is part of its checks, so that it checks nowhere else. */
 static uint32_t record_seed(const struct osr_segment *segment, uint64_t offset)
 {
@@ -333,4 +397,21 @@ bool osr_record_decode(const struct osr_segment *segment, uint64_t offset, const
     };
     *ret_synced = (uint64_t)osr_get_u32(bytes + RECORD_SYNCED_AT) * OSR_SEGMENT_UNIT_BYTES;
     return true;
+}
+
+int osr_record_read(const struct osr_segment *segment, uint64_t offset, struct osr_slice bytes,
+                    struct osr_wal_record *ret_record, struct osr_err *err)
+{
+    uint64_t span = 0;
+    uint64_t synced;
+
+    if (bytes.size >= OSR_RECORD_HEADER_BYTES) {
+        span = osr_record_probe(segment, offset, bytes.data);
+    }
+    if (span == 0 || span > bytes.size ||
+        !osr_record_decode(segment, offset, bytes.data, ret_record, &synced)) {
+        return (int)osr_err_set(err, OSR_CORRUPT, "%s: the record at offset %" PRIu64 " is damaged",
+                                segment->path, offset);
+    }
+    return 0;
 }

@@ -19,19 +19,31 @@ enum {
 /* The log's own records. */
 #define OSR_RECORD_START ((enum osr_wal_type)128)
 #define OSR_RECORD_MARK  ((enum osr_wal_type)129)
+#define OSR_RECORD_VOID  ((enum osr_wal_type)130) /* wal_void.h */
 
 struct osr_segment {
     struct osr_file *file;
     char *path;
     uint64_t sequence; /* 1.. */
     uint64_t size;     /* of the file */
+    uint64_t used;     /* bytes with records, once no more are added */
     uint32_t seed;     /* of the records' checks: the header's CRC */
+    uint32_t holders;  /* the log and those who read; guarded by the log's lock */
 };
 
 /* Makes a segment of zeros, safe on disk and ready to be written to. On failure nothing of it
  * is left behind. */
 int osr_segment_create(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t size,
                        uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err);
+/* Makes a file beside segment `sequence` that may take its place: with a header alone. Records are
+ * written by the caller, up to `size`. */
+int osr_segment_draft(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t size,
+                      uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err);
+/* Puts it, synced, in the place of the segment, which lives on without a name where it is open.
+ * On failure it may or may not be there. */
+int osr_segment_replace(struct osr_disk *disk, const char *folder, struct osr_segment *draft,
+                        struct osr_err *err);
+void osr_segment_discard(struct osr_disk *disk, const char *folder, struct osr_segment *draft);
 /* Opens one and checks its header: FOREIGN_FILE, UNSUPPORTED_VERSION or CORRUPT. */
 int osr_segment_open(struct osr_disk *disk, const char *folder, uint64_t sequence,
                      struct osr_segment **ret_segment, struct osr_err *err);
@@ -42,6 +54,10 @@ void osr_segment_close(struct osr_disk *disk, struct osr_segment *segment); /* N
 int osr_segment_list(struct osr_disk *disk, const char *folder,
                      void (*found)(void *context, uint64_t sequence), void *context,
                      struct osr_err *err);
+
+/* Reads [begin, end) of a segment, which are there: CORRUPT where they are not. */
+int osr_segment_read(struct osr_disk *disk, const struct osr_segment *segment, uint64_t begin,
+                     uint64_t end, struct osr_buffer *bytes, struct osr_err *err);
 
 /* Bytes that a record takes on disk. */
 static inline uint64_t osr_record_span(uint64_t payload_bytes)
@@ -60,5 +76,8 @@ uint64_t osr_record_probe(const struct osr_segment *segment, uint64_t offset, co
 /* Checks all of a record whose span was probed. The payload points into bytes. */
 bool osr_record_decode(const struct osr_segment *segment, uint64_t offset, const uint8_t *bytes,
                        struct osr_wal_record *ret_record, uint64_t *ret_synced);
+/* Both, of a record that must stand there; CORRUPT where none does. */
+int osr_record_read(const struct osr_segment *segment, uint64_t offset, struct osr_slice bytes,
+                    struct osr_wal_record *ret_record, struct osr_err *err);
 
 #endif

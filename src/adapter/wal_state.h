@@ -1,5 +1,5 @@
-/* wal_state.h -- an open log, shared by the files that open it (wal_open.c), write it (wal.c) and
- * read it (wal_read.c). Private to them. */
+/* wal_state.h -- an open log, shared by the files that open it (wal_open.c), write it (wal.c),
+ * read it (wal_read.c) and rewrite it (wal_compact.c). Private to them. */
 #ifndef OSR_ADAPTER_WAL_STATE_H
 #define OSR_ADAPTER_WAL_STATE_H
 
@@ -23,9 +23,10 @@ struct osr_wal {
     struct osr_segment **segments; /* by sequence - 1; those behind `current` are ready for use */
     size_t segment_count;
     struct osr_wal_index *index;
-    size_t current; /* position of the segment that is written to */
-    uint64_t end;   /* offset in it behind the last record */
-    uint64_t full;  /* bytes used in the segments before it */
+    size_t current;   /* position of the segment that is written to */
+    uint64_t end;     /* offset in it behind the last record */
+    uint64_t full;    /* bytes used in the segments before it */
+    uint64_t durable; /* ordinal of the last record that was synced */
 
     /* The appending thread's. */
     const struct osr_segment *segment; /* the current one */
@@ -43,6 +44,11 @@ int osr_wal_sync_segment(struct osr_wal *wal, const struct osr_segment *segment)
 /* Fills err with the failure and returns its code. */
 int osr_wal_refuse(const struct osr_wal *wal, struct osr_err *err);
 
+/* Ends a reader's use of a segment, which may have been replaced meanwhile. */
+void osr_wal_release_segment(struct osr_wal *wal, struct osr_segment *segment);
+
+/* With the lock held: no more records come to the current segment, the one at a position does. */
+void osr_wal_move_on(struct osr_wal *wal, size_t position);
 /* Takes segment `position`, which is made if need be, into use. */
 int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *err);
 

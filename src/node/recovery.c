@@ -77,7 +77,8 @@ static int visit_entry(struct progress *progress, const struct osr_wal_record *r
     if (record->format != OSR_ENTRY_FORMAT) {
         return osr_err_set(err, OSR_UNSUPPORTED_VERSION, "entry of format %u", record->format);
     }
-    if (record->index != restored->sequence + 1 || take_entry(restored, record->payload) != 0) {
+    /* The log sees to it that none is missing but void ones, which a compaction took away. */
+    if (record->index <= restored->sequence || take_entry(restored, record->payload) != 0) {
         return refuse(record, "not the entry that was expected", err);
     }
     restored->sequence = record->index;
@@ -104,8 +105,7 @@ static struct osr_feed_head *need_head(struct progress *progress, uint64_t seque
 static int visit_head(struct progress *progress, const struct osr_wal_record *record,
                       struct osr_err *err)
 {
-    if (record->payload.size != OSR_SIGNATURE_SIZE || record->index == 0 ||
-        record->index > progress->restored.sequence) {
+    if (record->payload.size != OSR_SIGNATURE_SIZE || record->index == 0) {
         return refuse(record, "not a head of its feed", err);
     }
     struct osr_feed_head *head = need_head(progress, record->index);

@@ -6,9 +6,10 @@
 
 #include "adapter/wal.h"
 #include "adapter/wal_segment.h"
+#include "adapter/wal_void.h"
 #include "lib/sim_disk.h"
 
-enum { SEGMENT_BYTES = 8 << 10, SEGMENTS = 2 };
+enum { SEGMENT_BYTES = 16 << 10, SEGMENTS = 2 };
 
 static const char *const paths[SEGMENTS] = {"log/0000000001.seg", "log/0000000002.seg"};
 
@@ -27,7 +28,8 @@ struct builder {
     uint64_t offset; /* in the current segment */
     uint64_t synced;
     uint64_t ordinal; /* of the last record */
-    uint64_t last[4]; /* index of the last entry of each log */
+    uint64_t base[4]; /* of each log */
+    uint64_t last[4]; /* index of the last entry of each log, or its base */
 };
 
 static uint8_t take(struct builder *builder)
@@ -67,7 +69,7 @@ static void add_record(struct builder *builder)
     uint8_t choice = take(builder);
     uint8_t log_id = choice >> 6;
     struct osr_wal_record record = {
-        .type = (enum osr_wal_type)(OSR_WAL_FACT + choice % 5),
+        .type = (enum osr_wal_type)(OSR_WAL_FACT + choice % 7),
         .log_id = log_id,
         .index = builder->last[log_id],
         .payload = osr_slice(builder->data, 0),
@@ -77,26 +79,55 @@ static void add_record(struct builder *builder)
     if (record.payload.size > builder->left)
         record.payload.size = builder->left;
     record.payload.data = builder->data;
-    if (record.type == OSR_WAL_HEAD && record.index == 0)
+    if (record.type == OSR_WAL_HEAD && record.index == builder->base[log_id])
         return;
     if (record.type == OSR_WAL_ENTRY)
         record.index = ++builder->last[log_id];
-    if (record.type == OSR_WAL_TRUNCATE && record.index > 0)
+    if (record.type == OSR_WAL_TRUNCATE && record.index > builder->base[log_id])
         record.index = builder->last[log_id] = record.index - 1;
+    if (record.type == OSR_WAL_BASE) {
+        record.index = builder->base[log_id] + take(builder) % 4;
+        builder->base[log_id] = record.index;
+        if (builder->last[log_id] < record.index)
+            builder->last[log_id] = record.index;
+    }
     put_record(builder, &record);
     builder->ordinal++;
+}
+
+/* What a compaction leaves of entries that a later base will void, or of other records. */
+static void add_void(struct builder *builder)
+{
+    uint8_t choice = take(builder);
+    uint8_t log_id = choice >> 6;
+    struct osr_wal_hole hole = {log_id, 1 + (uint32_t)take(builder) % 8, builder->last[log_id] + 1};
+    uint8_t payload[OSR_WAL_HOLE_BYTES];
+    struct osr_wal_record record = {
+        .type = OSR_RECORD_VOID,
+        .index = hole.count + choice % 4,
+        .payload = osr_slice(payload, choice % 8 == 0 ? 0 : sizeof(payload)),
+    };
+
+    osr_wal_hole_encode(&hole, payload);
+    if (record.index == 0)
+        return;
+    put_record(builder, &record);
+    builder->ordinal += record.index;
+    if (record.payload.size > 0)
+        builder->last[log_id] += hole.count;
 }
 
 /* A record that checks and says anything. */
 static void add_odd_record(struct builder *builder)
 {
+    size_t size = take(builder) % 40;
     struct osr_wal_record record = {
         .type = (enum osr_wal_type)take(builder),
         .log_id = take(builder) % 4,
         .index = take(builder),
-        .payload = osr_slice(builder->data, 0),
     };
 
+    record.payload = osr_slice(builder->data, size < builder->left ? size : builder->left);
     put_record(builder, &record);
 }
 
@@ -127,7 +158,7 @@ static void build(struct builder *builder)
 {
     begin_segment(builder, 0);
     while (builder->left > 0) {
-        switch (take(builder) % 8) {
+        switch (take(builder) % 10) {
         case 0:
             add_odd_record(builder);
             break;
@@ -147,6 +178,9 @@ static void build(struct builder *builder)
             break;
         case 5:
             builder->synced = builder->offset;
+            break;
+        case 6:
+            add_void(builder);
             break;
         default:
             add_record(builder);
@@ -189,6 +223,18 @@ static void copy_files(struct osr_sim_disk *sim, struct osr_buffer *files)
     }
 }
 
+/* What is read is the same after all that is void is gone. */
+static void compact(struct osr_wal *wal, const struct osr_buffer *before)
+{
+    struct osr_buffer after = {0};
+
+    while (osr_wal_is_compactable(wal))
+        MUST(osr_wal_compact(wal, NULL) == 0);
+    MUST(osr_wal_read_from(wal, 1, note, &after, NULL) == 0);
+    MUST(osr_slice_equal(osr_buffer_slice(before), osr_buffer_slice(&after)));
+    osr_buffer_done(&after);
+}
+
 static void append_and_open_again(struct osr_sim_disk *sim, struct osr_wal *wal,
                                   struct osr_buffer *notes)
 {
@@ -206,6 +252,7 @@ static void append_and_open_again(struct osr_sim_disk *sim, struct osr_wal *wal,
     again.size = 0;
     MUST(osr_wal_read_from(wal, 1, note, &again, NULL) == 0);
     MUST(again.size <= notes->size);
+    compact(wal, &again);
     osr_wal_close(wal);
     osr_buffer_done(&again);
 }

@@ -65,6 +65,37 @@ static void journal_restores_the_head_before_a_cut(void **state)
     assert_true(osr_hash_equal(&restored->head_chain, &chain_at_2));
 }
 
+/* The same while one segment after the other is written anew without what was cut off. */
+static void journal_restores_a_compacted_log(void **state)
+{
+    enum { BATCHES = 30, BATCH = 10, KEPT = 2 * BATCH, ENTRY_BYTES = 4000 };
+    struct journal_fixture *fixture = *state;
+    struct osr_hash chain = {0};
+    for (size_t i = 0; i < BATCHES; i++) {
+        journal_store_sized(fixture, &fixture->other, BATCH, (i + 1) * BATCH, i, ENTRY_BYTES);
+        if (fixture->other.sequence == KEPT) {
+            chain = fixture->other.chain;
+        }
+    }
+    journal_truncate(fixture, &fixture->other, KEPT, BATCHES);
+    journal_run(fixture, BATCHES + 1);
+    size_t compactions = 0;
+    bool is_compactable = true;
+    while (is_compactable) {
+        journal_reopen(fixture);
+        assert_int_equal(fixture->restored_count, 1);
+        const struct osr_feed_restored *restored = &fixture->restored[0];
+        assert_int_equal(restored->sequence, KEPT);
+        assert_true(osr_hash_equal(&restored->chain, &chain));
+        assert_int_equal(restored->head_sequence, KEPT);
+        struct osr_wal *wal = osr_journal_wal(fixture->journal);
+        is_compactable = osr_wal_is_compactable(wal);
+        assert_int_equal(osr_wal_compact(wal, NULL), 0);
+        compactions += is_compactable ? 1 : 0;
+    }
+    assert_in_range(compactions, 3, 6);
+}
+
 /* Where the last head turns out to be forged those before it count: they are restored too, newest
  * first, as many as may stand unverified in the log, and none that was cut off. */
 static void journal_restores_the_heads_before_the_last(void **state)
@@ -176,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(journal_restores_feeds_and_facts),
         TEST(journal_restores_the_head_before_a_cut),
+        TEST(journal_restores_a_compacted_log),
         TEST(journal_restores_the_heads_before_the_last),
         TEST(journal_restores_what_a_forged_head_leaves),
         TEST(journal_forgets_a_feed_that_was_cut_whole),

@@ -35,7 +35,7 @@ struct fact {
     uint64_t index;
     size_t size;
     uint64_t content; /* the payload is made from it */
-    bool is_void;     /* by a later truncation */
+    bool is_void;     /* by a later record */
 };
 
 /* One run: the log, the disk below, and what should be in it. */
@@ -47,7 +47,10 @@ struct run {
     struct fact facts[RECORDS_MAX]; /* by ordinal - 1 */
     size_t appended;                /* may be there */
     size_t durable;                 /* must be there */
-    size_t found;                   /* at open */
+    size_t found;                   /* at open, with those that a compaction took away */
+    bool is_missing[RECORDS_MAX];   /* by ordinal - 1; of those */
+    uint64_t compactions;           /* that made the log smaller */
+    uint64_t base[LOGS];
     uint64_t last[LOGS];
     uint64_t contents; /* makes every payload unlike all before it */
 };
@@ -78,31 +81,61 @@ static int check_found(void *context, const struct osr_wal_record *record, struc
     struct run *run = context;
 
     (void)err;
-    assert_true(run->found < run->appended);
+    assert_in_range(record->ordinal, run->found + 1, run->appended);
+    while (run->found + 1 < record->ordinal)
+        run->is_missing[run->found++] = true;
+    run->is_missing[run->found] = false;
     assert_is(record, &run->facts[run->found++]);
-    assert_int_equal(record->ordinal, run->found);
     return 0;
 }
 
-static void truncate_facts(struct run *run, uint32_t log_id, uint64_t index)
+/* Only what is void by what was found may be missing. */
+static void check_missing(const struct run *run)
 {
-    for (size_t i = 0; i < run->appended; i++) {
-        struct fact *fact = &run->facts[i];
-        bool is_cut = fact->type == OSR_WAL_ENTRY || fact->type == OSR_WAL_HEAD;
-        if (is_cut && fact->log_id == log_id && fact->index > index)
-            fact->is_void = true;
+    for (size_t i = 0; i < run->found; i++)
+        assert_true(!run->is_missing[i] || run->facts[i].is_void);
+}
+
+/* Whether `newer` voids an older fact. */
+static bool is_voided(const struct fact *fact, const struct fact *newer)
+{
+    bool is_entry_or_head = fact->type == OSR_WAL_ENTRY || fact->type == OSR_WAL_HEAD;
+
+    if (fact->log_id != newer->log_id)
+        return false;
+    switch (newer->type) {
+    case OSR_WAL_TRUNCATE:
+        return is_entry_or_head && fact->index > newer->index;
+    case OSR_WAL_BASE:
+        return is_entry_or_head && fact->index <= newer->index;
+    case OSR_WAL_VOTE:
+        return fact->type == OSR_WAL_VOTE;
+    default:
+        return false;
     }
-    if (index < run->last[log_id])
-        run->last[log_id] = index;
+}
+
+static void move_ends(struct run *run, const struct fact *fact)
+{
+    uint64_t *base = &run->base[fact->log_id];
+    uint64_t *last = &run->last[fact->log_id];
+
+    if (fact->type == OSR_WAL_ENTRY)
+        *last = fact->index;
+    if (fact->type == OSR_WAL_TRUNCATE && fact->index < *last)
+        *last = fact->index < *base ? *base : fact->index;
+    if (fact->type == OSR_WAL_BASE && fact->index > *base)
+        *base = fact->index;
+    if (*last < *base)
+        *last = *base;
 }
 
 static void remember(struct run *run, struct fact fact)
 {
     assert_true(run->appended < RECORDS_MAX);
-    if (fact.type == OSR_WAL_TRUNCATE)
-        truncate_facts(run, fact.log_id, fact.index);
-    if (fact.type == OSR_WAL_ENTRY)
-        run->last[fact.log_id] = fact.index;
+    for (size_t i = 0; i < run->appended; i++)
+        run->facts[i].is_void |= is_voided(&run->facts[i], &fact);
+    move_ends(run, &fact);
     run->facts[run->appended++] = fact;
 }
 
@@ -110,6 +143,7 @@ static void remember(struct run *run, struct fact fact)
 static void forget(struct run *run, size_t count)
 {
     run->appended = 0;
+    memset(run->base, 0, sizeof(run->base));
     memset(run->last, 0, sizeof(run->last));
     while (run->appended < count) {
         struct fact fact = run->facts[run->appended];
@@ -164,9 +198,11 @@ static void check_reads(struct run *run)
     for (uint32_t log_id = 1; log_id < LOGS; log_id++) {
         struct reading one = {.run = run, .log_id = log_id};
         assert_int_equal(osr_wal_last_index(run->wal, log_id), run->last[log_id]);
-        if (run->last[log_id] == 0)
+        assert_int_equal(osr_wal_base_index(run->wal, log_id), run->base[log_id]);
+        if (run->last[log_id] == run->base[log_id])
             continue;
-        assert_int_equal(osr_wal_read(run->wal, log_id, 1, check_read, &one, &run->err), 0);
+        assert_int_equal(
+            osr_wal_read(run->wal, log_id, run->base[log_id] + 1, check_read, &one, &run->err), 0);
         pass_over(&one);
         assert_int_equal(one.next, run->appended);
     }
@@ -184,9 +220,12 @@ static int open_wal(struct run *run)
         run->wal = NULL;
         return code;
     }
-    assert_true(run->found >= run->durable);
+    while (run->found < osr_wal_last_ordinal(run->wal))
+        run->is_missing[run->found++] = true;
+    assert_in_range(run->found, run->durable, run->appended);
     run->durable = run->found;
     forget(run, run->found);
+    check_missing(run);
     check_reads(run);
     return 0;
 }
@@ -197,6 +236,7 @@ static struct fact make_fact(struct run *run)
         .log_id = 1 + (uint32_t)osr_random_below(&run->random, LOGS - 1),
         .content = ++run->contents,
     };
+    uint64_t base = run->base[fact.log_id];
     uint64_t last = run->last[fact.log_id];
     uint64_t choice = osr_random_below(&run->random, 20);
 
@@ -206,13 +246,18 @@ static struct fact make_fact(struct run *run)
     if (choice == 1) {
         fact.type = OSR_WAL_TRUNCATE;
         fact.index = last > 3 ? last - 1 - osr_random_below(&run->random, 3) : last;
-    } else if (choice < 5 && last > 0) {
+    } else if (choice < 5 && last > base) {
         fact.type = OSR_WAL_HEAD;
-        fact.index = last - osr_random_below(&run->random, last < 3 ? last : 3);
+        fact.index = last - osr_random_below(&run->random, last - base < 3 ? last - base : 3);
     } else if (choice < 7) {
         fact.type = OSR_WAL_FACT;
         fact.log_id = 0;
         fact.index = 0;
+    } else if (choice == 7) {
+        fact.type = OSR_WAL_VOTE;
+    } else if (choice == 8) { /* mostly below the last entry, now and then above it */
+        fact.type = OSR_WAL_BASE;
+        fact.index = base + osr_random_below(&run->random, last - base + 3);
     }
     return fact;
 }
@@ -254,11 +299,23 @@ static int sync_all(struct run *run)
     return code;
 }
 
+static int compact(struct run *run)
+{
+    uint64_t bytes = osr_wal_bytes(run->wal);
+    int code = osr_wal_compact(run->wal, &run->err);
+
+    run->compactions += osr_wal_bytes(run->wal) < bytes;
+    if (osr_sim_disk_is_down(run->disk))
+        return OSR_SIM_DISK_DOWN;
+    check_reads(run); /* whether it could be done or not */
+    return code == OSR_DISK_FULL || code == OSR_IO ? 0 : code;
+}
+
 static int do_something(struct run *run)
 {
     int code;
 
-    switch (osr_random_below(&run->random, 10)) {
+    switch (osr_random_below(&run->random, 11)) {
     case 0:
     case 1:
     case 2:
@@ -268,6 +325,8 @@ static int do_something(struct run *run)
     case 4:
         code = osr_wal_prepare(run->wal, &run->err);
         return code == OSR_DISK_FULL ? 0 : code;
+    case 5:
+        return compact(run);
     default:
         return append(run);
     }
@@ -331,6 +390,7 @@ static void wal_keeps_what_was_synced(void **state)
     struct run *run = osr_alloc(sizeof(*run));
     struct osr_sim_disk_counts sum = {0};
     uint64_t records = 0;
+    uint64_t compactions = 0;
 
     (void)state;
     for (uint64_t seed = 1; seed <= RUNS; seed++) {
@@ -350,16 +410,19 @@ static void wal_keeps_what_was_synced(void **state)
         sum.faults += counts->faults;
         sum.full += counts->full;
         records += run->appended;
+        compactions += run->compactions;
         osr_sim_disk_destroy(run->disk);
     }
     current_seed = 0;
-    print_message("%d runs: %llu records, %llu power cuts, %llu kills, %llu sectors dropped, "
+    print_message("%d runs: %llu records, %llu compactions, %llu power cuts, %llu kills, %llu "
+                  "sectors dropped, "
                   "%llu faults, %llu times full\n",
-                  RUNS, (unsigned long long)records, (unsigned long long)sum.power_cuts,
-                  (unsigned long long)sum.kills, (unsigned long long)sum.sectors_dropped,
-                  (unsigned long long)sum.faults, (unsigned long long)sum.full);
+                  RUNS, (unsigned long long)records, (unsigned long long)compactions,
+                  (unsigned long long)sum.power_cuts, (unsigned long long)sum.kills,
+                  (unsigned long long)sum.sectors_dropped, (unsigned long long)sum.faults,
+                  (unsigned long long)sum.full);
     assert_true(records > RUNS && sum.power_cuts > RUNS && sum.kills > RUNS && sum.faults > 100 &&
-                sum.full > 100 && sum.sectors_dropped > RUNS);
+                sum.full > 100 && sum.sectors_dropped > RUNS && compactions > RUNS / 10);
     free(run);
 }
 
