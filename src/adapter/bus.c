@@ -60,6 +60,13 @@ void osr_bus_acknowledge(struct osr_bus *bus, uint64_t delivery)
     bus->kind->acknowledge(bus, delivery);
 }
 
+void osr_bus_vouch(struct osr_bus *bus, const char *address)
+{
+    if (bus->kind->vouch != NULL) {
+        bus->kind->vouch(bus, address);
+    }
+}
+
 bool osr_bus_sees_peers(const struct osr_bus *bus)
 {
     return bus->sees_peers;

@@ -132,6 +132,10 @@ void osr_bus_read(struct osr_bus *bus, bool on);
 /* A request has been done, and is durable: the broker may forget it. One that came before the last
  * on_up is a no-op: the broker gives it again. In any order. */
 void osr_bus_acknowledge(struct osr_bus *bus, uint64_t delivery);
+/* The peer with this address (a DIALLER has one alone: ignored) has shown who it is, behind the
+ * bus: a carrier that has places for so many at a time keeps it where it turns away others, and has
+ * more patience with what comes from it. */
+void osr_bus_vouch(struct osr_bus *bus, const char *address);
 /* Nobody is in between: who is said to be gone (on_gone) is gone. */
 bool osr_bus_sees_peers(const struct osr_bus *bus);
 /* For people: scheme, broker and address; ZeroMQ's with the port that it was really bound to. */
@@ -147,6 +151,7 @@ struct osr_bus_kind {
     bool (*is_full)(const struct osr_bus *bus);
     void (*read)(struct osr_bus *bus, bool on);
     void (*acknowledge)(struct osr_bus *bus, uint64_t delivery);
+    void (*vouch)(struct osr_bus *bus, const char *address); /* NULL: has no such places */
 };
 
 struct osr_bus {

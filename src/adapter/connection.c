@@ -10,6 +10,13 @@ void osr_connection_note_failure(struct osr_connection *connection, const struct
     }
 }
 
+void osr_connection_vouch(struct osr_connection *connection)
+{
+    if (connection->kind->vouch != NULL) {
+        connection->kind->vouch(connection);
+    }
+}
+
 void osr_connection_tell_end(struct osr_connection *connection)
 {
     if (connection->handler->on_end != NULL) {

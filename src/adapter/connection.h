@@ -29,6 +29,7 @@ struct osr_connection_kind {
     void (*read)(struct osr_connection *connection, bool on);
     void (*end)(struct osr_connection *connection);
     void (*close)(struct osr_connection *connection, bool reset);
+    void (*vouch)(struct osr_connection *connection); /* osr_connection_vouch; NULL: no matter */
 };
 
 struct osr_connection {
@@ -47,6 +48,8 @@ struct osr_connection {
 
 /* Why it ends, for on_close: the first reason stays, and OK is none. */
 void osr_connection_note_failure(struct osr_connection *connection, const struct osr_err *err);
+/* Who is at the other end has shown who they are, in a session that goes over it. */
+void osr_connection_vouch(struct osr_connection *connection);
 /* The other side has ended its direction: the handler hears of it, or else it is closed. */
 void osr_connection_tell_end(struct osr_connection *connection);
 /* Its handles are closed: on_close, unless it never had a handler; then URL and failure are freed.

@@ -347,6 +347,14 @@ static void message_close(struct osr_connection *base, bool reset)
     uv_timer_start(&connection->timer, on_close_deadline, OSR_CONNECTION_CLOSE_MS, 0);
 }
 
+static void message_vouch(struct osr_connection *base)
+{
+    struct osr_message_connection *connection = of(base);
+    if (!connection->is_gone) {
+        osr_bus_vouch(connection->bus, connection->peer);
+    }
+}
+
 static const struct osr_connection_kind message_kind = {
     .accept = message_accept,
     .write = message_write,
@@ -355,6 +363,7 @@ static const struct osr_connection_kind message_kind = {
     .read = message_read,
     .end = message_end,
     .close = message_close,
+    .vouch = message_vouch,
 };
 
 struct osr_message_connection *osr_message_connection_make(uv_loop_t *loop, const uint8_t *id,

@@ -99,6 +99,8 @@ static void accept_one(struct osr_message_listener *listener, const char *peer,
     if (listener->security != NULL) {
         accepted = osr_tls_connection_accept(&connection->base, listener->loop, listener->security,
                                              &admission);
+    } else {
+        osr_connection_vouch(&connection->base); /* nothing more will be shown */
     }
     listener->on_accept(listener->context, accepted);
     assert(accepted->handler != NULL || connection->is_gone);

@@ -185,7 +185,11 @@ static void go_up(struct osr_tls_connection *connection)
     uv_timer_stop(&connection->timer);
     base->peer = osr_tls_peer(connection->tls);
     osr_tls_binding(connection->tls, base->binding);
-    osr_gate_pass(connection->gate, &connection->visitor, osr_tls_peer_is_known(base->peer));
+    bool is_known = osr_tls_peer_is_known(base->peer);
+    osr_gate_pass(connection->gate, &connection->visitor, is_known);
+    if (is_known) {
+        osr_connection_vouch(connection->carrier);
+    }
     osr_connection_read(connection->carrier, connection->read_wanted);
     if (connection->early.size > 0) {
         osr_tls_write(connection->tls, osr_buffer_slice(&connection->early));

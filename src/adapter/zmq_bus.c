@@ -186,6 +186,17 @@ static void zmq_bus_acknowledge(struct osr_bus *base, uint64_t delivery)
     (void)base, (void)delivery; /* ZeroMQ keeps nothing that it has delivered */
 }
 
+static void zmq_bus_vouch(struct osr_bus *base, const char *address)
+{
+    struct osr_zmq_bus *bus = (struct osr_zmq_bus *)base;
+
+    if (bus->role == OSR_BUS_DIALLER) {
+        bus->dial.is_known = true;
+    } else {
+        osr_zmq_listen_vouch(bus, address);
+    }
+}
+
 /* -- looking -- */
 
 static void end(struct osr_zmq_bus *bus);
@@ -257,8 +268,10 @@ static void look_at_zap(void *context)
 
 static bool has_to_wait(const struct osr_zmq_bus *bus)
 {
-    return bus->is_closing || bus->dial.is_under_way || osr_zmq_outbox_count(bus->outbox) > 0 ||
-           (osr_zmq_bus_is_router(bus) && bus->listen.connection_count > 0);
+    bool has_connections = bus->role == OSR_BUS_DIALLER
+                               ? bus->dial.is_under_way || bus->base.is_up
+                               : osr_map_count(bus->listen.connections) > 0;
+    return bus->is_closing || has_connections || osr_zmq_outbox_count(bus->outbox) > 0;
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -270,11 +283,12 @@ static void on_tick(uv_timer_t *tick)
         end(bus);
         return;
     }
-    if (bus->role == OSR_BUS_DIALLER) {
-        osr_zmq_dial_tick(bus, now_ms);
-    }
     if (osr_zmq_bus_is_router(bus)) {
         osr_zmq_outbox_check(bus->outbox, now_ms, &bus->gone);
+    }
+    if (bus->role == OSR_BUS_DIALLER) {
+        osr_zmq_dial_tick(bus, now_ms);
+    } else {
         osr_zmq_listen_check(bus);
     }
     if (!has_to_wait(bus)) {
@@ -449,4 +463,5 @@ const struct osr_bus_kind osr_zmq_bus_kind = {
     .is_full = zmq_bus_is_full,
     .read = zmq_bus_read,
     .acknowledge = zmq_bus_acknowledge,
+    .vouch = zmq_bus_vouch,
 };

@@ -10,17 +10,21 @@
 #include <netdb.h>
 
 #include "adapter/bus.h"
+#include "adapter/gate.h"
 #include "adapter/name_lookup.h"
 #include "adapter/zmq_outbox.h"
+#include "adapter/zmq_unread.h"
 #include "adapter/zmq_watch.h"
 #include "adapter/zmq_zap.h"
 #include "base/map.h"
 
 enum {
     OSR_ZMQ_TICK_MS = 250,
-    /* Of one socket that listens: stops those who connect and say nothing from taking all
-     * descriptors. */
-    OSR_ZMQ_CONNECTIONS_MAX = 512,
+    OSR_ZMQ_HANDSHAKE_MS = 5000, /* libzmq's: stops those who connect and say nothing */
+    /* Messages of one peer inside libzmq, in each direction. */
+    OSR_ZMQ_LINK_MESSAGES_MAX = 64,
+    OSR_ZMQ_CLIENT_MESSAGES_MAX = 16, /* may be large, and may have to wait there */
+    OSR_ZMQ_EVENTS_MAX = 1000,
 };
 
 struct osr_zmq_bus {
@@ -55,14 +59,18 @@ struct osr_zmq_bus {
         struct addrinfo *addresses;
         const struct addrinfo *next;
         bool is_under_way;
-        bool is_foreign; /* something answers, and it is not what we look for */
+        bool is_foreign;              /* something answers, and it is not what we look for */
+        int fd;                       /* of the last connection */
+        struct osr_zmq_unread unread; /* of it */
+        bool is_known;                /* who is there has shown who it is */
     } dial;
 
     struct osr_zmq_listen {
         uint16_t port;
-        size_t connection_count;
-        bool is_crowded;             /* was, and has been said */
         struct osr_map *connections; /* by descriptor */
+        struct osr_gate *gate;       /* where those stand who have not shown who they are */
+        size_t known_count;          /* of the others */
+        bool is_crowded;             /* was, and has been said */
         uint64_t lossy_until_ms;     /* EVENTS: a slow subscriber is not waited for */
     } listen;
 };
@@ -106,9 +114,11 @@ void osr_zmq_dial_done(struct osr_zmq_bus *bus);
 
 int osr_zmq_listen_start(struct osr_zmq_bus *bus, const struct osr_url *url, struct osr_err *err);
 void osr_zmq_listen_event(struct osr_zmq_bus *bus, const struct osr_zmq_event *event);
-/* A message has come by this descriptor from there: its end will be noticed. */
-void osr_zmq_listen_peer(struct osr_zmq_bus *bus, int fd, const char *address);
-/* Ends those by which too much has come of a message without an end. Now and then, while there are
+/* A message was taken that came by this descriptor from there ("": from nowhere that makes sense),
+ * and is counted for so much: its end will be noticed. */
+void osr_zmq_listen_taken(struct osr_zmq_bus *bus, int fd, const char *address, uint64_t bytes);
+void osr_zmq_listen_vouch(struct osr_zmq_bus *bus, const char *address);
+/* Ends those by which too much has come that cannot be taken. Now and then, while there are
  * connections. */
 void osr_zmq_listen_check(struct osr_zmq_bus *bus);
 void osr_zmq_listen_done(struct osr_zmq_bus *bus);

@@ -82,6 +82,10 @@ static void connection_ended(struct osr_zmq_bus *bus)
 void osr_zmq_dial_event(struct osr_zmq_bus *bus, const struct osr_zmq_event *event)
 {
     switch (event->what) {
+    case ZMQ_EVENT_CONNECTED:
+        bus->dial.fd = event->value;
+        bus->dial.unread = (struct osr_zmq_unread){0};
+        break;
     case ZMQ_EVENT_HANDSHAKE_SUCCEEDED:
         if (bus->dial.is_under_way) {
             bus->dial.is_under_way = false;
@@ -101,8 +105,23 @@ void osr_zmq_dial_event(struct osr_zmq_bus *bus, const struct osr_zmq_event *eve
     }
 }
 
+/* The other side may be anybody until the link's handshake is done. */
+static void check_unfinished(struct osr_zmq_bus *bus)
+{
+    osr_zmq_bus_receive_all(bus);
+    uint64_t bytes_max =
+        bus->dial.is_known ? OSR_ZMQ_UNFINISHED_BYTES_MAX : OSR_ZMQ_UNPROVEN_BYTES_MAX;
+    if (bus->base.is_up && osr_zmq_unread_measure(&bus->dial.unread, bus->dial.fd) > bytes_max) {
+        fail(bus, OSR_TOO_LARGE, "a message without an end comes from there",
+             "is it an instance that listens there?");
+    }
+}
+
 void osr_zmq_dial_tick(struct osr_zmq_bus *bus, uint64_t now_ms)
 {
+    if (bus->base.is_up && bus->is_reading && !bus->is_closing) {
+        check_unfinished(bus);
+    }
     if (bus->dial.is_under_way && now_ms >= bus->end_ms) {
         fail(bus, OSR_TIMEOUT, "no answer in time",
              "is the other instance running, and does it listen there with ZeroMQ?");

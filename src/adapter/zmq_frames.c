@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "adapter/zmq_unread.h"
+
 bool osr_zmq_head_add(uint8_t head[OSR_ZMQ_HEAD_BYTES_MAX], size_t *size, struct osr_slice frame)
 {
     if (frame.size > UINT8_MAX || 1 + frame.size > OSR_ZMQ_HEAD_BYTES_MAX - *size) {
@@ -42,8 +44,10 @@ bool osr_zmq_receive(void *socket, struct osr_zmq_frames *ret_frames)
 {
     ret_frames->head_size = 0;
     ret_frames->is_odd = false;
+    ret_frames->bytes = 0;
     zmq_msg_init(&ret_frames->body);
     while (osr_zmq_receive_frame(socket, &ret_frames->body)) {
+        ret_frames->bytes += OSR_ZMQ_FRAME_BYTES + zmq_msg_size(&ret_frames->body);
         if (!zmq_msg_more(&ret_frames->body)) {
             return true;
         }

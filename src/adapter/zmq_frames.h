@@ -15,7 +15,8 @@ enum { OSR_ZMQ_HEAD_BYTES_MAX = 512 }; /* the next frame makes a message one tha
 struct osr_zmq_frames {
     uint8_t head[OSR_ZMQ_HEAD_BYTES_MAX];
     size_t head_size;
-    bool is_odd; /* the head is over the limit */
+    bool is_odd;    /* the head is over the limit */
+    uint64_t bytes; /* what all of them are counted for (zmq_unread.h) */
     zmq_msg_t body;
 };
 

@@ -42,7 +42,6 @@ static bool read_message(struct osr_zmq_bus *bus, struct osr_zmq_frames *frames,
     if (!osr_zmq_read_peer(&head, peer)) {
         return false;
     }
-    osr_zmq_listen_peer(bus, zmq_msg_get(&frames->body, ZMQ_SRCFD), peer);
     if (bus->role == OSR_BUS_LISTENER) {
         message->address = peer;
         return head.size == 0;
@@ -51,6 +50,15 @@ static bool read_message(struct osr_zmq_bus *bus, struct osr_zmq_frames *frames,
     message->correlation = head; /* what is between the routing id and the body comes back */
     message->sender = zmq_msg_gets(&frames->body, "User-Id");
     return head.size <= OSR_BUS_CORRELATION_BYTES_MAX;
+}
+
+static void count_taken(struct osr_zmq_bus *bus, struct osr_zmq_frames *frames, const char *peer)
+{
+    if (bus->role == OSR_BUS_DIALLER) {
+        osr_zmq_unread_take(&bus->dial.unread, frames->bytes);
+    } else {
+        osr_zmq_listen_taken(bus, zmq_msg_get(&frames->body, ZMQ_SRCFD), peer, frames->bytes);
+    }
 }
 
 /* False: nothing was there. */
@@ -63,7 +71,9 @@ static bool receive_one(struct osr_zmq_bus *bus)
     if (!osr_zmq_receive(bus->socket, &frames)) {
         return false;
     }
-    if (read_message(bus, &frames, peer, &message)) {
+    bool is_good = read_message(bus, &frames, peer, &message);
+    count_taken(bus, &frames, peer);
+    if (is_good) {
         bus->base.handler->on_message(bus->base.context, &bus->base, &message);
     } else {
         osr_trace(&bus->trace, OSR_LEVEL_TRACE, "%s: a message of a wrong form was dropped",

@@ -6,10 +6,6 @@
 #include "adapter/zmq_bus.h"
 
 enum {
-    /* Messages of one peer inside libzmq, in each direction. */
-    LINK_MESSAGES_MAX = 64,
-    EVENTS_MAX = 1000,
-    HANDSHAKE_MS = 5000, /* stops those who connect and say nothing */
     HEARTBEAT_MS = 5000,
     HEARTBEAT_TIMEOUT_MS = 15 * 1000,
     BACKLOG = 128,
@@ -23,13 +19,18 @@ static void set_number(void *socket, int option, int value)
 
 static void set_limits(struct osr_zmq_bus *bus)
 {
-    int messages_max = bus->role == OSR_BUS_EVENTS ? EVENTS_MAX : LINK_MESSAGES_MAX;
+    static const int messages_max[] = {
+        [OSR_BUS_LISTENER] = OSR_ZMQ_LINK_MESSAGES_MAX,
+        [OSR_BUS_DIALLER] = OSR_ZMQ_LINK_MESSAGES_MAX,
+        [OSR_BUS_CLIENTS] = OSR_ZMQ_CLIENT_MESSAGES_MAX,
+        [OSR_BUS_EVENTS] = OSR_ZMQ_EVENTS_MAX,
+    };
     int64_t bytes_max = OSR_BUS_MESSAGE_BYTES_MAX;
 
     zmq_setsockopt(bus->socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof(bytes_max));
-    set_number(bus->socket, ZMQ_SNDHWM, messages_max);
-    set_number(bus->socket, ZMQ_RCVHWM, messages_max);
-    set_number(bus->socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS);
+    set_number(bus->socket, ZMQ_SNDHWM, messages_max[bus->role]);
+    set_number(bus->socket, ZMQ_RCVHWM, messages_max[bus->role]);
+    set_number(bus->socket, ZMQ_HANDSHAKE_IVL, OSR_ZMQ_HANDSHAKE_MS);
     set_number(bus->socket, ZMQ_HEARTBEAT_IVL, HEARTBEAT_MS);
     set_number(bus->socket, ZMQ_HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS);
     set_number(bus->socket, ZMQ_TCP_KEEPALIVE, 1);

@@ -1,6 +1,7 @@
 /* One bus, driven by lines: for end-to-end tests that do to its broker what the contract cannot.
  *
- * usage: bus_probe listener|dialler|clients|events URL [NAME]
+ * usage: bus_probe listener|dialler|clients|events URL [NAME [SECRET KEY]]
+ * with CURVE's keys as text: our own, and that of the one client, robot
  *
  * What happens goes to standard output, one line each:
  *   up | down CODE: MESSAGE (HINT) | message ADDRESS TYPE REPLY_TO BODY | confirmed NUMBER |
@@ -17,6 +18,7 @@
 
 #include "adapter/bus.h"
 #include "adapter/clock.h"
+#include "adapter/zmq_keys.h"
 
 enum { LINE_BYTES_MAX = 64 << 10 };
 
@@ -243,7 +245,19 @@ static void on_input(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer)
     }
 }
 
-static int open_bus(struct probe *probe, char **arguments)
+/* NULL: none are given. */
+static const struct osr_bus_keys *read_keys(int count, char **arguments)
+{
+    static struct osr_bus_client_key robot = {.name = "robot"};
+    static struct osr_bus_keys keys = {.clients = &robot, .client_count = 1};
+
+    return count > 5 && osr_curve_key_read(osr_slice_text(arguments[4]), keys.secret) &&
+                   osr_curve_key_read(osr_slice_text(arguments[5]), robot.key)
+               ? &keys
+               : NULL;
+}
+
+static int open_bus(struct probe *probe, int count, char **arguments)
 {
     static const char *const roles[] = {[OSR_BUS_LISTENER] = "listener",
                                         [OSR_BUS_DIALLER] = "dialler",
@@ -258,6 +272,7 @@ static int open_bus(struct probe *probe, char **arguments)
         options.role++;
     }
     options.name = options.role >= OSR_BUS_CLIENTS ? arguments[3] : NULL;
+    options.keys = read_keys(count, arguments);
     if (osr_url_parse(arguments[2], &url, &err) != 0 ||
         osr_bus_open(&options, &handler, probe, &probe->bus, &err) != 0) {
         fprintf(stderr, "%s: %s (%s)\n", osr_code_info(err.code)->name, err.message, err.hint);
@@ -272,10 +287,11 @@ int main(int count, char **arguments)
 
     signal(SIGPIPE, SIG_IGN);
     if (count < 3) {
-        fprintf(stderr, "usage: bus_probe listener|dialler|clients|events URL [NAME]\n");
+        fprintf(stderr,
+                "usage: bus_probe listener|dialler|clients|events URL [NAME [SECRET KEY]]\n");
         return 64;
     }
-    int status = open_bus(&probe, arguments);
+    int status = open_bus(&probe, count, arguments);
     if (status != 0) {
         return status;
     }

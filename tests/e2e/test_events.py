@@ -21,8 +21,10 @@ import contract
 import osiris
 from mosquitto import Mosquitto
 from rabbitmq import Rabbitmq
+from withholding import Withholding
 
 ADDRESS = "osiris/events"
+HOLDS_ALL = ["max_queued_messages 0"]  # else it drops what a reader does not take at once
 
 
 # ---- those who read ----
@@ -147,7 +149,7 @@ def broker(request, folder):
         empty(broker)
         yield broker
     else:
-        with Mosquitto(folder).start() as broker:
+        with Mosquitto(folder, settings=HOLDS_ALL).start() as broker:
             yield broker
 
 
@@ -334,8 +336,7 @@ def test_kill_9_loses_nothing(make_daemon, folder, broker, make_reader):
 
 
 def test_a_broker_that_stands_still_holds_up_no_write(make_daemon, folder, make_reader):
-    unlimited = ["max_queued_messages 0"]  # else it drops what a reader does not take at once
-    with Mosquitto(folder, settings=unlimited).start() as broker:
+    with Mosquitto(folder, settings=HOLDS_ALL).start() as broker:
         reader = make_reader(broker)
         daemon = publisher(make_daemon, folder, broker.url(ADDRESS)).start()
         put(daemon, "", 0)
@@ -353,7 +354,31 @@ def test_a_broker_that_stands_still_holds_up_no_write(make_daemon, folder, make_
         assert [change["sequence"] for change in changes] == list(range(1, 10002))
 
 
-# ---- ZeroMQ ----
+def test_a_broker_that_confirms_nothing_gets_no_more_than_a_window(make_daemon, folder, broker,
+                                                                  make_reader):
+    """Writes go on, the status says how far behind it is, and all comes once it is reached anew."""
+    window, count = 1000, 5000
+    reader = make_reader(broker)
+    with Withholding(broker) as proxy:
+        daemon = publisher(make_daemon, folder, proxy.url(ADDRESS)).start()
+        put(daemon, "", 0)
+        wait_for_changes(reader, 1)
+        osiris.wait_for(lambda: int(events_of(daemon).get("lag", 0)) == 0, "it is confirmed")
+        proxy.withholds = True
+        with daemon.client() as client:
+            for batch in range(count // 1000):
+                documents = [{"data": f"{batch} {i} {'x' * 1000}"} for i in range(1000)]
+                client.call("KB_IMPORT", documents=documents)
+        osiris.wait_for(lambda: int(events_of(daemon)["lag"]) >= count, "it is behind")
+        threading.Event().wait(1)
+        assert events_of(daemon)["up"]
+        assert 0 < len(reader.messages) - 1 <= window
+        assert daemon.memory() < 512 << 20
+        proxy.withholds = False
+        proxy.cut()
+        changes = once(wait_for_changes(reader, count + 1))
+        assert [change["sequence"] for change in changes] == list(range(1, count + 2))
+
 
 # ---- ZeroMQ ----
 

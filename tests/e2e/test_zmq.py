@@ -4,11 +4,13 @@ import os
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
 import zmq
 
+import bus_probe
 import carriers
 import osiris
 from proxy import Proxy
@@ -161,22 +163,103 @@ def test_foreign_messages(pair):
         assert is_linked(one, two)
 
 
+LARGE_FRAMES = struct.pack("!BQ", 3, 60000) + bytes(60000)
+EMPTY_FRAMES = frame(b"", 1) * 30000  # libzmq needs 32 times the memory that they have bytes
+
+
+def send_without_end(connection, ready, frames):
+    """Much of one message; fails where it is not taken."""
+    connection.settimeout(5)
+    connection.sendall(GREETING + ready)
+    answer = b""
+    while b"Identity" not in answer:  # the other side's READY: the greetings are over
+        data = connection.recv(1000)
+        assert data, answer
+        answer += data
+    for _ in range(500 * 1024 * 1024 // len(frames)):
+        connection.sendall(frames)
+
+
+class MemoryPeak:
+    """By how much a daemon has grown at most meanwhile."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.growth = 0
+        self.is_over = threading.Event()
+        self.thread = threading.Thread(target=self._watch)
+
+    def _watch(self):
+        before = self.daemon.memory()
+        while not self.is_over.wait(0.02):
+            self.growth = max(self.growth, self.daemon.memory() - before)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_over.set()
+        self.thread.join()
+
+
 # libzmq keeps the frames of a message until the last one has come: who sends one without an end is
 # cut off before that takes the memory, and nobody else is.
-def test_message_without_an_end(pair):
+@pytest.mark.parametrize("frames", [LARGE_FRAMES, EMPTY_FRAMES], ids=["large", "empty"])
+def test_message_without_an_end(pair, frames):
     one, two = pair
-    piece = struct.pack("!BQ", 3, 60000) + bytes(60000)
     with socket.create_connection(("127.0.0.1", one.port)) as stranger:
-        stranger.settimeout(5)
-        stranger.sendall(GREETING + READY)
-        answer = b""
-        while b"Identity" not in answer:  # the other side's READY: the greetings are over
-            answer += stranger.recv(1000)
-        with pytest.raises(OSError):
-            for _ in range(500 * 1024 * 1024 // len(piece)):
-                stranger.sendall(piece)
+        with MemoryPeak(one) as peak, pytest.raises(OSError):
+            send_without_end(stranger, READY, frames)
+    assert peak.growth < 512 << 20
     assert is_linked(one, two)
     assert two.log().count(": linked") == 1
+
+
+# So does a dialler with a listener that is none of ours, and tries again.
+@pytest.mark.parametrize("frames", [LARGE_FRAMES, EMPTY_FRAMES], ids=["large", "empty"])
+def test_listener_without_an_end(make_daemon, folder, frames):
+    carriers.share_key(folder / "two")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(osiris.WAIT_S)
+        url = f"zmq://127.0.0.1:{server.getsockname()[1]}?auth=key"
+        two = make_daemon("two", peers=[url]).start()
+        for _ in range(2):
+            dialler, _ = server.accept()
+            with dialler, MemoryPeak(two) as peak, pytest.raises(OSError):
+                send_without_end(dialler, READY.replace(b"DEALER", b"ROUTER"), frames)
+            assert peak.growth < 512 << 20
+    assert "a message without an end comes from there" in two.log()
+
+
+def is_turned_away(connection):
+    connection.settimeout(osiris.WAIT_S)
+    try:
+        while connection.recv(1000):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+# Strangers who speak ZeroMQ and show nothing more crowd out each other, and neither a link that
+# stands nor one that comes.
+def test_strangers_take_no_places(pair):
+    one, two = pair
+    assert is_linked(one, two)
+    strangers = []
+    for _ in range(700):
+        strangers.append(socket.create_connection(("127.0.0.1", one.port)))
+        strangers[-1].sendall(GREETING + READY)
+    for stranger in strangers[:400]:
+        assert is_turned_away(stranger)
+    assert is_linked(one, two)
+    assert two.log().count(": linked") == 1
+    two.kill()
+    two.start()
+    assert is_linked(one, two)
+    for stranger in strangers:
+        stranger.close()
 
 
 # Those who connect and say nothing take neither all descriptors nor, for long, anybody's place.
@@ -326,6 +409,44 @@ def test_client_that_does_not_read(instance):
             for _ in range(20):
                 assert robot.call("KB_GET", id=big)["document"]
             assert time.monotonic() - began < osiris.WAIT_S / 2
+
+
+@pytest.fixture
+def paused():
+    """A taker of requests that reads none for now, and the keys of the one client."""
+    server, secret = zmq.curve_keypair()
+    keys = Keys(server, zmq.curve_keypair()[1])
+    port = osiris.free_port()
+    with bus_probe.open_up("clients", f"zmq://127.0.0.1:{port}?for=clients",
+                           keys=(secret.decode(), keys.public.decode())) as probe:
+        probe.port = port
+        probe.tell("read off")
+        yield probe, keys
+
+
+# Large requests wait for as long as nothing is read, and none is lost.
+def test_requests_wait_while_nothing_is_read(paused):
+    probe, keys = paused
+    with Client(probe, keys, zmq.DEALER) as robot:
+        for _ in range(20):
+            robot.socket.send(bytes(8 << 20))
+        time.sleep(PATIENCE_MS / 1000)
+        assert probe.count("log") == 0
+        probe.tell("count 20")
+        probe.tell("read on")
+        probe.expect("counted")
+    assert probe.count("log") == 0
+
+
+# A message of more frames than may be kept ends its connection then, too, and no other one's.
+def test_long_message_while_nothing_is_read(paused):
+    probe, keys = paused
+    with Client(probe, keys, zmq.DEALER) as hostile, Client(probe, keys, zmq.DEALER) as robot:
+        robot.socket.send(b"hello")
+        hostile.socket.send_multipart([bytes(60000)] * 5000)
+        assert "closed a connection" in probe.expect("log")
+        probe.tell("read on")
+        assert probe.expect("message").endswith(" hello")
 
 
 # A client's own key, in place of one that the instance makes; and all that can be wrong with it.

@@ -8,11 +8,11 @@ import osiris
 class Probe:
     """Opens a bus at a URL; ends in good order, and without a sanitizer's complaint."""
 
-    def __init__(self, role, url, name="probe"):
+    def __init__(self, role, url, name="probe", keys=()):
         self.lines = []
         self.seen = 0  # of these, by `expect`
         self.process = subprocess.Popen(
-            [osiris.program("tests/contract/bus_probe"), role, url, name], text=True,
+            [osiris.program("tests/contract/bus_probe"), role, url, name, *keys], text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -72,9 +72,9 @@ class Probe:
         self.process = None
 
 
-def open_up(role, url, name="probe"):
+def open_up(role, url, name="probe", keys=()):
     """A probe whose bus is up."""
-    probe = Probe(role, url, name)
+    probe = Probe(role, url, name, keys)
     try:
         probe.expect("up")
     except AssertionError:
