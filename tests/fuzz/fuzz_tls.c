@@ -5,13 +5,12 @@
  * The first byte of the input says which side is tested and how it is shown who the other is. The
  * rest are steps, a byte each with what it needs behind it. Random numbers and time are the same in
  * every run, so that an input can be repeated. */
-#define OPENSSL_SUPPRESS_DEPRECATED /* a source of random numbers of our own */
 #include "fuzz.h"
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
 
-#include "base/random.h"
+#include "input.h"
+#include "lib/known_numbers.h"
 #include "lib/tls_pair.h"
 
 /* Bits of the first byte. */
@@ -38,27 +37,6 @@ enum step {
 static const char key_name[] = "backup";
 static const char secret_text[] = "0123456789abcdef0123456789abcdef";
 
-/* -- the same random numbers each time -- */
-
-static struct osr_random numbers;
-
-static int give_numbers(unsigned char *data, int size)
-{
-    osr_random_fill(&numbers, data, (size_t)size);
-    return 1;
-}
-
-static int numbers_are_there(void)
-{
-    return 1;
-}
-
-static const RAND_METHOD known_numbers = {
-    .bytes = give_numbers,
-    .pseudorand = give_numbers,
-    .status = numbers_are_there,
-};
-
 /* -- who talks -- */
 
 static struct osr_party authority;
@@ -70,8 +48,7 @@ static void make_parties(void)
     if (authority.key.size > 0) {
         return;
     }
-    osr_random_init(&numbers, 1);
-    MUST(RAND_set_rand_method(&known_numbers) == 1);
+    osr_known_numbers_restart();
     authority = osr_party_authority("lab");
     for (size_t i = 0; i < 2; i++) {
         parties[i] = osr_party_of(&authority, "lab", i == 0 ? "user:ana" : "user:server");
@@ -137,24 +114,6 @@ struct run {
     size_t read;
 };
 
-static uint8_t take(struct run *run)
-{
-    if (run->input.size == 0) {
-        return 0;
-    }
-    uint8_t byte = run->input.data[0];
-    run->input = osr_slice(run->input.data + 1, run->input.size - 1);
-    return byte;
-}
-
-static struct osr_slice take_bytes(struct run *run, size_t size)
-{
-    size = size < run->input.size ? size : run->input.size;
-    struct osr_slice bytes = osr_slice(run->input.data, size);
-    run->input = osr_slice(run->input.data + size, run->input.size - size);
-    return bytes;
-}
-
 static void must_be_told_as_it_is(const struct run *run)
 {
     const struct osr_tls_peer *peer = osr_tls_peer(run->tested.tls);
@@ -207,8 +166,8 @@ static void give(struct run *run, struct osr_slice bytes)
 static void give_record(struct run *run)
 {
     struct osr_buffer record = {0};
-    const uint8_t header[] = {(uint8_t)(20 + take(run) % 4), 3, 3};
-    struct osr_slice bytes = take_bytes(run, take(run));
+    const uint8_t header[] = {(uint8_t)(20 + take_byte(&run->input) % 4), 3, 3};
+    struct osr_slice bytes = take_bytes(&run->input, take_byte(&run->input));
 
     osr_buffer_add(&record, header, sizeof(header));
     osr_buffer_add_u8(&record, (uint8_t)(bytes.size >> 8));
@@ -225,10 +184,10 @@ static void give_what_was_said(struct run *run, enum step step)
 
     osr_tls_produce(run->honest.tls, &bytes);
     if (step == STEP_ALTER && bytes.size > 0) {
-        size_t where = (size_t)(take(run) << 8 | take(run)) % bytes.size;
-        bytes.data[where] ^= take(run);
+        size_t where = (size_t)(take_byte(&run->input) << 8 | take_byte(&run->input)) % bytes.size;
+        bytes.data[where] ^= take_byte(&run->input);
     } else if (step == STEP_CUT) {
-        bytes.size = bytes.size * take(run) / 256;
+        bytes.size = bytes.size * take_byte(&run->input) / 256;
     }
     give(run, osr_buffer_slice(&bytes));
     if (step == STEP_DOUBLE) {
@@ -241,7 +200,7 @@ static void give_what_was_said(struct run *run, enum step step)
 static void write_numbers(struct run *run)
 {
     uint8_t bytes[64 * 256];
-    size_t size = (size_t)64 * take(run);
+    size_t size = (size_t)64 * take_byte(&run->input);
 
     if (!osr_tls_is_up(run->honest.tls) || run->honest.code != 0) {
         return;
@@ -256,11 +215,11 @@ static void write_numbers(struct run *run)
 /* False: the honest one has ended, so nothing more can happen. */
 static bool take_step(struct run *run)
 {
-    enum step step = (enum step)(take(run) % STEP_COUNT);
+    enum step step = (enum step)(take_byte(&run->input) % STEP_COUNT);
 
     switch (step) {
     case STEP_INSERT:
-        give(run, take_bytes(run, take(run)));
+        give(run, take_bytes(&run->input, take_byte(&run->input)));
         return true;
     case STEP_RECORD:
         give_record(run);
@@ -284,7 +243,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    osr_random_init(&numbers, 1);
+    osr_known_numbers_restart();
     struct run run = {.how = data[0], .input = osr_slice(data + 1, size - 1)};
     bool tests_server = (run.how & TEST_CLIENT) == 0;
 

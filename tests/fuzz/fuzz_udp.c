@@ -6,15 +6,14 @@
  *
  * The first byte says whether hands have been shaken before the first step. The rest are steps, a
  * byte each with what it needs behind it. Random numbers are the same in every run. */
-#define OPENSSL_SUPPRESS_DEPRECATED /* a source of random numbers of our own */
 #include "fuzz.h"
 
 #include <openssl/err.h>
-#include <openssl/rand.h>
 
 #include "adapter/dtls.h"
 #include "adapter/udp_form.h"
-#include "base/random.h"
+#include "input.h"
+#include "lib/known_numbers.h"
 #include "lib/tls_pair.h"
 
 enum { SHAKE_HANDS = 1, PACKETS_MAX = 256, DATAGRAM_BYTES_MAX = 1024 };
@@ -47,27 +46,6 @@ struct run {
 static const uint8_t nobody[OSR_UDP_ID_BYTES];
 static const uint8_t own_id[OSR_UDP_ID_BYTES] = "client";
 
-/* -- the same random numbers each time -- */
-
-static struct osr_random numbers;
-
-static int give_numbers(unsigned char *data, int size)
-{
-    osr_random_fill(&numbers, data, (size_t)size);
-    return 1;
-}
-
-static int numbers_are_there(void)
-{
-    return 1;
-}
-
-static const RAND_METHOD known_numbers = {
-    .bytes = give_numbers,
-    .pseudorand = give_numbers,
-    .status = numbers_are_there,
-};
-
 /* -- who talks -- */
 
 static struct osr_tls_context *contexts[2]; /* the client's, the server's */
@@ -77,8 +55,7 @@ static void make_contexts(void)
     if (contexts[0] != NULL) {
         return;
     }
-    osr_random_init(&numbers, 1);
-    MUST(RAND_set_rand_method(&known_numbers) == 1);
+    osr_known_numbers_restart();
     static struct osr_party authority;
     authority = osr_party_authority("lab");
     for (size_t i = 0; i < 2; i++) {
@@ -194,24 +171,6 @@ static void give(struct run *run, struct osr_slice bytes, bool is_elsewhere)
 
 /* -- steps -- */
 
-static uint8_t take(struct run *run)
-{
-    if (run->input.size == 0) {
-        return 0;
-    }
-    uint8_t byte = run->input.data[0];
-    run->input = osr_slice(run->input.data + 1, run->input.size - 1);
-    return byte;
-}
-
-static struct osr_slice take_bytes(struct run *run, size_t size)
-{
-    size = size < run->input.size ? size : run->input.size;
-    struct osr_slice bytes = osr_slice(run->input.data, size);
-    run->input = osr_slice(run->input.data + size, run->input.size - size);
-    return bytes;
-}
-
 /* The client's next datagram; 0: it has nothing to say. */
 static size_t say(struct run *run, uint8_t *datagram)
 {
@@ -230,10 +189,10 @@ static void give_what_was_said(struct run *run, enum step step)
     size_t size;
     while ((size = say(run, datagram)) > 0) {
         if (step == STEP_ALTER) {
-            size_t where = (size_t)(take(run) << 8 | take(run)) % size;
-            datagram[where] ^= take(run);
+            size_t where = (size_t)(take_byte(&run->input) << 8 | take_byte(&run->input)) % size;
+            datagram[where] ^= take_byte(&run->input);
         } else if (step == STEP_CUT) {
-            size = size * take(run) / 256;
+            size = size * take_byte(&run->input) / 256;
         } else if (step == STEP_DOUBLE) {
             give(run, osr_slice(datagram, size), false);
         }
@@ -253,11 +212,11 @@ static void write_packet(struct run *run)
 
 static void take_step(struct run *run)
 {
-    enum step step = (enum step)(take(run) % STEP_COUNT);
+    enum step step = (enum step)(take_byte(&run->input) % STEP_COUNT);
     switch (step) {
     case STEP_INSERT:
     case STEP_INSERT_ELSEWHERE:
-        give(run, take_bytes(run, take(run)), step == STEP_INSERT_ELSEWHERE);
+        give(run, take_bytes(&run->input, take_byte(&run->input)), step == STEP_INSERT_ELSEWHERE);
         break;
     case STEP_WRITE:
         write_packet(run);
@@ -276,7 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0) {
         return 0;
     }
-    osr_random_init(&numbers, 1);
+    osr_known_numbers_restart();
     struct run run = {
         .input = osr_slice(data + 1, size - 1),
         .door = osr_dtls_door_create(contexts[1]),

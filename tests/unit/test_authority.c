@@ -2,112 +2,30 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include "adapter/authority.h"
+#include "lib/authority_fixture.h"
 
-enum { DAY_S = 24 * 60 * 60 };
-static const uint64_t now_s = 1800000000; /* 2027-01-15 */
-static const char instance[] = "instance:abcdefghijklmnopqrstuvwxyz234567";
-
-/* A CA, and a key and its request that it is to certify. */
-struct fixture {
-    struct osr_buffer authority_key;
-    struct osr_buffer authority;
-    struct osr_buffer key;
-    struct osr_buffer request;
-    struct osr_buffer made;
-    struct osr_err err;
-};
-
-static int set_up(void **state)
+static void assert_refused(struct authority_fixture *fixture,
+                           const struct osr_authority_order *order, enum osr_code code,
+                           const char *message)
 {
-    struct fixture *fixture = osr_alloc(sizeof(*fixture));
-
-    osr_tls_key_make(&fixture->authority_key);
-    osr_tls_key_make(&fixture->key);
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "büro/2",
-                                        instance, now_s, &fixture->authority, &fixture->err),
-                     0);
-    assert_int_equal(
-        osr_certificate_request(osr_buffer_slice(&fixture->key), &fixture->request, &fixture->err),
-        0);
-    *state = fixture;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct fixture *fixture = *state;
-
-    assert_int_equal(ERR_peek_error(), 0); /* TLS takes what is left there for its own */
-    osr_secret_buffer_done(&fixture->authority_key);
-    osr_secret_buffer_done(&fixture->key);
-    osr_buffer_done(&fixture->authority);
-    osr_buffer_done(&fixture->request);
-    osr_buffer_done(&fixture->made);
-    free(fixture);
-    return 0;
-}
-
-static struct osr_authority_order order_of(const struct fixture *fixture)
-{
-    return (struct osr_authority_order){
-        .request_pem = osr_buffer_slice(&fixture->request),
-        .cluster = "büro/2",
-        .who = instance,
-        .subject = "one",
-        .now_s = now_s,
-    };
-}
-
-static int issue(struct fixture *fixture, const struct osr_authority_order *order)
-{
-    fixture->made.size = 0;
-    return osr_authority_issue(osr_buffer_slice(&fixture->authority),
-                               osr_buffer_slice(&fixture->authority_key), order, &fixture->made,
-                               &fixture->err);
-}
-
-static void assert_refused(struct fixture *fixture, const struct osr_authority_order *order,
-                           enum osr_code code, const char *message)
-{
-    assert_int_equal(issue(fixture, order), code);
+    assert_int_equal(authority_issue(fixture, order), code);
     assert_int_equal(fixture->made.size, 0);
     assert_non_null(strstr(fixture->err.message, message));
 }
 
-static X509 *parse(const struct osr_buffer *pem)
-{
-    BIO *text = BIO_new_mem_buf(pem->data, (int)pem->size);
-    X509 *certificate = PEM_read_bio_X509(text, NULL, NULL, NULL);
-
-    BIO_free(text);
-    assert_non_null(certificate);
-    return certificate;
-}
-
-static struct osr_certificate_facts facts_of(const struct osr_buffer *pem)
-{
-    struct osr_certificate_facts facts;
-    struct osr_err err;
-
-    assert_int_equal(osr_certificate_read(osr_buffer_slice(pem), &facts, &err), 0);
-    return facts;
-}
-
 /* What OpenSSL itself, at its strictest, says of the made certificate at this time. */
-static int verdict(const struct fixture *fixture, int purpose, uint64_t time_s)
+static int verdict(const struct authority_fixture *fixture, int purpose, uint64_t time_s)
 {
     X509_STORE *store = X509_STORE_new();
     X509_STORE_CTX *context = X509_STORE_CTX_new();
-    X509 *authority = parse(&fixture->authority);
-    X509 *certificate = parse(&fixture->made);
+    X509 *authority = certificate_parse(&fixture->authority);
+    X509 *certificate = certificate_parse(&fixture->made);
 
     assert_int_equal(X509_STORE_add_cert(store, authority), 1);
     assert_int_equal(X509_STORE_CTX_init(context, store, certificate, NULL), 1);
@@ -134,71 +52,49 @@ static int verdict(const struct fixture *fixture, int purpose, uint64_t time_s)
  * made until it expires. */
 static void authority_issues_what_openssl_takes(void **state)
 {
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    const struct osr_authority_order order = authority_order(fixture);
 
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_SSL_SERVER, now_s), X509_V_OK);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_SSL_CLIENT, now_s), X509_V_OK);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, now_s - 300), X509_V_OK);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, now_s - 301),
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_SSL_SERVER, AUTHORITY_NOW_S), X509_V_OK);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_SSL_CLIENT, AUTHORITY_NOW_S), X509_V_OK);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, AUTHORITY_NOW_S - 300), X509_V_OK);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, AUTHORITY_NOW_S - 301),
                      X509_V_ERR_CERT_NOT_YET_VALID);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, now_s + 90 * DAY_S - 1), X509_V_OK);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, now_s + 90 * DAY_S + 1),
+    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, AUTHORITY_NOW_S + 90 * AUTHORITY_DAY_S - 1),
+                     X509_V_OK);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, AUTHORITY_NOW_S + 90 * AUTHORITY_DAY_S + 1),
                      X509_V_ERR_CERT_HAS_EXPIRED);
-    assert_int_not_equal(verdict(fixture, X509_PURPOSE_SMIME_SIGN, now_s), X509_V_OK);
+    assert_int_not_equal(verdict(fixture, X509_PURPOSE_SMIME_SIGN, AUTHORITY_NOW_S), X509_V_OK);
 }
 
 /* A certificate says who it is for, and by whom; it fits its key and no other. */
 static void certificate_says_who_it_is_for(void **state)
 {
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    const struct osr_authority_order order = authority_order(fixture);
 
-    assert_int_equal(issue(fixture, &order), 0);
-    struct osr_certificate_facts facts = facts_of(&fixture->made);
-    struct osr_certificate_facts authority = facts_of(&fixture->authority);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    struct osr_certificate_facts facts = certificate_facts(&fixture->made);
+    struct osr_certificate_facts authority = certificate_facts(&fixture->authority);
     assert_string_equal(facts.cluster, "büro/2");
-    assert_string_equal(facts.who, instance);
+    assert_string_equal(facts.who, AUTHORITY_INSTANCE);
     assert_string_equal(facts.subject, "one");
     assert_string_equal(facts.issuer, authority.subject);
-    assert_int_equal(facts.begins_s, now_s - OSR_CERTIFICATE_EARLY_S);
-    assert_int_equal(facts.expires_s, now_s + OSR_CERTIFICATE_DAYS * DAY_S);
+    assert_int_equal(facts.begins_s, AUTHORITY_NOW_S - OSR_CERTIFICATE_EARLY_S);
+    assert_int_equal(facts.expires_s, AUTHORITY_NOW_S + OSR_CERTIFICATE_DAYS * AUTHORITY_DAY_S);
     assert_false(facts.is_authority);
     assert_true(authority.is_authority);
     assert_string_equal(authority.cluster, "büro/2");
-    assert_string_equal(authority.who, instance); /* whose CA it is */
-    assert_int_equal(authority.expires_s, now_s + (uint64_t)OSR_AUTHORITY_DAYS * DAY_S);
+    assert_string_equal(authority.who, AUTHORITY_INSTANCE); /* whose CA it is */
+    assert_int_equal(authority.expires_s,
+                     AUTHORITY_NOW_S + (uint64_t)OSR_AUTHORITY_DAYS * AUTHORITY_DAY_S);
 
     struct osr_slice made = osr_buffer_slice(&fixture->made);
     assert_true(osr_certificate_fits_key(made, osr_buffer_slice(&fixture->key)));
     assert_false(osr_certificate_fits_key(made, osr_buffer_slice(&fixture->authority_key)));
     assert_false(osr_certificate_fits_key(made, osr_slice_text("no key")));
     assert_false(osr_certificate_fits_key(osr_slice(NULL, 0), osr_buffer_slice(&fixture->key)));
-}
-
-/* The serial number and the fingerprint are those that OpenSSL shows. */
-static void certificate_facts_are_those_of_openssl(void **state)
-{
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
-    struct osr_hash fingerprint;
-
-    assert_int_equal(issue(fixture, &order), 0);
-    struct osr_certificate_facts facts = facts_of(&fixture->made);
-    X509 *certificate = parse(&fixture->made);
-    BIGNUM *number = ASN1_INTEGER_to_BN(X509_get0_serialNumber(certificate), NULL);
-    char *serial = BN_bn2hex(number);
-    assert_string_equal(facts.serial, serial);
-    assert_in_range(BN_num_bits(number), 80, 128); /* random: 2^-48 that it is shorter */
-    assert_int_equal(X509_digest(certificate, EVP_sha256(), fingerprint.bytes, NULL), 1);
-    assert_memory_equal(facts.fingerprint.bytes, fingerprint.bytes, sizeof(fingerprint.bytes));
-    OPENSSL_free(serial);
-    BN_free(number);
-    X509_free(certificate);
-
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_string_not_equal(facts_of(&fixture->made).serial, facts.serial);
 }
 
 static void assert_extension_is_critical(X509 *certificate, int kind)
@@ -212,12 +108,12 @@ static void assert_extension_is_critical(X509 *certificate, int kind)
 /* Ends are no CAs, CAs make no CAs, and each key may do what its certificate is for. */
 static void certificate_is_for_its_purpose_alone(void **state)
 {
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    const struct osr_authority_order order = authority_order(fixture);
 
-    assert_int_equal(issue(fixture, &order), 0);
-    X509 *end = parse(&fixture->made);
-    X509 *authority = parse(&fixture->authority);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    X509 *end = certificate_parse(&fixture->made);
+    X509 *authority = certificate_parse(&fixture->authority);
     assert_int_equal(X509_check_ca(end), 0);
     assert_int_equal(X509_get_key_usage(end), KU_DIGITAL_SIGNATURE);
     assert_int_equal(X509_get_extended_key_usage(end), XKU_SSL_SERVER | XKU_SSL_CLIENT);
@@ -237,13 +133,13 @@ static void certificate_is_for_its_purpose_alone(void **state)
 static void certificate_bears_the_names_of_a_server(void **state)
 {
     static const char *const names[] = {"db.example.org", "my_host", "192.0.2.7", "2001:db8::7"};
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     order.names = names;
     order.name_count = sizeof(names) / sizeof(names[0]);
-    assert_int_equal(issue(fixture, &order), 0);
-    X509 *certificate = parse(&fixture->made);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    X509 *certificate = certificate_parse(&fixture->made);
     assert_int_equal(X509_check_host(certificate, "db.example.org", 0, 0, NULL), 1);
     assert_int_equal(X509_check_host(certificate, "my_host", 0, 0, NULL), 1);
     assert_int_equal(X509_check_host(certificate, "192.0.2.7", 0, 0, NULL), 0);
@@ -256,18 +152,18 @@ static void certificate_bears_the_names_of_a_server(void **state)
 /* For clients that look for a server's name alone: the instance's id is one, a user's name none. */
 static void instance_is_a_servers_name(void **state)
 {
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
     const char *id = order.who + strlen("instance:");
 
-    assert_int_equal(issue(fixture, &order), 0);
-    X509 *certificate = parse(&fixture->made);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    X509 *certificate = certificate_parse(&fixture->made);
     assert_int_equal(X509_check_host(certificate, id, 0, 0, NULL), 1);
     X509_free(certificate);
 
     order.who = "user:abcdefghijklmnopqrstuvwxyz234567";
-    assert_int_equal(issue(fixture, &order), 0);
-    certificate = parse(&fixture->made);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    certificate = certificate_parse(&fixture->made);
     assert_int_equal(X509_check_host(certificate, order.who + strlen("user:"), 0,
                                      X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL),
                      0);
@@ -277,76 +173,82 @@ static void instance_is_a_servers_name(void **state)
 /* The CA's end is the end of all that it issues. */
 static void authority_does_not_outlive_itself(void **state)
 {
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
-    uint64_t end_s = facts_of(&fixture->authority).expires_s;
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
+    uint64_t end_s = certificate_facts(&fixture->authority).expires_s;
 
     order.days = UINT32_MAX;
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_int_equal(facts_of(&fixture->made).expires_s, end_s);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    assert_int_equal(certificate_facts(&fixture->made).expires_s, end_s);
     order.now_s = end_s - 1;
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_int_equal(facts_of(&fixture->made).expires_s, end_s);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    assert_int_equal(certificate_facts(&fixture->made).expires_s, end_s);
 
     order.now_s = end_s;
     assert_refused(fixture, &order, OSR_CONFIG, "has expired on 2037-01-12 08:00 UTC");
-    order.now_s = now_s - OSR_CERTIFICATE_EARLY_S - 1;
+    order.now_s = AUTHORITY_NOW_S - OSR_CERTIFICATE_EARLY_S - 1;
     assert_refused(fixture, &order, OSR_CONFIG, "is good from 2027-01-15 07:55 UTC on");
 }
 
 /* Times are kept beyond 2049, where their form changes, and end with the year 9999. */
 static void certificate_times_go_beyond_2049(void **state)
 {
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     order.now_s = 2521843199; /* 2049-11-30 23:59:59 */
     fixture->authority.size = 0;
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", instance,
-                                        order.now_s, &fixture->authority, &fixture->err),
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c",
+                                        AUTHORITY_INSTANCE, order.now_s, &fixture->authority,
+                                        &fixture->err),
                      0);
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_int_equal(facts_of(&fixture->made).expires_s, order.now_s + 90 * DAY_S);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, order.now_s + 89 * DAY_S), X509_V_OK);
-    X509 *certificate = parse(&fixture->made);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    assert_int_equal(certificate_facts(&fixture->made).expires_s,
+                     order.now_s + 90 * AUTHORITY_DAY_S);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_ANY, order.now_s + 89 * AUTHORITY_DAY_S),
+                     X509_V_OK);
+    X509 *certificate = certificate_parse(&fixture->made);
     assert_int_equal(ASN1_STRING_type(X509_get0_notBefore(certificate)), V_ASN1_UTCTIME);
     assert_int_equal(ASN1_STRING_type(X509_get0_notAfter(certificate)), V_ASN1_GENERALIZEDTIME);
     X509_free(certificate);
 
     fixture->authority.size = 0;
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", instance,
-                                        253402300798, &fixture->authority, &fixture->err),
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c",
+                                        AUTHORITY_INSTANCE, 253402300798, &fixture->authority,
+                                        &fixture->err),
                      0);
-    assert_int_equal(facts_of(&fixture->authority).expires_s, 253402300799);
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c", instance,
-                                        253402300799, &fixture->authority, &fixture->err),
+    assert_int_equal(certificate_facts(&fixture->authority).expires_s, 253402300799);
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->authority_key), "c",
+                                        AUTHORITY_INSTANCE, 253402300799, &fixture->authority,
+                                        &fixture->err),
                      OSR_INVALID_ARGUMENT);
 }
 
 /* A certificate that vouches for its key alone says who it is of, and is no CA. */
 static void certificate_signs_itself(void **state)
 {
-    struct fixture *fixture = *state;
+    struct authority_fixture *fixture = *state;
 
-    assert_int_equal(osr_certificate_self_signed(osr_buffer_slice(&fixture->key), "c", instance,
-                                                 now_s, &fixture->made, &fixture->err),
+    assert_int_equal(osr_certificate_self_signed(osr_buffer_slice(&fixture->key), "c",
+                                                 AUTHORITY_INSTANCE, AUTHORITY_NOW_S,
+                                                 &fixture->made, &fixture->err),
                      0);
-    struct osr_certificate_facts facts = facts_of(&fixture->made);
-    assert_string_equal(facts.who, instance);
+    struct osr_certificate_facts facts = certificate_facts(&fixture->made);
+    assert_string_equal(facts.who, AUTHORITY_INSTANCE);
     assert_false(facts.is_authority);
     assert_true(osr_certificate_fits_key(osr_buffer_slice(&fixture->made),
                                          osr_buffer_slice(&fixture->key)));
-    X509 *certificate = parse(&fixture->made);
+    X509 *certificate = certificate_parse(&fixture->made);
     assert_int_equal(X509_self_signed(certificate, 1), 1);
     X509_free(certificate);
     /* The CA has not issued it, so nobody who believes the CA believes it. */
-    assert_int_not_equal(verdict(fixture, X509_PURPOSE_ANY, now_s), X509_V_OK);
+    assert_int_not_equal(verdict(fixture, X509_PURPOSE_ANY, AUTHORITY_NOW_S), X509_V_OK);
 }
 
 /* How many alternative names the made certificate has. */
-static int count_names(const struct fixture *fixture)
+static int count_names(const struct authority_fixture *fixture)
 {
-    X509 *certificate = parse(&fixture->made);
+    X509 *certificate = certificate_parse(&fixture->made);
     GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
     int count = sk_GENERAL_NAME_num(names);
     GENERAL_NAMES_free(names);
@@ -358,68 +260,35 @@ static int count_names(const struct fixture *fixture)
 static void certificate_keeps_the_names_of_the_one_before(void **state)
 {
     static const char *const names[] = {"db.example.org", "192.0.2.7"};
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
     struct osr_buffer before = {0};
 
     order.names = names;
     order.name_count = 2;
-    assert_int_equal(issue(fixture, &order), 0);
+    assert_int_equal(authority_issue(fixture, &order), 0);
     osr_buffer_add(&before, fixture->made.data, fixture->made.size);
-    order = order_of(fixture);
+    order = authority_order(fixture);
     order.who = "user:ana";
     order.follows_pem = osr_buffer_slice(&before);
-    assert_int_equal(issue(fixture, &order), 0);
-    X509 *certificate = parse(&fixture->made);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    X509 *certificate = certificate_parse(&fixture->made);
     assert_int_equal(X509_check_host(certificate, names[0], 0, 0, NULL), 1);
     assert_int_equal(X509_check_ip_asc(certificate, names[1], 0), 1);
     X509_free(certificate);
-    assert_string_equal(facts_of(&fixture->made).who, "user:ana");
-    order.who = instance;
-    assert_int_equal(issue(fixture, &order), 0);
+    assert_string_equal(certificate_facts(&fixture->made).who, "user:ana");
+    order.who = AUTHORITY_INSTANCE;
+    assert_int_equal(authority_issue(fixture, &order), 0);
     assert_int_equal(count_names(fixture), 2 + 2);
     order.follows_pem = osr_slice_text("no certificate");
     assert_refused(fixture, &order, OSR_MALFORMED, "no certificate");
     osr_buffer_done(&before);
 }
 
-/* By the signature, and not by what it says of its issuer. */
-static void issuer_is_who_has_signed(void **state)
-{
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
-    struct osr_buffer key = {0}, other = {0};
-
-    osr_tls_key_make(&key);
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&key), "büro/2", instance, now_s, &other,
-                                        &fixture->err),
-                     0);
-    assert_int_equal(issue(fixture, &order), 0);
-    struct osr_slice made = osr_buffer_slice(&fixture->made);
-    assert_true(osr_certificate_is_issued_by(made, osr_buffer_slice(&fixture->authority)));
-    assert_false(osr_certificate_is_issued_by(made, osr_buffer_slice(&other)));
-    assert_false(osr_certificate_is_issued_by(made, made));
-    assert_false(osr_certificate_is_issued_by(made, osr_slice_text("none")));
-    assert_false(osr_certificate_is_issued_by(osr_slice_text("none"), made));
-    osr_secret_buffer_done(&key);
-    osr_buffer_done(&other);
-}
-
-/* A new one is asked for when 66 of 100 parts of the time are over. */
-static void certificate_is_renewed_in_time(void **state)
-{
-    const struct osr_certificate_facts facts = {.begins_s = 1000, .expires_s = 2000};
-    const struct osr_certificate_facts backwards = {.begins_s = 1000, .expires_s = 900};
-
-    (void)state;
-    assert_int_equal(osr_certificate_renew_at_s(&facts), 1660);
-    assert_int_equal(osr_certificate_renew_at_s(&backwards), 1000);
-}
-
 /* -- requests -- */
 
 /* Signs a request for the key as OpenSSL has it, without a look at what it is. */
-static void write_request(struct fixture *fixture, EVP_PKEY *key, EVP_PKEY *signing_key,
+static void write_request(struct authority_fixture *fixture, EVP_PKEY *key, EVP_PKEY *signing_key,
                           const EVP_MD *digest)
 {
     X509_REQ *request = X509_REQ_new();
@@ -436,12 +305,13 @@ static void write_request(struct fixture *fixture, EVP_PKEY *key, EVP_PKEY *sign
     X509_REQ_free(request);
 }
 
-static void assert_key_is_taken(struct fixture *fixture, EVP_PKEY *key, const EVP_MD *digest)
+static void assert_key_is_taken(struct authority_fixture *fixture, EVP_PKEY *key,
+                                const EVP_MD *digest)
 {
     write_request(fixture, key, key, digest);
-    const struct osr_authority_order order = order_of(fixture);
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_int_equal(verdict(fixture, X509_PURPOSE_SSL_SERVER, now_s), X509_V_OK);
+    const struct osr_authority_order order = authority_order(fixture);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    assert_int_equal(verdict(fixture, X509_PURPOSE_SSL_SERVER, AUTHORITY_NOW_S), X509_V_OK);
     EVP_PKEY_free(key);
 }
 
@@ -452,11 +322,12 @@ static void request_may_have_three_kinds_of_keys(void **state)
     assert_key_is_taken(*state, EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), NULL);
 }
 
-static void assert_key_is_refused(struct fixture *fixture, EVP_PKEY *key, const EVP_MD *digest)
+static void assert_key_is_refused(struct authority_fixture *fixture, EVP_PKEY *key,
+                                  const EVP_MD *digest)
 {
     assert_non_null(key);
     write_request(fixture, key, key, digest);
-    const struct osr_authority_order order = order_of(fixture);
+    const struct osr_authority_order order = authority_order(fixture);
     assert_refused(fixture, &order, OSR_INVALID_ARGUMENT, "none of P-256, P-384 or Ed25519");
     EVP_PKEY_free(key);
 }
@@ -492,12 +363,12 @@ static void request_with_another_key_is_refused(void **state)
 /* Who asks must have the key: a request for one key that another has signed is refused. */
 static void request_must_be_signed_with_its_key(void **state)
 {
-    struct fixture *fixture = *state;
+    struct authority_fixture *fixture = *state;
     EVP_PKEY *key = EVP_EC_gen("P-256");
     EVP_PKEY *other = EVP_EC_gen("P-256");
 
     write_request(fixture, key, other, EVP_sha256());
-    const struct osr_authority_order order = order_of(fixture);
+    const struct osr_authority_order order = authority_order(fixture);
     assert_refused(fixture, &order, OSR_INVALID_ARGUMENT, "not signed with the key");
     EVP_PKEY_free(other);
     EVP_PKEY_free(key);
@@ -506,8 +377,8 @@ static void request_must_be_signed_with_its_key(void **state)
 /* What is no request, and what is too long for one, is told apart. */
 static void request_that_is_none_is_refused(void **state)
 {
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     order.request_pem = osr_slice_text("please");
     assert_refused(fixture, &order, OSR_INVALID_ARGUMENT, "no certificate request");
@@ -519,7 +390,7 @@ static void request_that_is_none_is_refused(void **state)
     uint8_t *room = osr_buffer_reserve(&fixture->request, OSR_CERTIFICATE_REQUEST_BYTES_MAX);
     memset(room, '\n', OSR_CERTIFICATE_REQUEST_BYTES_MAX);
     order.request_pem = osr_slice(fixture->request.data, OSR_CERTIFICATE_REQUEST_BYTES_MAX);
-    assert_int_equal(issue(fixture, &order), 0);
+    assert_int_equal(authority_issue(fixture, &order), 0);
     order.request_pem.size++;
     assert_refused(fixture, &order, OSR_TOO_LARGE, "at most 16384 bytes");
 }
@@ -550,17 +421,18 @@ static void identity_that_is_none_is_refused(void **state)
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     };
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
         order.who = none[i];
         assert_refused(fixture, &order, OSR_INVALID_ARGUMENT, "cannot be certified");
         assert_int_equal(osr_certificate_self_signed(osr_buffer_slice(&fixture->key), "c", none[i],
-                                                     now_s, &fixture->made, &fixture->err),
+                                                     AUTHORITY_NOW_S, &fixture->made,
+                                                     &fixture->err),
                          OSR_INVALID_ARGUMENT);
     }
-    order.who = instance;
+    order.who = AUTHORITY_INSTANCE;
     order.cluster = "";
     assert_refused(fixture, &order, OSR_INVALID_ARGUMENT, "no cluster's name");
     order.cluster = "a\tb";
@@ -574,15 +446,15 @@ static void identity_is_read_as_it_was_written(void **state)
         "osiris", "a/b", "a:b", "a%2Fb", "büro 2", "x,DNS:evil", "osiris:c/user:root"};
     static const char *const users[] = {"user:ana", "user:Ana María", "user:a%b",
                                         "user:a@b.org, b"};
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     for (size_t i = 0; i < sizeof(clusters) / sizeof(clusters[0]); i++) {
         for (size_t k = 0; k < sizeof(users) / sizeof(users[0]); k++) {
             order.cluster = clusters[i];
             order.who = users[k];
-            assert_int_equal(issue(fixture, &order), 0);
-            struct osr_certificate_facts facts = facts_of(&fixture->made);
+            assert_int_equal(authority_issue(fixture, &order), 0);
+            struct osr_certificate_facts facts = certificate_facts(&fixture->made);
             assert_string_equal(facts.cluster, clusters[i]);
             assert_string_equal(facts.who, users[k]);
         }
@@ -612,8 +484,8 @@ static void server_name_that_is_none_is_refused(void **state)
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.org",
     };
     static const char *many[OSR_CERTIFICATE_NAMES_MAX + 1];
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
         order.names = &none[i];
@@ -627,7 +499,7 @@ static void server_name_that_is_none_is_refused(void **state)
     order.name_count = sizeof(many) / sizeof(many[0]);
     assert_refused(fixture, &order, OSR_TOO_LARGE, "65 names are too many");
     order.name_count--;
-    assert_int_equal(issue(fixture, &order), 0);
+    assert_int_equal(authority_issue(fixture, &order), 0);
 }
 
 /* A subject is 1 to 64 bytes of text, as X.509 has it. */
@@ -635,13 +507,13 @@ static void subject_that_does_not_fit_is_refused(void **state)
 {
     static const char longest[] =
         "0123456789012345678901234567890123456789012345678901234567890123";
-    struct fixture *fixture = *state;
-    struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    struct osr_authority_order order = authority_order(fixture);
 
     _Static_assert(sizeof(longest) == 64 + 1, "the longest");
     order.subject = longest;
-    assert_int_equal(issue(fixture, &order), 0);
-    assert_string_equal(facts_of(&fixture->made).subject, longest);
+    assert_int_equal(authority_issue(fixture, &order), 0);
+    assert_string_equal(certificate_facts(&fixture->made).subject, longest);
     order.subject = "01234567890123456789012345678901234567890123456789012345678901234";
     assert_refused(fixture, &order, OSR_INVALID_ARGUMENT, "subject");
     order.subject = "";
@@ -655,12 +527,12 @@ static void subject_that_does_not_fit_is_refused(void **state)
 /* A CA needs its own key, and a certificate that may issue others. */
 static void authority_that_is_none_issues_nothing(void **state)
 {
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
+    struct authority_fixture *fixture = *state;
+    const struct osr_authority_order order = authority_order(fixture);
     struct osr_slice key = osr_buffer_slice(&fixture->key);
     struct osr_buffer made = {0};
 
-    assert_int_equal(issue(fixture, &order), 0);
+    assert_int_equal(authority_issue(fixture, &order), 0);
     assert_int_equal(osr_authority_issue(osr_buffer_slice(&fixture->authority), key, &order, &made,
                                          &fixture->err),
                      OSR_CONFIG);
@@ -678,32 +550,20 @@ static void authority_that_is_none_issues_nothing(void **state)
     osr_buffer_done(&made);
 }
 
-static void write_pem(struct osr_buffer *pem, X509 *certificate)
-{
-    BIO *text = BIO_new(BIO_s_mem());
-
-    assert_int_equal(PEM_write_bio_X509(text, certificate), 1);
-    pem->size = 0;
-    size_t size = BIO_ctrl_pending(text);
-    BIO_read(text, osr_buffer_reserve(pem, size), (int)size);
-    pem->size = size;
-    BIO_free(text);
-}
-
 /* A CA whose key may sign other things than certificates is none for us. */
 static void authority_must_be_for_certificates(void **state)
 {
-    struct fixture *fixture = *state;
-    const struct osr_authority_order order = order_of(fixture);
-    X509 *authority = parse(&fixture->authority);
+    struct authority_fixture *fixture = *state;
+    const struct osr_authority_order order = authority_order(fixture);
+    X509 *authority = certificate_parse(&fixture->authority);
     int index = X509_get_ext_by_NID(authority, NID_key_usage, -1);
 
     X509_EXTENSION_free(X509_delete_ext(authority, index));
     X509_EXTENSION *usage = X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage, "cRLSign");
     assert_int_equal(X509_add_ext(authority, usage, -1), 1);
     assert_true(i2d_re_X509_tbs(authority, NULL) > 0); /* what is written is what it is now */
-    write_pem(&fixture->authority, authority);
-    assert_true(facts_of(&fixture->authority).is_authority);
+    certificate_write(&fixture->authority, authority);
+    assert_true(certificate_facts(&fixture->authority).is_authority);
     assert_refused(fixture, &order, OSR_CONFIG, "is no CA");
     X509_EXTENSION_free(usage);
     X509_free(authority);
@@ -712,207 +572,59 @@ static void authority_must_be_for_certificates(void **state)
 /* The CA of a cluster has a name of its own each time, so that two can be told apart. */
 static void authorities_have_different_names(void **state)
 {
-    struct fixture *fixture = *state;
+    struct authority_fixture *fixture = *state;
 
-    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->key), "büro/2", instance, now_s,
-                                        &fixture->made, &fixture->err),
+    assert_int_equal(osr_authority_make(osr_buffer_slice(&fixture->key), "büro/2",
+                                        AUTHORITY_INSTANCE, AUTHORITY_NOW_S, &fixture->made,
+                                        &fixture->err),
                      0);
-    assert_string_not_equal(facts_of(&fixture->made).subject,
-                            facts_of(&fixture->authority).subject);
-}
-
-/* -- reading what others made -- */
-
-/* A certificate with these alternative names and this common name, signed by its own key. */
-static void write_certificate(struct fixture *fixture, const char *common_name, size_t name_size,
-                              const char *const *uris, size_t uri_count)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *certificate = X509_new();
-    GENERAL_NAMES *names = GENERAL_NAMES_new();
-
-    for (size_t i = 0; i < uri_count; i++) {
-        GENERAL_NAME *name = GENERAL_NAME_new();
-        ASN1_IA5STRING *uri = ASN1_IA5STRING_new();
-        ASN1_STRING_set(uri, uris[i], (int)strlen(uris[i]));
-        GENERAL_NAME_set0_value(name, GEN_URI, uri);
-        assert_true(sk_GENERAL_NAME_push(names, name) > 0);
-    }
-    X509_NAME_add_entry_by_NID(X509_get_subject_name(certificate), NID_commonName,
-                               V_ASN1_UTF8STRING, (const uint8_t *)common_name, (int)name_size, -1,
-                               0);
-    ASN1_INTEGER_set(X509_get_serialNumber(certificate), 0x0a0b);
-    X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-    X509_gmtime_adj(X509_getm_notAfter(certificate), DAY_S);
-    X509_set_version(certificate, X509_VERSION_3);
-    X509_set_pubkey(certificate, key);
-    assert_int_equal(X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, 0), 1);
-    assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-    write_pem(&fixture->made, certificate);
-    GENERAL_NAMES_free(names);
-    X509_free(certificate);
-    EVP_PKEY_free(key);
-}
-
-static void assert_malformed(struct fixture *fixture, const char *message)
-{
-    struct osr_certificate_facts facts;
-
-    assert_int_equal(osr_certificate_read(osr_buffer_slice(&fixture->made), &facts, &fixture->err),
-                     OSR_MALFORMED);
-    assert_non_null(strstr(fixture->err.message, message));
-}
-
-/* An outside CA's certificate has no identity of ours, and is read. */
-static void outside_certificate_has_no_identity(void **state)
-{
-    static const char *const uris[] = {"https://example.org/a", "OSIRIS:c/user:root", "spiffe://x"};
-    struct fixture *fixture = *state;
-
-    write_certificate(fixture, "outside", strlen("outside"), uris, 3);
-    struct osr_certificate_facts facts = facts_of(&fixture->made);
-    assert_string_equal(facts.who, "");
-    assert_string_equal(facts.cluster, "");
-    assert_string_equal(facts.subject, "outside");
-    assert_string_equal(facts.serial, "0A0B");
-}
-
-/* There is one way of writing each identity; every other is refused. */
-static void foreign_identity_is_not_guessed_at(void **state)
-{
-    static const char *const foul[] = {
-        "osiris:",
-        "osiris:c",
-        "osiris:c/",
-        "osiris:c/admin",
-        "osiris:c/key:k",
-        "osiris:/user:ana",
-        "osiris:c/user:",
-        "osiris:c/d/user:ana",
-        "osiris:c/user:ana/b",
-        "osiris:c/user:ana%00",
-        "osiris:c/user:ana%2Fb",
-        "osiris:c/user:%61na",
-        "osiris:c/user%3Aana",
-        "osiris:c/user:an%C3%bc",
-        "osiris:c/user:an%C3",
-        "osiris:c/user:an%C",
-        "osiris:c/user:ana%",
-        "osiris:c/user:ana b",
-        "osiris:c/user:a%3Ab",
-        "osiris:c/user:a%2A",
-    };
-    struct fixture *fixture = *state;
-
-    for (size_t i = 0; i < sizeof(foul) / sizeof(foul[0]); i++) {
-        write_certificate(fixture, "x", 1, &foul[i], 1);
-        assert_malformed(fixture, "identity that is none");
-    }
-    static const char *const two[] = {"osiris:c/user:ana", "osiris:c/user:root"};
-    write_certificate(fixture, "x", 1, two, 2);
-    assert_malformed(fixture, "two identities");
-}
-
-/* A common name that ends early for some readers, or that a terminal would act on, is refused. */
-static void foreign_subject_must_be_plain(void **state)
-{
-    struct fixture *fixture = *state;
-
-    write_certificate(fixture, "ana\0.evil", 9, NULL, 0);
-    assert_malformed(fixture, "no plain text");
-    write_certificate(fixture, "ana\033[2J", 7, NULL, 0);
-    assert_malformed(fixture, "no plain text");
-}
-
-/* Text without a certificate has none; what stands before the first one does not matter. */
-static void certificate_is_found_in_text(void **state)
-{
-    struct fixture *fixture = *state;
-    struct osr_buffer text = {0};
-
-    assert_malformed(fixture, "there is no certificate");
-    osr_buffer_add_text(&fixture->made, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE--"
-                                        "---\n");
-    assert_malformed(fixture, "there is no certificate");
-    osr_buffer_add_text(&text, "Certificate:\n  Data\n");
-    osr_buffer_add(&text, fixture->authority.data, fixture->authority.size);
-    assert_true(facts_of(&text).is_authority);
-    osr_buffer_done(&text);
-}
-
-/* Several certificates in a text are found one by one, and what is between them is not lost
- * sight of. */
-static void certificates_are_counted(void **state)
-{
-    struct fixture *fixture = *state;
-    struct osr_slice one = osr_buffer_slice(&fixture->authority);
-    struct osr_buffer text = {0};
-    struct osr_slice pem;
-
-    assert_int_equal(osr_certificate_count(osr_slice(NULL, 0)), 0);
-    assert_int_equal(osr_certificate_count(osr_slice_text("none")), 0);
-    assert_int_equal(osr_certificate_count(one), 1);
-    assert_int_equal(osr_certificate_count(osr_slice(one.data, one.size - 1)), 1);
-    assert_int_equal(osr_certificate_count(osr_slice(one.data, one.size - 2)), 0);
-
-    osr_buffer_add_text(&text, "# ");
-    osr_buffer_add(&text, one.data, one.size);
-    assert_int_equal(osr_certificate_count(osr_buffer_slice(&text)), 0); /* not a line's begin */
-
-    text.size = 0;
-    osr_buffer_add_text(&text, "# one\n");
-    osr_buffer_add(&text, one.data, one.size);
-    osr_buffer_add_text(&text, "# and the same again\r\n");
-    osr_buffer_add(&text, one.data, one.size);
-    assert_int_equal(osr_certificate_count(osr_buffer_slice(&text)), 2);
-    struct osr_slice rest = osr_buffer_slice(&text);
-    assert_true(osr_certificate_next(&rest, &pem));
-    assert_true(osr_slice_equal(pem, one));
-    assert_true(osr_certificate_next(&rest, &pem));
-    assert_true(osr_slice_equal(pem, one));
-    assert_false(osr_certificate_next(&rest, &pem));
-
-    osr_buffer_add(&text, fixture->key.data, fixture->key.size);
-    assert_int_equal(osr_certificate_count(osr_buffer_slice(&text)), 0);
-    text.size = 0;
-    osr_buffer_add(&text, one.data, one.size - 1);
-    osr_buffer_add(&text, one.data, one.size);
-    assert_int_equal(osr_certificate_count(osr_buffer_slice(&text)), 0);
-    osr_secret_buffer_done(&text);
+    assert_string_not_equal(certificate_facts(&fixture->made).subject,
+                            certificate_facts(&fixture->authority).subject);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(authority_issues_what_openssl_takes, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_says_who_it_is_for, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_facts_are_those_of_openssl, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_is_for_its_purpose_alone, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_bears_the_names_of_a_server, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(instance_is_a_servers_name, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authority_does_not_outlive_itself, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_times_go_beyond_2049, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_signs_itself, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_keeps_the_names_of_the_one_before, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(issuer_is_who_has_signed, set_up, tear_down),
-        cmocka_unit_test(certificate_is_renewed_in_time),
-        cmocka_unit_test_setup_teardown(request_may_have_three_kinds_of_keys, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_with_another_key_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_must_be_signed_with_its_key, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(request_that_is_none_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(identity_that_is_none_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(identity_is_read_as_it_was_written, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(server_name_that_is_none_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(subject_that_does_not_fit_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authority_that_is_none_issues_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authority_must_be_for_certificates, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(authorities_have_different_names, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(outside_certificate_has_no_identity, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(foreign_identity_is_not_guessed_at, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(foreign_subject_must_be_plain, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificate_is_found_in_text, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(certificates_are_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(authority_issues_what_openssl_takes, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(certificate_says_who_it_is_for, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(certificate_is_for_its_purpose_alone, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(certificate_bears_the_names_of_a_server, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(instance_is_a_servers_name, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(authority_does_not_outlive_itself, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(certificate_times_go_beyond_2049, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(certificate_signs_itself, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(certificate_keeps_the_names_of_the_one_before,
+                                        authority_set_up, authority_tear_down),
+        cmocka_unit_test_setup_teardown(request_may_have_three_kinds_of_keys, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(request_with_another_key_is_refused, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(request_must_be_signed_with_its_key, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(request_that_is_none_is_refused, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(identity_that_is_none_is_refused, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(identity_is_read_as_it_was_written, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(server_name_that_is_none_is_refused, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(subject_that_does_not_fit_is_refused, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(authority_that_is_none_issues_nothing, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(authority_must_be_for_certificates, authority_set_up,
+                                        authority_tear_down),
+        cmocka_unit_test_setup_teardown(authorities_have_different_names, authority_set_up,
+                                        authority_tear_down),
     };
 
     return cmocka_run_group_tests_name("authority", tests, NULL, NULL);
