@@ -12,6 +12,7 @@ import pytest
 
 import carriers
 import osiris
+import udp_proxy
 
 ROUNDS = int(os.environ.get("OSIRIS_ROUNDS", 10))
 ENTRIES = int(os.environ.get("OSIRIS_ENTRIES", 2000))
@@ -110,3 +111,18 @@ def test_counts_are_exact_over_each_carrier(make_daemon, folder, link, victim):
 
         run_rounds(link, WIRE_ROUNDS, folder, make_pair,
                    carrier.broker if victim == "broker" else None)
+
+
+# The same over UDP while the network loses, doubles and reorders.
+def test_counts_are_exact_over_a_bad_network(make_daemon, folder):
+    port = osiris.free_port()
+
+    def make_pair(number):
+        names = f"leader{number}", f"follower{number}"
+        carriers.share_key(*(folder / name for name in names))
+        return (make_daemon(names[0], listen=[f"udp://127.0.0.1:{port}?auth=key"]).start(),
+                make_daemon(names[1], peers=[f"udp://127.0.0.1:{between.port}?auth=key"]).start())
+
+    with udp_proxy.UdpProxy(port, loses=0.05, doubles=0.05, reorders=0.05) as between:
+        run_rounds("udp, one in twenty lost", WIRE_ROUNDS, folder, make_pair)
+        assert between.dropped > 0
