@@ -2,7 +2,6 @@
 
 #include "base/map.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,37 +9,6 @@ struct history {
     struct osr_buffer chains[SIM_FEEDS_MAX]; /* of struct osr_hash, from sequence 1 on */
     struct osr_map *content_by_heads;        /* to a copy of the content's fingerprint */
 };
-
-static uint64_t seed_in_hand;
-static uint64_t events_in_hand;
-static bool violation_is_expected;
-
-void sim_set_seed(uint64_t seed, uint64_t events)
-{
-    seed_in_hand = seed;
-    events_in_hand = events;
-}
-
-void sim_expect_violation(void)
-{
-    violation_is_expected = true;
-}
-
-void sim_violation(const char *format, ...)
-{
-    fflush(stdout);
-    fprintf(stderr, "seed %llu: VIOLATION: ", (unsigned long long)seed_in_hand);
-    va_list arguments;
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
-    fprintf(stderr, "\n");
-    if (!violation_is_expected) {
-        fprintf(stderr, "replay with: sim_feed --first %llu --seeds 1 --events %llu --trace\n",
-                (unsigned long long)seed_in_hand, (unsigned long long)events_in_hand);
-    }
-    exit(violation_is_expected ? 0 : 1);
-}
 
 const char *sim_feed_name(size_t feed)
 {

@@ -338,7 +338,7 @@ static void count_entries(struct world *world)
 void world_run(uint64_t seed, uint64_t events, const struct osr_trace *trace,
                struct world_counters *ret_counters)
 {
-    sim_set_seed(seed, events);
+    sim_set_run("sim_feed", seed, events);
     struct world *world = world_create(seed, trace);
     while (world->counters.events < events || world->counters.crashes < CRASHES_MIN) {
         if (world->now_us > MAIN_US_MAX) {
