@@ -1,6 +1,5 @@
 #include "core/queue.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum { CAPACITY_MIN = 8 };
@@ -14,12 +13,6 @@ void osr_queue_done(struct osr_queue *queue)
 {
     free(queue->items);
     *queue = (struct osr_queue){.item_size = queue->item_size};
-}
-
-void *osr_queue_at(const struct osr_queue *queue, size_t index)
-{
-    assert(index < queue->count);
-    return queue->items + ((queue->head + index) & (queue->capacity - 1)) * queue->item_size;
 }
 
 static void grow(struct osr_queue *queue)

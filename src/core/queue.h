@@ -6,6 +6,8 @@
 
 #include "base/bytes.h"
 
+#include <assert.h>
+
 struct osr_queue {
     uint8_t *items;
     size_t item_size;
@@ -15,11 +17,17 @@ struct osr_queue {
 };
 
 void osr_queue_init(struct osr_queue *queue, size_t item_size);
-void osr_queue_done(struct osr_queue *queue);                    /* frees; a zeroed one is fine */
-void *osr_queue_at(const struct osr_queue *queue, size_t index); /* 0 is the front */
-void *osr_queue_push(struct osr_queue *queue);                   /* a zeroed item at the back */
-void osr_queue_pop(struct osr_queue *queue);                     /* drops the front */
+void osr_queue_done(struct osr_queue *queue);  /* frees; a zeroed one is fine */
+void *osr_queue_push(struct osr_queue *queue); /* a zeroed item at the back */
+void osr_queue_pop(struct osr_queue *queue);   /* drops the front */
 void osr_queue_pop_back(struct osr_queue *queue);
+
+/* 0 is the front. */
+static inline void *osr_queue_at(const struct osr_queue *queue, size_t index)
+{
+    assert(index < queue->count);
+    return queue->items + ((queue->head + index) & (queue->capacity - 1)) * queue->item_size;
+}
 
 static inline void *osr_queue_front(const struct osr_queue *queue)
 {

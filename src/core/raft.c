@@ -9,7 +9,7 @@
 enum {
     ELECTION_TIMEOUT_MS_DEFAULT = 1000,
     HEARTBEAT_MS_DEFAULT = 100,
-    COMMAND_BYTES_DEFAULT = 1536 << 10,
+    COMMAND_BYTES_DEFAULT = OSR_RAFT_COMMAND_BYTES_MAX,
     MESSAGE_BYTES_DEFAULT = 256 << 10,
     WINDOW_MESSAGES_DEFAULT = 64,
     WINDOW_BYTES_DEFAULT = 4 << 20,
@@ -58,6 +58,13 @@ static int check_options(const struct osr_raft_options *options, struct osr_err 
         options->window_bytes == 0 || options->chunk_bytes == 0 || options->apply_bytes == 0) {
         return osr_err_set(err, OSR_CONFIG, "a message, window, chunk or batch of nothing");
     }
+    if (options->command_bytes_max > OSR_RAFT_COMMAND_BYTES_MAX ||
+        options->message_bytes_max > OSR_RAFT_MESSAGE_BYTES_MAX ||
+        options->chunk_bytes > OSR_RAFT_MESSAGE_BYTES_MAX) {
+        return osr_err_set(err, OSR_CONFIG,
+                           "a command over %d bytes, a message or chunk over %d bytes",
+                           OSR_RAFT_COMMAND_BYTES_MAX, OSR_RAFT_MESSAGE_BYTES_MAX);
+    }
     if (options->command_bytes_max > options->pending_bytes_max ||
         options->pending_entries_max == 0) {
         return osr_err_set(err, OSR_CONFIG, "pending_bytes_max: %u is less than one command",
@@ -91,6 +98,7 @@ int osr_raft_create(const struct osr_raft_options *options, struct osr_raft **re
     /* Not what an earlier life of this member asked: an answer to that would be too old. */
     raft->request_first = osr_random_u64(&raft->random) / 2;
     raft->request_last = raft->request_first;
+    raft->request_answered = raft->request_first;
     raft->arena = osr_arena_create(ARENA_KEEP_BYTES, ARENA_BYTES_MAX);
     init_queues(raft);
     *ret_raft = raft;
@@ -115,6 +123,7 @@ void osr_raft_destroy(struct osr_raft *raft)
     }
     release_stores(raft);
     osr_raft_log_done(raft);
+    osr_raft_block_close(raft);
     osr_raft_block_free_released(raft);
     osr_raft_peers_done(raft);
     osr_raft_members_done(raft);
@@ -281,7 +290,7 @@ uint64_t osr_raft_deadline_ms(const struct osr_raft *raft)
     if (raft->transfer.token != 0) {
         deadline = osr_raft_min(deadline, raft->transfer.until_ms);
     }
-    if (raft->is_vote_unstored) {
+    if (raft->is_vote_unstored && raft->vote_stores == 0) {
         deadline = osr_raft_min(deadline, raft->vote_retry_ms);
     }
     if (raft->now_ms < raft->apply_retry_ms) {
@@ -297,6 +306,7 @@ void osr_raft_info(const struct osr_raft *raft, struct osr_raft_info *ret_info)
     *ret_info = (struct osr_raft_info){
         .role = raft->role,
         .term = raft->vote.term,
+        .durable_term = raft->durable_vote.term,
         .leader = raft->leader,
         .since_ms = raft->since_ms,
         .base = raft->log.base,

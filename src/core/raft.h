@@ -16,10 +16,12 @@
  * A follower that needs what the log no longer has gets the snapshot, in chunks: each is asked for
  * by the offset that the follower has, so that it goes on after an interruption where it was.
  *
- * Failures: messages may be lost, doubled, late, out of order. What makes no sense from anybody
- * is dropped and counted (osr_raft_info.refused). DISK_FULL makes a leader step down, and a
- * follower forget what it could not store; a disk that fails otherwise ends the process, which is
- * the caller's to do.
+ * Failures: messages may be lost, doubled, late, out of order. What makes no sense from anybody,
+ * and answers of those that are no members, are dropped and counted (osr_raft_info.refused). A term
+ * that is absurdly far ahead is not taken over: the own one comes nearer, at most 2^24 within a
+ * heartbeat's time, so that nobody can use up all terms, nor part members for ever. DISK_FULL makes
+ * a leader step down, and a follower forget what it could not store; a disk that fails otherwise
+ * ends the process, which is the caller's to do.
  *
  * Invariants (checked in tests/sim/sim_raft.c after every step): one leader a term; a leader never
  * cuts or overwrites its own log; two logs with an entry of the same index and term are the same up
@@ -34,6 +36,15 @@
 #include "base/trace.h"
 #include "core/raft_configuration.h"
 
+enum {
+    /* Of one command. More from another member is nonsense: no log has to be able to take it. */
+    OSR_RAFT_COMMAND_BYTES_MAX = 1536 << 10,
+    /* Of commands, or of a snapshot, in one message; likewise. */
+    OSR_RAFT_MESSAGE_BYTES_MAX = 4 << 20,
+    /* In one APPEND, sent or taken: stops small entries from making messages that take long. */
+    OSR_RAFT_APPEND_ENTRIES_MAX = 1 << 14,
+};
+
 struct osr_raft; /* opaque */
 
 struct osr_raft_options {
@@ -42,9 +53,11 @@ struct osr_raft_options {
     /* Without word of a leader, before an election: at least this, at most twice. Also how long
      * a leader leads without word of a majority, and how long a transfer may take. */
     uint32_t election_timeout_ms;
-    uint32_t heartbeat_ms;        /* of silence towards a follower */
-    uint32_t command_bytes_max;   /* of one command; TOO_LARGE above */
-    uint32_t message_bytes_max;   /* of commands in one APPEND, unless it is a single larger one */
+    uint32_t heartbeat_ms;      /* of silence towards a follower */
+    uint32_t command_bytes_max; /* TOO_LARGE above; at most OSR_RAFT_COMMAND_BYTES_MAX */
+    /* Of commands in one APPEND, unless it is a single larger one; at most
+     * OSR_RAFT_MESSAGE_BYTES_MAX, and so is chunk_bytes. */
+    uint32_t message_bytes_max;
     uint32_t window_messages;     /* APPENDs under way to one follower */
     uint32_t window_bytes;        /* of commands in them */
     uint32_t pending_bytes_max;   /* proposed here and not yet committed; past it BUSY */
@@ -108,7 +121,10 @@ struct osr_raft_restored {
      * snapshot.index; base_term is its term. */
     uint64_t base;
     uint64_t base_term;
-    uint64_t last;                     /* base: the log is empty */
+    /* base: the log is empty. At least snapshot.index: a log that ends in front of the snapshot, or
+     * has an entry of another term there, is what a crash within INSTALL left behind, and the
+     * caller has to void it first. */
+    uint64_t last;
     const struct osr_raft_span *spans; /* of base + 1 .. last */
     size_t span_count;
     /* Entries of kind CONFIGURATION above the snapshot, in order, with their payload. */
@@ -278,10 +294,10 @@ enum osr_raft_output_type {
     OSR_RAFT_OUT_DISCARD,     /* entries up to and including an index are not needed any more */
     OSR_RAFT_OUT_READ_CHUNK,  /* of the own snapshot; CHUNK_READ */
     OSR_RAFT_OUT_WRITE_CHUNK, /* of the snapshot that comes, offset 0 begins another; durable at
-                                 INSTALL alone; CHUNK_WRITTEN */
-    OSR_RAFT_OUT_INSTALL,     /* what was written is whole: check it, make it durable as the
-                                 snapshot, forget the log up to its index (all of it, if `is_log_void`),
-                                 and give it to the state machines; INSTALLED */
+                                 INSTALL alone; CHUNK_WRITTEN. What fails begins anew */
+    OSR_RAFT_OUT_INSTALL, /* what was written is whole: check it, make it durable as the snapshot,
+                             forget the whole log, which begins behind it from now on, and give it
+                             to the state machines; INSTALLED */
     OSR_RAFT_OUT_TRANSFERRED, /* answers TRANSFER */
     OSR_RAFT_OUT_ROLE, /* role, term, leader or configuration are others now: osr_raft_info */
 };
@@ -343,7 +359,6 @@ struct osr_raft_output {
         struct {
             uint64_t ticket;
             const struct osr_raft_snapshot *snapshot; /* lives until INSTALLED */
-            bool is_log_void;
         } install;
         struct {
             uint64_t token;
@@ -382,8 +397,9 @@ enum osr_raft_role {
 struct osr_raft_info {
     enum osr_raft_role role;
     uint64_t term;
-    uint64_t leader;   /* 0: not known */
-    uint64_t since_ms; /* when role, term or leader changed last */
+    uint64_t durable_term; /* the latest that it surely knows after a crash */
+    uint64_t leader;       /* 0: not known */
+    uint64_t since_ms;     /* when role, term or leader changed last */
     uint64_t base;
     uint64_t last;
     uint64_t durable;

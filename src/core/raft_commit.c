@@ -199,8 +199,8 @@ void osr_raft_commit_fetched(struct osr_raft *raft, const struct osr_raft_entry 
     for (size_t i = 0; i < count; i++) {
         bytes += entries[i].payload.size;
     }
-    struct block *block = osr_raft_block_create(entries, count);
-    give(raft, block->entries, count, bytes);
-    osr_raft_block_release(raft, block);
+    const struct piece piece = osr_raft_piece_create(raft, entries, count);
+    give(raft, piece.entries, count, bytes);
+    osr_raft_block_release(raft, piece.block);
     osr_raft_commit_apply(raft);
 }

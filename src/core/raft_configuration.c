@@ -42,6 +42,31 @@ size_t osr_raft_configuration_voters(const struct osr_raft_configuration *config
     return count;
 }
 
+static bool is_member_valid(const struct osr_raft_member *member)
+{
+    bool is_learner = member->standing == OSR_RAFT_LEARNER;
+    return member->id != 0 && (is_learner || member->standing == OSR_RAFT_VOTER) &&
+           (is_learner || !member->is_promoted) &&
+           member->context_size <= OSR_RAFT_CONTEXT_BYTES_MAX;
+}
+
+bool osr_raft_configuration_is_valid(const struct osr_raft_configuration *configuration)
+{
+    uint64_t id_before = 0;
+    if (configuration->count > OSR_RAFT_MEMBERS_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < configuration->count; i++) {
+        const struct osr_raft_member *member = &configuration->members[i];
+        if (!is_member_valid(member) || member->id <= id_before) {
+            return false;
+        }
+        id_before = member->id;
+    }
+    size_t voters = osr_raft_configuration_voters(configuration);
+    return voters > 0 && voters <= OSR_RAFT_VOTERS_MAX;
+}
+
 /* ---- changes ---- */
 
 static int add(struct osr_raft_configuration *configuration, const struct osr_raft_member *member,
@@ -149,8 +174,7 @@ void osr_raft_configuration_encode(const struct osr_raft_configuration *configur
     }
 }
 
-/* Takes a member off the front of *rest; false where there is none that encoding would have
- * made. */
+/* Takes a member off the front of *rest; false where there is none. */
 static bool decode_member(struct osr_slice *rest, struct osr_raft_member *member)
 {
     if (rest->size < MEMBER_HEAD_BYTES) {
@@ -161,9 +185,7 @@ static bool decode_member(struct osr_slice *rest, struct osr_raft_member *member
                                        .standing = (enum osr_raft_standing)head[8],
                                        .is_promoted = head[9] == 1,
                                        .context_size = (uint16_t)(head[10] << 8 | head[11])};
-    bool is_learner = member->standing == OSR_RAFT_LEARNER;
-    if (member->id == 0 || (!is_learner && member->standing != OSR_RAFT_VOTER) ||
-        head[9] > (is_learner ? 1 : 0) || member->context_size > OSR_RAFT_CONTEXT_BYTES_MAX ||
+    if (head[9] > 1 || member->context_size > OSR_RAFT_CONTEXT_BYTES_MAX ||
         member->context_size > rest->size - MEMBER_HEAD_BYTES) {
         return false;
     }
@@ -177,23 +199,19 @@ int osr_raft_configuration_decode(struct osr_slice bytes,
                                   struct osr_raft_configuration *ret_configuration,
                                   struct osr_err *err)
 {
-    if (bytes.size < HEAD_BYTES || bytes.data[0] != FORM_VERSION || bytes.data[1] == 0 ||
+    if (bytes.size < HEAD_BYTES || bytes.data[0] != FORM_VERSION ||
         bytes.data[1] > OSR_RAFT_MEMBERS_MAX) {
         return osr_err_set(err, OSR_MALFORMED, "configuration: version or count of members");
     }
     struct osr_raft_configuration configuration = {.count = bytes.data[1]};
     struct osr_slice rest = osr_slice(bytes.data + HEAD_BYTES, bytes.size - HEAD_BYTES);
-    uint64_t id_before = 0;
     for (size_t i = 0; i < configuration.count; i++) {
-        struct osr_raft_member *member = &configuration.members[i];
-        if (!decode_member(&rest, member) || member->id <= id_before) {
+        if (!decode_member(&rest, &configuration.members[i])) {
             return osr_err_set(err, OSR_MALFORMED, "configuration: member %zu", i);
         }
-        id_before = member->id;
     }
-    size_t voters = osr_raft_configuration_voters(&configuration);
-    if (rest.size > 0 || voters == 0 || voters > OSR_RAFT_VOTERS_MAX) {
-        return osr_err_set(err, OSR_MALFORMED, "configuration: %zu voters, %zu bytes over", voters,
+    if (rest.size > 0 || !osr_raft_configuration_is_valid(&configuration)) {
+        return osr_err_set(err, OSR_MALFORMED, "configuration: ids, standings, or %zu bytes over",
                            rest.size);
     }
     *ret_configuration = configuration;

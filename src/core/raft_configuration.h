@@ -42,9 +42,13 @@ bool osr_raft_configuration_is_voter(const struct osr_raft_configuration *config
                                      uint64_t id);
 size_t osr_raft_configuration_voters(const struct osr_raft_configuration *configuration);
 
+/* Members by id, upwards, with standings there are; voters enough and not too many. What is decoded
+ * is. */
+bool osr_raft_configuration_is_valid(const struct osr_raft_configuration *configuration);
+
 /* What is asked of a leader. */
 enum osr_raft_change_type {
-    OSR_RAFT_ADD,     /* a learner; ALREADY_EXISTS, TOO_LARGE where there are too many */
+    OSR_RAFT_ADD = 1, /* a learner; ALREADY_EXISTS, TOO_LARGE where there are too many */
     OSR_RAFT_PROMOTE, /* a learner to a voter */
     OSR_RAFT_REMOVE,  /* either; INVALID_ARGUMENT for the last voter */
     OSR_RAFT_UPDATE,  /* the context */

@@ -29,19 +29,6 @@ uint64_t osr_raft_election_deadline(const struct osr_raft *raft)
 
 /* ---- terms ---- */
 
-static void leave_role(struct osr_raft *raft)
-{
-    bool was_leader = raft->role == OSR_RAFT_LEADER;
-    raft->role = OSR_RAFT_FOLLOWER;
-    if (was_leader) {
-        osr_raft_lead_drop_draft(raft);
-        for (size_t i = 0; i < raft->peer_count; i++) {
-            osr_raft_peer_begin(raft, &raft->peers[i]);
-        }
-        osr_raft_peers_dismiss(raft);
-    }
-}
-
 static void set_leader(struct osr_raft *raft, uint64_t leader)
 {
     raft->leader = leader;
@@ -53,14 +40,27 @@ static void set_leader(struct osr_raft *raft, uint64_t leader)
     osr_raft_transfer_observe(raft);
 }
 
+static void stop_leading(struct osr_raft *raft)
+{
+    osr_raft_lead_drop_draft(raft);
+    for (size_t i = 0; i < raft->peer_count; i++) {
+        osr_raft_peer_begin(raft, &raft->peers[i]);
+    }
+    osr_raft_peers_dismiss(raft);
+}
+
 void osr_raft_follow_term(struct osr_raft *raft, uint64_t term, uint64_t leader)
 {
+    bool was_leader = raft->role == OSR_RAFT_LEADER;
     if (term > raft->vote.term) {
         raft->vote = (struct osr_raft_vote){.term = term};
         raft->is_vote_unstored = true;
     }
-    leave_role(raft);
+    raft->role = OSR_RAFT_FOLLOWER;
     set_leader(raft, leader);
+    if (was_leader) {
+        stop_leading(raft);
+    }
     osr_raft_election_rest(raft);
     osr_raft_say(raft, OSR_LEVEL_INFO, "term %llu, led by %llu",
                  (unsigned long long)raft->vote.term, (unsigned long long)leader);
@@ -198,10 +198,9 @@ static void request_vote(struct osr_raft *raft, const struct osr_raft_message *r
                          bool is_welcome)
 {
     if (request->term > raft->vote.term) {
-        if (!is_welcome) {
+        if (!is_welcome || !osr_raft_message_follow(raft, request, 0)) {
             return;
         }
-        osr_raft_follow_term(raft, request->term, 0);
     }
     bool is_granted = request->term == raft->vote.term && is_welcome &&
                       is_vote_free(raft, request) &&
@@ -216,8 +215,10 @@ static void request_vote(struct osr_raft *raft, const struct osr_raft_message *r
 
 void osr_raft_election_request(struct osr_raft *raft, const struct osr_raft_message *message)
 {
-    bool is_welcome =
-        !hears_leader(raft) || message->vote_request.is_transfer || !OSR_RAFT_GUARD(LEASE);
+    /* One that was removed, and says that its leader wants it, is not believed. */
+    bool is_transfer = message->vote_request.is_transfer &&
+                       osr_raft_configuration_is_voter(&raft->configuration, message->from);
+    bool is_welcome = !hears_leader(raft) || is_transfer || !OSR_RAFT_GUARD(LEASE);
     if (!message->vote_request.is_pre) {
         request_vote(raft, message, is_welcome);
         return;

@@ -1,43 +1,7 @@
 /* Taking entries from the leader: compared, stored, and acknowledged once they are durable. */
 #include "core/raft_internal.h"
 
-/* ---- whether it makes sense ---- */
-
-static bool is_entry_sane(const struct osr_raft_message *message, size_t place, uint64_t term)
-{
-    const struct osr_raft_entry *entry = &message->append.entries[place];
-    if (entry->index != message->append.previous_index + 1 + place || entry->term < term ||
-        entry->term == 0 || entry->term > message->term) {
-        return false;
-    }
-    struct osr_raft_configuration configuration;
-    switch (entry->kind) {
-    case OSR_RAFT_COMMAND:
-    case OSR_RAFT_NOTHING:
-        return true;
-    case OSR_RAFT_CONFIGURATION:
-        return osr_raft_configuration_decode(entry->payload, &configuration, NULL) == 0;
-    }
-    return false;
-}
-
-static bool is_sane(const struct osr_raft_message *message)
-{
-    uint64_t term = message->append.previous_term;
-    if (message->append.count > OSR_RAFT_APPEND_ENTRIES_MAX ||
-        (message->append.count > 0 && message->append.entries == NULL) ||
-        message->append.previous_index > UINT64_MAX - OSR_RAFT_APPEND_ENTRIES_MAX - 1 ||
-        (message->append.previous_index == 0) != (term == 0) || term > message->term) {
-        return false;
-    }
-    for (size_t i = 0; i < message->append.count; i++) {
-        if (!is_entry_sane(message, i, term)) {
-            return false;
-        }
-        term = message->append.entries[i].term;
-    }
-    return true;
-}
+/* ---- whether it is taken ---- */
 
 /* Stops a leader that does not keep to its window, or that begins term after term, from growing
  * memory. */
@@ -50,6 +14,28 @@ static bool is_too_much(const struct osr_raft *raft, const struct osr_raft_messa
     return raft->log.unstored_bytes > unstored_max ||
            raft->log.spans.count + message->append.count > OSR_RAFT_SPANS_MAX ||
            raft->configured.count > OSR_RAFT_CONFIGURATIONS_MAX;
+}
+
+static bool is_other_committed(const struct osr_raft *raft, uint64_t index, uint64_t term)
+{
+    return index >= raft->log.base && index <= raft->commit &&
+           osr_raft_log_term(&raft->log, index) != term;
+}
+
+/* No leader that was elected says so. */
+static bool contradicts_committed(const struct osr_raft *raft,
+                                  const struct osr_raft_message *message)
+{
+    uint64_t previous = message->append.previous_index;
+    if (is_other_committed(raft, previous, message->append.previous_term)) {
+        return true;
+    }
+    for (size_t i = 0; i < message->append.count && previous + 1 + i <= raft->commit; i++) {
+        if (is_other_committed(raft, previous + 1 + i, message->append.entries[i].term)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- answers ---- */
@@ -112,9 +98,9 @@ static void take_entries(struct osr_raft *raft, const struct osr_raft_message *m
                      (unsigned long long)after + 1, (unsigned long long)raft->log.last);
         osr_raft_log_cut(raft, after);
     }
-    struct block *block = osr_raft_block_create(entries, message->append.count - known);
-    osr_raft_log_append(raft, block);
-    osr_raft_store_block(raft, block, is_cut);
+    const struct piece piece = osr_raft_piece_create(raft, entries, message->append.count - known);
+    osr_raft_log_append(raft, &piece);
+    osr_raft_store_piece(raft, &piece, is_cut);
 }
 
 static bool is_previous_known(const struct osr_raft *raft, const struct osr_raft_message *message)
@@ -129,8 +115,8 @@ void osr_raft_follow_append(struct osr_raft *raft, const struct osr_raft_message
     if (osr_raft_is_installing(raft)) {
         return; /* the log is about to begin elsewhere */
     }
-    if (!is_sane(message)) {
-        osr_raft_refuse(raft, message, "entries that cannot be");
+    if (contradicts_committed(raft, message)) {
+        osr_raft_refuse(raft, message, "another entry is committed there");
         return;
     }
     raft->leader_round = osr_raft_max(raft->leader_round, message->append.round);

@@ -5,20 +5,6 @@
 
 #include <assert.h>
 
-static bool is_sane(const struct osr_raft_message *message)
-{
-    const struct osr_raft_snapshot *snapshot = message->snapshot.snapshot;
-    uint64_t offset = message->snapshot.offset;
-    if (snapshot == NULL || snapshot->index == 0 || snapshot->index > UINT64_MAX / 2 ||
-        snapshot->term == 0 || snapshot->term > message->term || snapshot->size == 0 ||
-        offset > snapshot->size || message->snapshot.chunk.size > snapshot->size - offset) {
-        return false;
-    }
-    size_t voters = osr_raft_configuration_voters(&snapshot->configuration);
-    return offset > 0 || (snapshot->configuration.count <= OSR_RAFT_MEMBERS_MAX && voters > 0 &&
-                          voters <= OSR_RAFT_VOTERS_MAX);
-}
-
 /* What the leader gives is what is being taken. */
 static bool is_same(const struct osr_raft_snapshot *one, const struct osr_raft_snapshot *other)
 {
@@ -57,6 +43,25 @@ static void write_chunk(struct osr_raft *raft, struct osr_slice chunk)
     output->write_chunk.chunk = osr_slice(copy, chunk.size);
 }
 
+/* ---- whether it is needed ---- */
+
+/* What is in it is applied here, or will be: the log has all of it. */
+static bool is_had(const struct osr_raft *raft, const struct osr_raft_snapshot *snapshot)
+{
+    return (snapshot->index <= raft->commit ||
+            osr_raft_log_has(&raft->log, snapshot->index, snapshot->term)) &&
+           OSR_RAFT_GUARD(SNAPSHOT_BEHIND);
+}
+
+/* What is in a snapshot was committed, so the own log is the leader's up to there. */
+static void decline(struct osr_raft *raft, const struct osr_raft_snapshot *snapshot)
+{
+    raft->matched = osr_raft_max(raft->matched, snapshot->index);
+    raft->leader_commit = osr_raft_max(raft->leader_commit, snapshot->index);
+    osr_raft_commit_follow(raft);
+    osr_raft_follow_report(raft);
+}
+
 /* ---- chunks ---- */
 
 static bool is_whole(const struct incoming *incoming)
@@ -82,14 +87,13 @@ static void take_chunk(struct osr_raft *raft, const struct osr_raft_message *mes
 void osr_raft_install_chunk(struct osr_raft *raft, const struct osr_raft_message *message)
 {
     const struct osr_raft_snapshot *snapshot = message->snapshot.snapshot;
-    if (!is_sane(message)) {
-        osr_raft_refuse(raft, message, "a snapshot that cannot be");
+    raft->leader_round = osr_raft_max(raft->leader_round, message->snapshot.round);
+    if (osr_raft_is_installing(raft)) {
+        osr_raft_follow_report(raft);
         return;
     }
-    raft->leader_round = osr_raft_max(raft->leader_round, message->snapshot.round);
-    bool is_behind = snapshot->index <= raft->commit && OSR_RAFT_GUARD(SNAPSHOT_BEHIND);
-    if (osr_raft_is_installing(raft) || is_behind) {
-        osr_raft_follow_report(raft);
+    if (is_had(raft, snapshot)) {
+        decline(raft, snapshot);
         return;
     }
     if (!is_same(&raft->incoming.snapshot, snapshot)) {
@@ -110,7 +114,8 @@ void osr_raft_install_written(struct osr_raft *raft, uint64_t ticket, enum osr_c
     }
     incoming->write_ticket = 0;
     if (code != OSR_OK) {
-        return; /* no room: the leader asks again */
+        incoming->written = 0; /* no room: what came before is gone too; the leader asks again */
+        return;
     }
     incoming->written += incoming->write_size;
     if (is_whole(incoming)) {
@@ -130,15 +135,15 @@ void osr_raft_install_continue(struct osr_raft *raft)
         raft->role != OSR_RAFT_FOLLOWER) {
         return;
     }
-    if (snapshot->index <= raft->commit && OSR_RAFT_GUARD(SNAPSHOT_BEHIND)) {
-        *incoming = (struct incoming){0}; /* the entries have come meanwhile */
+    if (is_had(raft, snapshot)) { /* the entries have come meanwhile */
+        decline(raft, snapshot);
+        *incoming = (struct incoming){0};
         return;
     }
     incoming->install_ticket = osr_raft_ticket(raft);
     struct osr_raft_output *output = osr_raft_put_out(raft, OSR_RAFT_OUT_INSTALL);
     output->install.ticket = incoming->install_ticket;
     output->install.snapshot = snapshot;
-    output->install.is_log_void = !osr_raft_log_has(&raft->log, snapshot->index, snapshot->term);
 }
 
 static void use(struct osr_raft *raft)
@@ -148,14 +153,8 @@ static void use(struct osr_raft *raft)
     raft->incoming = (struct incoming){0};
     osr_raft_say(raft, OSR_LEVEL_INFO, "the snapshot at %llu is installed",
                  (unsigned long long)snapshot->index);
-    if (osr_raft_log_has(&raft->log, snapshot->index, snapshot->term)) {
-        osr_raft_log_forget(raft, snapshot->index);
-        osr_raft_members_forget(raft, snapshot->index); /* the newest is the same */
-    } else {
-        osr_raft_log_reset(raft, snapshot->index, snapshot->term);
-        raft->log.is_disk_longer = false;
-        osr_raft_members_installed(raft);
-    }
+    osr_raft_log_reset(raft, snapshot->index, snapshot->term);
+    osr_raft_members_installed(raft);
     osr_raft_commit_jump(raft, snapshot->index, snapshot->term);
     raft->matched = osr_raft_max(raft->matched, snapshot->index);
     answer(raft, snapshot, snapshot->size);

@@ -4,10 +4,11 @@
  *   raft.c            life, dispatch of events, deadline, information
  *   raft_restore.c    what the disk gave back, or the founding of a ledger
  *   raft_output.c     outputs, messages, those that wait until the vote is durable
- *   raft_block.c      entries and their payloads in shared pieces of memory
+ *   raft_block.c      entries and their payloads in shared blocks of memory
  *   raft_log.c        the log: terms, and the part of it that is in memory
  *   raft_store.c      what goes to the disk, and what follows when it is there or found no room
- *   raft_message.c    which messages make sense, and what their terms mean
+ *   raft_check.c      which messages make sense by themselves
+ *   raft_message.c    who may say what, and what a message's term means
  *   raft_election.c   terms, votes, standing for election, stepping down
  *   raft_peers.c      the table of other members
  *   raft_lead.c       proposals, sending entries, heartbeats, check of the quorum
@@ -20,274 +21,19 @@
  *   raft_transfer.c   handing leadership over
  *   raft_guards.c     names of the safety rules, for the simulation
  *
+ * What they all work on is in raft_state.h.
+ *
  * A step: what is due for the event is done and put out as data; at its end the vote, if it
  * changed, is stored, memory over the limit is given back, and a change of role is reported. */
 #ifndef OSR_CORE_RAFT_INTERNAL_H
 #define OSR_CORE_RAFT_INTERNAL_H
 
-#include "base/random.h"
-#include "core/queue.h"
-#include "core/raft.h"
-#include "core/raft_guards.h"
-
-/* A message beyond is nonsense: the next election still has a term to stand in. */
-#define OSR_RAFT_TERM_MAX (UINT64_MAX - 1)
-/* How far a message may be ahead of the own term: stops one hostile member from using up all
- * terms. Elections at ten a second need 13 years for as many. */
-#define OSR_RAFT_TERM_JUMP_MAX (UINT64_C(1) << 32)
-
-enum {
-    /* In one APPEND, sent or taken: stops small entries from making messages that take long. */
-    OSR_RAFT_APPEND_ENTRIES_MAX = 1 << 14,
-    /* Messages that wait until the vote is durable: stops peers from growing memory while the
-     * disk is slow. More are dropped, as the network may. */
-    OSR_RAFT_HELD_MAX = 64,
-    /* Changes of term in the live part of the log: stops a leader from growing memory, an entry
-     * a term. What would pass it waits for a snapshot. */
-    OSR_RAFT_SPANS_MAX = 1 << 20,
-    /* Configurations above the snapshot: likewise. A leader makes no more than half as many. */
-    OSR_RAFT_CONFIGURATIONS_MAX = 4096,
-    /* READ_REQUESTs that wait at a leader: stops followers from growing memory. */
-    OSR_RAFT_REMOTE_READS_MAX = 1024,
-};
-
-/* ---- parts ---- */
-
-/* Entries that came together, with their payloads behind them in the same memory. Nobody writes to
- * it once it is made: another thread may be reading it for a STORE. */
-struct block {
-    uint32_t references;
-    struct block *next; /* among those given back in this step */
-    size_t count;
-    size_t bytes; /* of memory */
-    struct osr_raft_entry entries[];
-};
-
-/* Entries that are proposed and get their index at FLUSH. Payloads are offsets into `bytes`. */
-struct draft {
-    struct osr_queue entries; /* of struct draft_entry */
-    struct osr_buffer bytes;
-};
-
-struct draft_entry {
-    uint64_t token;
-    size_t offset;
-    size_t size;
-};
-
-/* Invariants: base <= durable <= last; blocks hold consecutive entries up to last, the newest part
- * of the log; the entries of a block count up to where the next one begins, or to last. */
-struct log {
-    uint64_t base;
-    uint64_t base_term;
-    uint64_t last;
-    uint64_t durable;
-    struct osr_queue spans;  /* of struct osr_raft_span, of base + 1 .. last */
-    struct osr_queue blocks; /* of struct block * */
-    size_t cached_bytes;     /* in blocks */
-    size_t unstored_bytes;   /* of blocks that are being stored */
-    /* After a STORE that failed: the disk may have a tail that memory has no more, so that the
-     * next one has to cut it off. */
-    bool is_disk_longer;
-};
-
-/* A STORE under way. They are answered in order. */
-struct store {
-    uint64_t ticket;
-    bool has_vote;
-    struct osr_raft_vote vote;
-    struct block *block; /* NULL: no entries */
-    uint64_t first;      /* of entries; last < first: none, or none is left */
-    uint64_t last;       /* cut when the log is */
-};
-
-/* A proposal of ours that was given an index. It is known what became of it as soon as an entry of
- * its index, or of a later term, is committed. */
-struct pending {
-    uint64_t index;
-    uint64_t term;
-    uint64_t token;
-    size_t bytes;
-};
-
-struct given {
-    uint64_t last;
-    size_t bytes;
-};
-
-/* A configuration in the log, in its stored form. */
-struct configured {
-    uint64_t index;
-    uint8_t *bytes;
-    size_t size;
-};
-
-struct sent {
-    uint64_t last;
-    size_t bytes;
-};
-
-enum read_state {
-    READ_GATHERED, /* waits for FLUSH */
-    READ_ASKED,    /* of whom has to say an index: a majority, or the leader */
-    READ_INDEXED,  /* waits until the index is applied */
-};
-
-/* A READ of ours. */
-struct read {
-    enum read_state state;
-    uint64_t token;
-    uint64_t number; /* of the round at the leader, of the READ_REQUEST elsewhere */
-    uint64_t index;
-    uint64_t asked_ms;
-};
-
-/* Another member's, at the leader. */
-struct remote_read {
-    enum read_state state;
-    uint64_t from;
-    uint64_t request;
-    uint64_t round;
-    uint64_t index;
-};
-
-/* Another member. Those of the newest configuration are in the table, and one that was removed
- * until it can know. */
-struct peer {
-    uint64_t id;
-    bool is_voter;
-    bool is_promoted; /* a learner that becomes a voter by itself */
-    bool is_leaving;  /* removed by an entry at `left_at` */
-    uint64_t left_at;
-    uint64_t heard_ms; /* anything; 0: never */
-
-    /* While standing. */
-    bool has_granted;
-
-    /* While leading. Invariant: matched < next. */
-    enum osr_raft_progress progress;
-    uint64_t matched;
-    uint64_t next;
-    uint64_t commit_sent; /* the commit index it was told last */
-    uint64_t round_sent;  /* likewise */
-    uint64_t round;       /* the newest it echoed */
-    uint64_t acked_ms;    /* when it last showed that it follows this leader; 0: never */
-    uint64_t sent_ms;
-    bool is_probe_sent;      /* wait for an answer, or a heartbeat's time */
-    struct osr_queue flight; /* of struct sent */
-    size_t flight_bytes;
-    uint64_t fetch_ticket; /* 0: no FETCH is under way for it */
-    uint64_t caught_up_ms; /* since when it lacks little; 0: it does not */
-
-    /* While it is given a snapshot. */
-    struct osr_raft_snapshot *snapshot; /* NULL: none */
-    uint64_t offset;                    /* it has so much */
-    uint64_t chunk_ticket;              /* 0: no READ_CHUNK is under way */
-    uint64_t chunk_end;                 /* sent up to here */
-    uint64_t chunk_ms;                  /* when */
-};
-
-/* Another's snapshot on its way here. */
-struct incoming {
-    struct osr_raft_snapshot snapshot; /* index 0: there is none */
-    uint64_t from;
-    uint64_t written;
-    uint64_t write_ticket; /* 0: no WRITE_CHUNK is under way */
-    size_t write_size;
-    uint64_t install_ticket; /* 0: no INSTALL is under way */
-};
-
-struct osr_raft {
-    struct osr_raft_options options;
-    struct osr_random random;
-    bool is_started;
-    uint64_t now_ms; /* of the event in hand */
-    uint64_t ticket_last;
-
-    /* Who leads. */
-    enum osr_raft_role role;
-    uint64_t leader;
-    uint64_t since_ms;
-    struct osr_raft_vote vote;
-    struct osr_raft_vote durable_vote;
-    bool is_vote_unstored;  /* no STORE under way has it */
-    uint64_t vote_retry_ms; /* not before: the disk was full */
-    struct osr_queue held;  /* of struct osr_raft_message, until the vote is durable */
-    uint64_t heard_ms;      /* of a leader, or when an election was begun or voted in */
-    bool has_heard;         /* of the leader in this term */
-    uint32_t patience_ms;   /* from heard_ms to an election; drawn anew each time */
-    bool is_transfer;       /* stands because the leader wants it */
-    bool is_full;           /* the last STORE of entries failed */
-
-    struct log log;
-    struct osr_queue stores; /* of struct store */
-
-    /* Commit. Invariant: applied <= given <= commit <= log.durable. */
-    uint64_t commit;
-    uint64_t given; /* to APPLY */
-    uint64_t applied;
-    struct osr_queue applying; /* of struct given */
-    size_t applying_bytes;
-    uint64_t apply_ticket;   /* of its FETCH; 0: none is under way */
-    uint64_t apply_retry_ms; /* not before: FETCH gave nothing */
-
-    /* Proposals. */
-    struct draft draft;
-    struct osr_queue pending; /* of struct pending, by term and index */
-    size_t pending_bytes;     /* in draft and pending */
-    size_t pending_entries;   /* likewise */
-
-    /* Members. */
-    struct osr_raft_configuration configuration; /* the newest in the log */
-    uint64_t configured_at;
-    struct osr_queue configured; /* of struct configured, above the snapshot */
-    struct peer peers[2 * OSR_RAFT_MEMBERS_MAX];
-    size_t peer_count;
-    uint32_t changes; /* of the configuration, counted to notice one */
-
-    /* Leading. */
-    uint64_t term_first; /* index of the first entry of the own term */
-    uint64_t led_ms;     /* since when */
-    uint64_t sent_last;  /* the last entry that anybody was sent */
-    uint64_t round;
-    struct {
-        uint64_t token; /* 0: no TRANSFER is under way */
-        uint64_t target;
-        uint64_t term; /* that it began in */
-        uint64_t until_ms;
-        bool is_asked; /* ELECT_NOW was sent */
-    } transfer;
-
-    /* Following. */
-    uint64_t matched;       /* the own log is the leader's up to here */
-    uint64_t leader_commit; /* what it said */
-    uint64_t leader_round;
-    struct incoming incoming;
-
-    /* Oldest first; those behind are never further than those in front. */
-    struct osr_queue reads;        /* of struct read */
-    struct osr_queue remote_reads; /* of struct remote_read */
-    uint64_t request_first;        /* those of this life are above */
-    uint64_t request_last;
-    uint64_t request_ms; /* when it was sent last */
-
-    struct osr_raft_snapshot snapshot; /* own */
-    uint64_t refused;
-
-    struct osr_raft_output *outputs;
-    size_t output_count;
-    size_t output_capacity;
-    struct osr_arena *arena; /* everything that outputs point to; reset at each step */
-    struct block *released;  /* freed at the next step */
-};
+#include "core/raft_state.h"
 
 /* ---- raft.c ---- */
 
 void osr_raft_say(const struct osr_raft *raft, enum osr_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A message that makes no sense. */
-void osr_raft_refuse(struct osr_raft *raft, const struct osr_raft_message *message,
-                     const char *why);
 static inline uint64_t osr_raft_min(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -321,21 +67,16 @@ void osr_raft_send_held(struct osr_raft *raft);
 
 /* ---- raft_block.c ---- */
 
-/* Copies, without tokens. One reference is the caller's. */
-struct block *osr_raft_block_create(const struct osr_raft_entry *entries, size_t count);
-struct block *osr_raft_block_create_from_draft(const struct draft *draft, uint64_t first,
-                                               uint64_t term);
+/* Copies, without tokens. The reference to the block is the caller's. */
+struct piece osr_raft_piece_create(struct osr_raft *raft, const struct osr_raft_entry *entries,
+                                   size_t count);
+/* What was proposed, as entries of the own term. */
+struct piece osr_raft_piece_create_from_draft(struct osr_raft *raft, uint64_t first);
 /* The memory lives on until the next step, as outputs may point there. */
 void osr_raft_block_release(struct osr_raft *raft, struct block *block);
 void osr_raft_block_free_released(struct osr_raft *raft);
-static inline uint64_t osr_raft_block_first(const struct block *block)
-{
-    return block->entries[0].index;
-}
-static inline uint64_t osr_raft_block_last(const struct block *block)
-{
-    return block->entries[0].index + block->count - 1;
-}
+/* The one with room gets no more. */
+void osr_raft_block_close(struct osr_raft *raft);
 
 /* ---- raft_log.c ---- */
 
@@ -352,7 +93,7 @@ static inline bool osr_raft_log_has(const struct log *log, uint64_t index, uint6
 /* The last entry up to index whose term is not above that; base where there is none. */
 uint64_t osr_raft_log_last_up_to(const struct log *log, uint64_t index, uint64_t term);
 /* Takes over the caller's reference: the entries stand behind last, and are being stored. */
-void osr_raft_log_append(struct osr_raft *raft, struct block *block);
+void osr_raft_log_append(struct osr_raft *raft, const struct piece *piece);
 /* The entries behind `after` are forgotten, with their configurations. */
 void osr_raft_log_cut(struct osr_raft *raft, uint64_t after);
 /* Entries up to there are not needed any more. */
@@ -366,8 +107,8 @@ void osr_raft_log_trim(struct osr_raft *raft);
 
 /* ---- raft_store.c ---- */
 
-/* The block's entries, the last in the log, go to the disk, with the vote if that is due. */
-void osr_raft_store_block(struct osr_raft *raft, struct block *block, bool is_cut);
+/* The piece, the last in the log, goes to the disk, with the vote if that is due. */
+void osr_raft_store_piece(struct osr_raft *raft, const struct piece *piece, bool is_cut);
 /* At the end of a step. */
 void osr_raft_store_vote(struct osr_raft *raft);
 void osr_raft_stored(struct osr_raft *raft, uint64_t ticket, enum osr_code code);
@@ -377,9 +118,20 @@ static inline bool osr_raft_vote_is_durable(const struct osr_raft *raft)
            raft->durable_vote.candidate == raft->vote.candidate;
 }
 
+/* ---- raft_check.c ---- */
+
+/* NULL: it makes sense; else why not. */
+const char *osr_raft_check(const struct osr_raft *raft, const struct osr_raft_message *message);
+
 /* ---- raft_message.c ---- */
 
 void osr_raft_take_message(struct osr_raft *raft, const struct osr_raft_message *message);
+/* A message that makes no sense. */
+void osr_raft_refuse(struct osr_raft *raft, const struct osr_raft_message *message,
+                     const char *why);
+/* Follows the message's newer term. False: that is too far ahead for now. */
+bool osr_raft_message_follow(struct osr_raft *raft, const struct osr_raft_message *message,
+                             uint64_t leader);
 
 /* ---- raft_election.c ---- */
 

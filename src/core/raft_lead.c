@@ -228,11 +228,11 @@ static void store_draft(struct osr_raft *raft)
         const struct draft_entry *entry = osr_queue_at(&draft->entries, i);
         add_pending(raft, first + i, entry->token, entry->size);
     }
-    struct block *block = osr_raft_block_create_from_draft(draft, first, raft->vote.term);
+    const struct piece piece = osr_raft_piece_create_from_draft(raft, first);
     osr_queue_clear(&draft->entries);
     osr_buffer_clear(&draft->bytes);
-    osr_raft_log_append(raft, block);
-    osr_raft_store_block(raft, block, false);
+    osr_raft_log_append(raft, &piece);
+    osr_raft_store_piece(raft, &piece, false);
 }
 
 void osr_raft_lead_flush(struct osr_raft *raft)
@@ -252,9 +252,9 @@ void osr_raft_lead_append(struct osr_raft *raft, enum osr_raft_kind kind, uint64
         raft->pending_bytes += payload.size;
         raft->pending_entries++;
     }
-    struct block *block = osr_raft_block_create(&entry, 1);
-    osr_raft_log_append(raft, block);
-    osr_raft_store_block(raft, block, false);
+    const struct piece piece = osr_raft_piece_create(raft, &entry, 1);
+    osr_raft_log_append(raft, &piece);
+    osr_raft_store_piece(raft, &piece, false);
     osr_raft_lead_send_all(raft);
 }
 
@@ -298,7 +298,9 @@ void osr_raft_lead_matched(struct osr_raft *raft, struct peer *peer, uint64_t in
         peer->progress = OSR_RAFT_REPLICATING;
     }
     osr_raft_members_watch(raft, peer);
-    osr_raft_commit_count(raft);
+    if (peer->matched > raft->commit) {
+        osr_raft_commit_count(raft);
+    }
     if (raft->role == OSR_RAFT_LEADER) {
         osr_raft_transfer_review(raft);
         osr_raft_lead_send(raft, peer);
@@ -343,13 +345,13 @@ void osr_raft_lead_fetched(struct osr_raft *raft, struct peer *peer,
     /* Or it has them by now, or the log begins behind them. */
     if (entries[0].index == peer->next && peer->next - 1 >= raft->log.base) {
         count = (size_t)osr_raft_min(count, OSR_RAFT_APPEND_ENTRIES_MAX);
-        struct block *block = osr_raft_block_create(entries, count);
+        const struct piece piece = osr_raft_piece_create(raft, entries, count);
         size_t bytes = 0;
         for (size_t i = 0; i < count; i++) {
             bytes += entries[i].payload.size;
         }
-        send_entries(raft, peer, block->entries, count, bytes);
-        osr_raft_block_release(raft, block);
+        send_entries(raft, peer, piece.entries, count, bytes);
+        osr_raft_block_release(raft, piece.block);
     }
     osr_raft_lead_send(raft, peer);
 }
@@ -365,6 +367,9 @@ static uint64_t acked_of(const struct osr_raft *raft, const struct peer *peer)
 static uint64_t quorum_deadline(const struct osr_raft *raft)
 {
     uint64_t never = UINT64_MAX - raft->options.election_timeout_ms;
+    if (!OSR_RAFT_GUARD(CHECK_QUORUM)) {
+        return UINT64_MAX;
+    }
     return osr_raft_majority(raft, never, acked_of) + raft->options.election_timeout_ms;
 }
 
@@ -387,7 +392,7 @@ void osr_raft_lead_tick(struct osr_raft *raft)
     if (raft->role != OSR_RAFT_LEADER) {
         return;
     }
-    if (raft->now_ms >= quorum_deadline(raft) && OSR_RAFT_GUARD(CHECK_QUORUM)) {
+    if (raft->now_ms >= quorum_deadline(raft)) {
         osr_raft_step_down(raft, "no majority is heard");
         return;
     }

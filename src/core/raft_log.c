@@ -47,10 +47,10 @@ uint64_t osr_raft_log_last_up_to(const struct log *log, uint64_t index, uint64_t
     return last;
 }
 
-static void add_terms(struct log *log, const struct block *block)
+static void add_terms(struct log *log, const struct piece *piece)
 {
-    for (size_t i = 0; i < block->count; i++) {
-        const struct osr_raft_entry *entry = &block->entries[i];
+    for (size_t i = 0; i < piece->count; i++) {
+        const struct osr_raft_entry *entry = &piece->entries[i];
         const struct osr_raft_span *span = osr_queue_back(&log->spans);
         if (span == NULL || span->term != entry->term) {
             struct osr_raft_span *next = osr_queue_push(&log->spans);
@@ -64,69 +64,69 @@ static void add_terms(struct log *log, const struct block *block)
 void osr_raft_log_init(struct log *log)
 {
     osr_queue_init(&log->spans, sizeof(struct osr_raft_span));
-    osr_queue_init(&log->blocks, sizeof(struct block *));
+    osr_queue_init(&log->pieces, sizeof(struct piece));
 }
 
-static struct block *block_at(const struct log *log, size_t place)
+static const struct piece *piece_at(const struct log *log, size_t place)
 {
-    struct block **block = osr_queue_at(&log->blocks, place);
-    return *block;
+    return osr_queue_at(&log->pieces, place);
 }
 
-static void drop_first_block(struct osr_raft *raft)
+static void release_piece(struct osr_raft *raft, const struct piece *piece)
 {
-    struct log *log = &raft->log;
-    struct block *block = block_at(log, 0);
-    log->cached_bytes -= block->bytes;
-    osr_queue_pop(&log->blocks);
-    osr_raft_block_release(raft, block);
+    raft->log.cached_bytes -= piece->bytes;
+    osr_raft_block_release(raft, piece->block);
 }
 
-static void drop_last_block(struct osr_raft *raft)
+static void drop_first_piece(struct osr_raft *raft)
 {
-    struct log *log = &raft->log;
-    struct block *block = block_at(log, log->blocks.count - 1);
-    log->cached_bytes -= block->bytes;
-    osr_queue_pop_back(&log->blocks);
-    osr_raft_block_release(raft, block);
+    release_piece(raft, osr_queue_front(&raft->log.pieces));
+    osr_queue_pop(&raft->log.pieces);
+}
+
+static void drop_last_piece(struct osr_raft *raft)
+{
+    release_piece(raft, osr_queue_back(&raft->log.pieces));
+    osr_queue_pop_back(&raft->log.pieces);
 }
 
 void osr_raft_log_done(struct osr_raft *raft)
 {
-    while (raft->log.blocks.count > 0) {
-        drop_first_block(raft);
+    while (raft->log.pieces.count > 0) {
+        drop_first_piece(raft);
     }
-    osr_queue_done(&raft->log.blocks);
+    osr_queue_done(&raft->log.pieces);
     osr_queue_done(&raft->log.spans);
 }
 
 void osr_raft_log_reset(struct osr_raft *raft, uint64_t base, uint64_t base_term)
 {
     struct log *log = &raft->log;
-    while (log->blocks.count > 0) {
-        drop_first_block(raft);
+    while (log->pieces.count > 0) {
+        drop_first_piece(raft);
     }
     osr_queue_clear(&log->spans);
     log->base = base;
     log->base_term = base_term;
     log->last = base;
     log->durable = base;
+    log->is_disk_longer = false;
 }
 
 /* ---- its end ---- */
 
-void osr_raft_log_append(struct osr_raft *raft, struct block *block)
+void osr_raft_log_append(struct osr_raft *raft, const struct piece *piece)
 {
     struct log *log = &raft->log;
-    assert(osr_raft_block_first(block) == log->last + 1);
-    struct block **place = osr_queue_push(&log->blocks);
-    *place = block;
-    log->cached_bytes += block->bytes;
-    log->last = osr_raft_block_last(block);
-    add_terms(log, block);
-    for (size_t i = 0; i < block->count; i++) {
-        if (block->entries[i].kind == OSR_RAFT_CONFIGURATION) {
-            osr_raft_members_entered(raft, block->entries[i].index, block->entries[i].payload);
+    assert(piece->first == log->last + 1);
+    struct piece *place = osr_queue_push(&log->pieces);
+    *place = *piece;
+    log->cached_bytes += piece->bytes;
+    log->last += piece->count;
+    add_terms(log, piece);
+    for (size_t i = 0; i < piece->count; i++) {
+        if (piece->entries[i].kind == OSR_RAFT_CONFIGURATION) {
+            osr_raft_members_entered(raft, piece->entries[i].index, piece->entries[i].payload);
         }
     }
 }
@@ -138,9 +138,9 @@ void osr_raft_log_cut(struct osr_raft *raft, uint64_t after)
     if (after >= log->last) {
         return;
     }
-    while (log->blocks.count > 0 &&
-           osr_raft_block_first(block_at(log, log->blocks.count - 1)) > after) {
-        drop_last_block(raft);
+    const struct piece *piece;
+    while ((piece = osr_queue_back(&log->pieces)) != NULL && piece->first > after) {
+        drop_last_piece(raft);
     }
     while (log->spans.count > 0 && span_at(log, log->spans.count - 1)->first > after) {
         osr_queue_pop_back(&log->spans);
@@ -179,29 +179,31 @@ void osr_raft_log_forget(struct osr_raft *raft, uint64_t index)
 
 /* ---- what is in memory ---- */
 
-/* Where the block is that has the entry; blocks.count where none has. */
-static size_t find_block(const struct log *log, uint64_t index)
+/* Where the piece is that has the entry; pieces.count where none has. */
+static size_t find_piece(const struct log *log, uint64_t index)
 {
-    size_t low = 0;
-    size_t high = log->blocks.count;
+    size_t count = log->pieces.count;
+    size_t behind = 1; /* what is read is new, most of the time: from the end on, in larger steps */
+    while (behind < count && piece_at(log, count - behind)->first > index) {
+        behind *= 2;
+    }
+    size_t low = behind < count ? count - behind : 0;
+    size_t high = count - (count > 0 ? behind / 2 : 0);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (osr_raft_block_first(block_at(log, middle)) <= index) {
+        if (piece_at(log, middle)->first <= index) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    return low > 0 ? low - 1 : log->blocks.count;
+    return low > 0 ? low - 1 : count;
 }
 
-/* How many entries of the block are the log's. */
-static size_t block_entries(const struct log *log, size_t place)
+/* The last of the piece's entries that are the log's. */
+static uint64_t piece_last(const struct log *log, size_t place)
 {
-    uint64_t first = osr_raft_block_first(block_at(log, place));
-    uint64_t end = place + 1 < log->blocks.count ? osr_raft_block_first(block_at(log, place + 1))
-                                                 : log->last + 1;
-    return (size_t)(end - first);
+    return place + 1 < log->pieces.count ? piece_at(log, place + 1)->first - 1 : log->last;
 }
 
 /* Entries from one on that stand beside each other in memory. */
@@ -212,9 +214,9 @@ struct run {
 
 static struct run run_at(const struct log *log, size_t place, uint64_t index)
 {
-    const struct block *block = block_at(log, place);
-    size_t skipped = (size_t)(index - osr_raft_block_first(block));
-    return (struct run){block->entries + skipped, block_entries(log, place) - skipped};
+    const struct piece *piece = piece_at(log, place);
+    return (struct run){piece->entries + (index - piece->first),
+                        (size_t)(piece_last(log, place) + 1 - index)};
 }
 
 /* Of `run`, as many entries as the limits leave. */
@@ -238,7 +240,7 @@ static const struct osr_raft_entry *join_runs(struct osr_raft *raft, uint64_t fi
 {
     const struct log *log = &raft->log;
     struct osr_raft_entry *joined = osr_raft_take(raft, count * sizeof(*joined));
-    size_t place = find_block(log, first);
+    size_t place = find_piece(log, first);
     for (size_t done = 0; done < count; place++) {
         struct run run = run_at(log, place, first + done);
         size_t more = (size_t)osr_raft_min(run.count, count - done);
@@ -252,11 +254,11 @@ size_t osr_raft_log_read(struct osr_raft *raft, uint64_t first, uint64_t last, s
                          const struct osr_raft_entry **ret_entries, size_t *ret_count)
 {
     const struct log *log = &raft->log;
-    size_t place = find_block(log, first);
+    size_t place = find_piece(log, first);
     size_t wanted = (size_t)(osr_raft_min(last, log->last) + 1 - first);
     size_t bytes = 0;
     size_t count = 0;
-    if (place == log->blocks.count || first > log->last) {
+    if (place == log->pieces.count || first > log->last) {
         *ret_count = 0;
         return 0;
     }
@@ -264,7 +266,7 @@ size_t osr_raft_log_read(struct osr_raft *raft, uint64_t first, uint64_t last, s
     for (struct run run = first_run; count < wanted;) {
         size_t more = count_fitting(&run, wanted - count, bytes_max, count == 0, &bytes);
         count += more;
-        if (more < run.count || ++place == log->blocks.count) {
+        if (more < run.count || ++place == log->pieces.count) {
             break;
         }
         run = run_at(log, place, first + count);
@@ -277,13 +279,12 @@ size_t osr_raft_log_read(struct osr_raft *raft, uint64_t first, uint64_t last, s
 void osr_raft_log_trim(struct osr_raft *raft)
 {
     struct log *log = &raft->log;
-    while (log->blocks.count > 0) {
-        const struct block *block = block_at(log, 0);
-        uint64_t last = osr_raft_block_first(block) + block_entries(log, 0) - 1;
+    while (log->pieces.count > 0) {
+        uint64_t last = piece_last(log, 0);
         bool is_needed = last > log->base && log->cached_bytes <= raft->options.cache_bytes;
         if (is_needed || last > log->durable) {
             break;
         }
-        drop_first_block(raft);
+        drop_first_piece(raft);
     }
 }

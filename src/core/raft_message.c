@@ -1,5 +1,5 @@
-/* Which messages make sense, and what their terms mean: a newer term is followed, an older one is
- * told what time it is. */
+/* Who may say what, and what a message's term means: a newer term is followed, whoever is in an
+ * older one is told. */
 #include "core/raft_internal.h"
 
 static const char *type_names[] = {
@@ -19,31 +19,56 @@ static bool is_known_type(const struct osr_raft_message *message)
     return message->type >= OSR_RAFT_VOTE_REQUEST && message->type <= OSR_RAFT_ELECT_NOW;
 }
 
+/* Said now and then: a flood of nonsense must not become a flood of lines. */
 void osr_raft_refuse(struct osr_raft *raft, const struct osr_raft_message *message, const char *why)
 {
+    if (raft->refused == 0 ||
+        raft->now_ms >= raft->refused_ms + raft->options.election_timeout_ms) {
+        raft->refused_ms = raft->now_ms;
+        osr_raft_say(raft, OSR_LEVEL_WARNING, "%s of %llu refused: %s; %llu before",
+                     is_known_type(message) ? type_names[message->type] : "a message",
+                     (unsigned long long)message->from, why, (unsigned long long)raft->refused);
+    }
     raft->refused++;
-    osr_raft_say(raft, OSR_LEVEL_WARNING, "%s of %llu refused: %s",
-                 is_known_type(message) ? type_names[message->type] : "a message",
-                 (unsigned long long)message->from, why);
 }
 
-static bool is_sane(struct osr_raft *raft, const struct osr_raft_message *message)
+/* Whoever is in no configuration that is known here may be in a newer one, and stand or lead; the
+ * others answer to nobody but members. */
+static bool may_say(const struct osr_raft *raft, const struct osr_raft_message *message,
+                    const struct peer *peer)
 {
-    if (!is_known_type(message) || message->from == 0 || message->from == raft->options.member ||
-        message->to != raft->options.member) {
-        osr_raft_refuse(raft, message, "no such message, or not for this member");
-        return false;
-    }
-    if (message->term == 0 || message->term > OSR_RAFT_TERM_MAX ||
-        (message->term > raft->vote.term &&
-         message->term - raft->vote.term > OSR_RAFT_TERM_JUMP_MAX)) {
-        osr_raft_refuse(raft, message, "no such term");
-        return false;
-    }
-    return true;
+    return peer != NULL || message->from == raft->leader || raft->configuration.count == 0 ||
+           message->type == OSR_RAFT_VOTE_REQUEST || message->type == OSR_RAFT_APPEND ||
+           message->type == OSR_RAFT_SNAPSHOT;
 }
 
 /* ---- terms ---- */
+
+/* How high others may raise the own term for now. */
+static uint64_t highest_term(struct osr_raft *raft)
+{
+    if (raft->now_ms >= raft->term_ms + raft->options.heartbeat_ms) {
+        raft->term_ms = raft->now_ms;
+        raft->term_before = raft->vote.term;
+    }
+    return osr_raft_min(raft->term_before, OSR_RAFT_TERM_MAX - OSR_RAFT_TERM_JUMP_MAX) +
+           OSR_RAFT_TERM_JUMP_MAX;
+}
+
+bool osr_raft_message_follow(struct osr_raft *raft, const struct osr_raft_message *message,
+                             uint64_t leader)
+{
+    uint64_t highest = highest_term(raft);
+    if (message->term <= highest) {
+        osr_raft_follow_term(raft, message->term, leader);
+        return true;
+    }
+    osr_raft_refuse(raft, message, "its term is too far ahead");
+    if (highest > raft->vote.term) {
+        osr_raft_follow_term(raft, highest, 0);
+    }
+    return false;
+}
 
 static bool is_from_leader(const struct osr_raft_message *message)
 {
@@ -140,10 +165,15 @@ static bool has_own_rule(const struct osr_raft_message *message)
 
 void osr_raft_take_message(struct osr_raft *raft, const struct osr_raft_message *message)
 {
-    if (!is_sane(raft, message)) {
+    struct peer *peer = osr_raft_peer_find(raft, message->from);
+    const char *why_not = osr_raft_check(raft, message);
+    if (why_not == NULL && !may_say(raft, message, peer)) {
+        why_not = "its sender is no member";
+    }
+    if (why_not != NULL) {
+        osr_raft_refuse(raft, message, why_not);
         return;
     }
-    struct peer *peer = osr_raft_peer_find(raft, message->from);
     if (peer != NULL) {
         peer->heard_ms = osr_raft_max(raft->now_ms, 1);
     }
@@ -152,7 +182,10 @@ void osr_raft_take_message(struct osr_raft *raft, const struct osr_raft_message 
         return;
     }
     if (message->term > raft->vote.term) {
-        osr_raft_follow_term(raft, message->term, is_from_leader(message) ? message->from : 0);
+        uint64_t leader = is_from_leader(message) ? message->from : 0;
+        if (!osr_raft_message_follow(raft, message, leader)) {
+            return;
+        }
     } else if (message->term < raft->vote.term) {
         correct(raft, message);
         if (OSR_RAFT_GUARD(STALE_REPLY) || message->type != OSR_RAFT_APPENDED) {

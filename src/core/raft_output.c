@@ -79,10 +79,11 @@ void osr_raft_send(struct osr_raft *raft, struct osr_raft_message *message)
     }
     /* Only a leader sends what points to memory of this step, and its vote is durable. */
     assert(message->type != OSR_RAFT_APPEND && message->type != OSR_RAFT_SNAPSHOT);
-    if (raft->held.count < OSR_RAFT_HELD_MAX) {
-        struct osr_raft_message *held = osr_queue_push(&raft->held);
-        *held = *message;
+    if (raft->held.count == OSR_RAFT_HELD_MAX) {
+        osr_queue_pop(&raft->held);
     }
+    struct osr_raft_message *held = osr_queue_push(&raft->held);
+    *held = *message;
 }
 
 /* It is still true: of this term (of a pre-vote it is above), and whoever asks for votes stands. */

@@ -139,6 +139,7 @@ void osr_raft_peer_begin(struct osr_raft *raft, struct peer *peer)
     peer->commit_sent = 0;
     peer->round_sent = 0;
     peer->round = 0;
+    peer->requests = 0;
     peer->acked_ms = 0;
     peer->sent_ms = 0;
     peer->caught_up_ms = 0;

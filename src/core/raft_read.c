@@ -35,6 +35,18 @@ static void reply(struct osr_raft *raft, uint64_t to, uint64_t request, uint64_t
     osr_raft_send(raft, message);
 }
 
+/* The first of other members' is answered. */
+static void pop_remote(struct osr_raft *raft, uint64_t index)
+{
+    const struct remote_read *front = remote_at(raft, 0);
+    struct peer *peer = osr_raft_peer_find(raft, front->from);
+    reply(raft, front->from, front->request, index);
+    if (peer != NULL && peer->requests > 0) { /* else it was removed meanwhile */
+        peer->requests--;
+    }
+    osr_queue_pop(&raft->remote_reads);
+}
+
 /* ---- asking ---- */
 
 void osr_raft_read(struct osr_raft *raft, uint64_t token)
@@ -53,10 +65,12 @@ void osr_raft_read(struct osr_raft *raft, uint64_t token)
 void osr_raft_read_request(struct osr_raft *raft, const struct osr_raft_message *message)
 {
     uint64_t request = message->read_request.request;
-    if (raft->role != OSR_RAFT_LEADER || raft->remote_reads.count >= OSR_RAFT_REMOTE_READS_MAX) {
+    struct peer *peer = osr_raft_peer_find(raft, message->from);
+    if (raft->role != OSR_RAFT_LEADER || peer == NULL || peer->requests >= OSR_RAFT_REQUESTS_MAX) {
         reply(raft, message->from, request, 0);
         return;
     }
+    peer->requests++;
     struct remote_read *read = osr_queue_push(&raft->remote_reads);
     *read = (struct remote_read){.state = READ_GATHERED, .from = message->from, .request = request};
 }
@@ -116,15 +130,15 @@ static void confirm(struct osr_raft *raft, uint64_t round)
     const struct remote_read *front;
     while ((front = osr_queue_front(&raft->remote_reads)) != NULL && front->state == READ_ASKED &&
            front->round <= round) {
-        reply(raft, front->from, front->request, front->index);
-        osr_queue_pop(&raft->remote_reads);
+        pop_remote(raft, front->index);
     }
     osr_raft_read_applied(raft);
 }
 
 void osr_raft_read_review(struct osr_raft *raft)
 {
-    if (raft->role != OSR_RAFT_LEADER) {
+    bool is_any = raft->reads.count > 0 || raft->remote_reads.count > 0;
+    if (raft->role != OSR_RAFT_LEADER || !is_any) {
         return;
     }
     confirm(raft, OSR_RAFT_GUARD(READ_QUORUM) ? osr_raft_majority(raft, raft->round, round_of)
@@ -141,10 +155,12 @@ static void send_request(struct osr_raft *raft)
     osr_raft_send(raft, message);
 }
 
+/* With as many under way as there may be, more gathers until one is answered. */
 static void ask_leader(struct osr_raft *raft)
 {
     const struct read *back = osr_queue_back(&raft->reads);
-    if (back == NULL || back->state != READ_GATHERED || raft->leader == 0) {
+    if (back == NULL || back->state != READ_GATHERED || raft->leader == 0 ||
+        raft->request_last - raft->request_answered >= OSR_RAFT_REQUESTS_MAX) {
         return;
     }
     raft->request_last++;
@@ -171,14 +187,18 @@ void osr_raft_read_reply(struct osr_raft *raft, const struct osr_raft_message *m
         osr_raft_read_drop(raft);
         return;
     }
+    uint64_t index = message->read_reply.index;
     for (size_t i = 0; i < raft->reads.count; i++) {
         struct read *read = read_at(raft, i);
         if (read->state == READ_ASKED && read->number <= message->read_reply.request) {
             read->state = READ_INDEXED;
-            read->index = message->read_reply.index;
+            read->index = index;
         }
+        index = osr_raft_max(index, read->index); /* those behind are never further */
     }
+    raft->request_answered = osr_raft_max(raft->request_answered, message->read_reply.request);
     osr_raft_read_applied(raft);
+    ask_leader(raft);
 }
 
 /* ---- both ---- */
@@ -195,15 +215,16 @@ void osr_raft_read_flush(struct osr_raft *raft)
 void osr_raft_read_drop(struct osr_raft *raft)
 {
     const struct read *back;
-    while ((back = osr_queue_back(&raft->reads)) != NULL && back->state != READ_INDEXED) {
+    /* What that leader said was committed, and is not known to be, may never be. */
+    while ((back = osr_queue_back(&raft->reads)) != NULL &&
+           (back->state != READ_INDEXED || back->index > raft->commit)) {
         osr_raft_put_out_failed(raft, back->token, OSR_UNAVAILABLE,
                                 "the leader has changed, or does not answer");
         osr_queue_pop_back(&raft->reads);
     }
+    raft->request_answered = raft->request_last;
     while (raft->remote_reads.count > 0) {
-        const struct remote_read *front = remote_at(raft, 0);
-        reply(raft, front->from, front->request, 0);
-        osr_queue_pop(&raft->remote_reads);
+        pop_remote(raft, 0);
     }
 }
 

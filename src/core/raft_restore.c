@@ -55,6 +55,7 @@ void osr_raft_restore(struct osr_raft *raft, const struct osr_raft_restored *res
     assert(restored->applied >= restored->snapshot.index && restored->applied <= restored->last);
     raft->vote = restored->vote;
     raft->durable_vote = restored->vote;
+    raft->term_before = restored->vote.term;
     restore_log(raft, restored);
     restore_members(raft, restored);
     raft->commit = restored->applied;

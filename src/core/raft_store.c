@@ -13,6 +13,7 @@ static struct osr_raft_output *put_out_store(struct osr_raft *raft, struct store
     output->store.truncate_after = UINT64_MAX;
     if (raft->is_vote_unstored) {
         raft->is_vote_unstored = false;
+        raft->vote_stores++;
         store->has_vote = true;
         store->vote = raft->vote;
         output->store.has_vote = true;
@@ -22,26 +23,28 @@ static struct osr_raft_output *put_out_store(struct osr_raft *raft, struct store
     return output;
 }
 
-void osr_raft_store_block(struct osr_raft *raft, struct block *block, bool is_cut)
+void osr_raft_store_piece(struct osr_raft *raft, const struct piece *piece, bool is_cut)
 {
     struct store *store;
     struct osr_raft_output *output = put_out_store(raft, &store);
-    store->first = osr_raft_block_first(block);
-    store->last = osr_raft_block_last(block);
-    store->block = block;
-    block->references++;
-    raft->log.unstored_bytes += block->bytes;
-    output->store.entries = block->entries;
-    output->store.count = block->count;
+    store->block = piece->block;
+    store->block->references++;
+    store->bytes = piece->bytes;
+    store->first = piece->first;
+    store->last = piece->first + piece->count - 1;
+    raft->log.unstored_bytes += piece->bytes;
+    output->store.entries = piece->entries;
+    output->store.count = piece->count;
     if (is_cut || raft->log.is_disk_longer) {
         output->store.truncate_after = store->first - 1;
         raft->log.is_disk_longer = false;
     }
 }
 
+/* One at a time: terms that follow each other quickly do not grow a queue of STOREs. */
 void osr_raft_store_vote(struct osr_raft *raft)
 {
-    if (raft->is_vote_unstored && raft->now_ms >= raft->vote_retry_ms) {
+    if (raft->is_vote_unstored && raft->vote_stores == 0 && raft->now_ms >= raft->vote_retry_ms) {
         struct store *store;
         put_out_store(raft, &store);
     }
@@ -72,13 +75,10 @@ static void entries_stored(struct osr_raft *raft, const struct store *store)
 
 /* ---- no room ---- */
 
-static void vote_refused(struct osr_raft *raft, const struct osr_raft_vote *vote)
+static void vote_refused(struct osr_raft *raft)
 {
-    bool is_present = vote->term == raft->vote.term && vote->candidate == raft->vote.candidate;
-    if (is_present && !osr_raft_vote_is_durable(raft)) {
-        raft->is_vote_unstored = true;
-        raft->vote_retry_ms = raft->now_ms + raft->options.heartbeat_ms;
-    }
+    raft->is_vote_unstored = !osr_raft_vote_is_durable(raft);
+    raft->vote_retry_ms = raft->now_ms + raft->options.heartbeat_ms;
 }
 
 /* The disk has what it had before, which may be a tail that memory has cut off meanwhile. */
@@ -113,13 +113,14 @@ void osr_raft_stored(struct osr_raft *raft, uint64_t ticket, enum osr_code code)
     const struct store store = *front;
     osr_queue_pop(&raft->stores);
     if (store.block != NULL) {
-        raft->log.unstored_bytes -= store.block->bytes;
+        raft->log.unstored_bytes -= store.bytes;
         osr_raft_block_release(raft, store.block);
     }
+    raft->vote_stores -= store.has_vote;
     if (store.has_vote && code == OSR_OK) {
         vote_stored(raft, &store.vote);
     } else if (store.has_vote) {
-        vote_refused(raft, &store.vote);
+        vote_refused(raft);
     }
     if (store.block != NULL && code == OSR_OK && store.first <= store.last) {
         entries_stored(raft, &store);

@@ -63,6 +63,12 @@ const struct raft_committed *raft_checks_commit(const struct raft_checks *checks
     return &committed[index - 1];
 }
 
+uint64_t raft_checks_committed_term(const struct raft_checks *checks)
+{
+    const struct raft_committed *last = raft_checks_commit(checks, raft_checks_committed(checks));
+    return last != NULL ? last->term : 0;
+}
+
 /* ---- log matching ---- */
 
 /* Entries of one index and term have one chain value, wherever they are. */
@@ -109,18 +115,35 @@ static void check_vote(struct raft_mirror *mirror, const struct raft_member *mem
     }
     if (vote->term == mirror->vote.term && mirror->vote.candidate != 0 &&
         vote->candidate != mirror->vote.candidate) {
-        sim_violation("m%" PRIu64 " votes for m%" PRIu64 " and m%" PRIu64 " in term %" PRIu64,
-                      member->id, mirror->vote.candidate, vote->candidate, vote->term);
+        sim_violation("m%" PRIu64 " votes twice in term %" PRIu64 ", for m%" PRIu64
+                      " and m%" PRIu64,
+                      member->id, vote->term, mirror->vote.candidate, vote->candidate);
     }
     mirror->vote = *vote;
 }
 
+/* What is cut off is another log's, going by the first of it. */
+static void check_conflict(const struct raft_mirror *mirror, const struct raft_member *member,
+                           uint64_t after, const struct osr_raft_entry *entry)
+{
+    if (raft_log_has(&mirror->log, after) &&
+        raft_chain(raft_log_chain(&mirror->log, after), entry) ==
+            raft_log_chain(&mirror->log, after + 1)) {
+        sim_violation("m%" PRIu64 " cuts off entry %" PRIu64 ", and stores the same again",
+                      member->id, after + 1);
+    }
+}
+
 static void check_truncation(struct raft_mirror *mirror, const struct raft_member *member,
-                             const struct osr_raft_info *info, uint64_t after)
+                             const struct osr_raft_info *info, const struct osr_raft_output *store)
 {
     uint64_t last = raft_log_last(&mirror->log);
+    uint64_t after = store->store.truncate_after;
     if (after >= last) {
         return;
+    }
+    if (store->store.count > 0) {
+        check_conflict(mirror, member, after, &store->store.entries[0]);
     }
     member->world->counters.truncations++;
     if (mirror->role == OSR_RAFT_LEADER && info->role == OSR_RAFT_LEADER &&
@@ -136,14 +159,19 @@ static void check_truncation(struct raft_mirror *mirror, const struct raft_membe
     find_configuration(mirror);
 }
 
-/* Without an entry of its own term committed, a leader does not know which configuration is the
- * newest that is committed, and may change another (Ongaro, 2015): it takes four voters and much
- * bad luck to see what comes of it, so the rule itself is looked at. */
+/* Of two changes at once, or without an entry of its own term committed, a leader may change what
+ * is not the newest committed configuration (Ongaro, 2015): it takes four voters and much bad luck
+ * to see what comes of it, so the rule itself is looked at. */
 static void check_change(struct raft_checks *checks, const struct raft_member *member,
                          const struct osr_raft_info *info)
 {
     const struct raft_mirror *mirror = &checks->mirrors[member->place];
     const struct raft_committed *newest = raft_checks_commit(checks, mirror->commit);
+    if (info->role == OSR_RAFT_LEADER && mirror->configured_at > info->commit) {
+        sim_violation("m%" PRIu64 " changes the members, and the change of entry %" PRIu64
+                      " is not committed",
+                      member->id, mirror->configured_at);
+    }
     if (info->role == OSR_RAFT_LEADER && newest != NULL && newest->term != info->term) {
         sim_violation("m%" PRIu64 " leads term %" PRIu64
                       ", has committed entries up to term %" PRIu64 ", and changes the members",
@@ -158,13 +186,13 @@ static void check_store(struct raft_checks *checks, const struct raft_member *me
     if (output->store.has_vote) {
         check_vote(mirror, member, &output->store.vote);
     }
-    check_truncation(mirror, member, info, output->store.truncate_after);
+    check_truncation(mirror, member, info, output);
     for (size_t i = 0; i < output->store.count; i++) {
         const struct osr_raft_entry *entry = &output->store.entries[i];
         uint64_t last = raft_log_last(&mirror->log);
         if (entry->index != last + 1 || entry->term < raft_log_term(&mirror->log, last)) {
-            sim_violation("m%" PRIu64 " stores entry %" PRIu64 " of term %" PRIu64
-                          " behind %" PRIu64 " of term %" PRIu64,
+            sim_violation("memory and disk differ: m%" PRIu64 " stores entry %" PRIu64
+                          " of term %" PRIu64 " behind %" PRIu64 " of term %" PRIu64,
                           member->id, entry->index, entry->term, last,
                           raft_log_term(&mirror->log, last));
         }
@@ -175,129 +203,6 @@ static void check_store(struct raft_checks *checks, const struct raft_member *me
             check_change(checks, member, info);
             mirror->configured_at = entry->index;
         }
-    }
-}
-
-/* ---- what is committed ---- */
-
-static bool holds_durably(const struct raft_member *member, uint64_t index, uint64_t chain)
-{
-    const struct raft_store *store = raft_disk_store_of(member->disk);
-    const struct raft_log *log = &raft_store_durable(store)->log;
-    if (index <= log->base || index <= raft_store_snapshot(store)->meta.index) {
-        return true;
-    }
-    return raft_log_has(log, index) && raft_log_chain(log, index) == chain;
-}
-
-static bool has_majority(const struct raft_world *world, const struct raft_voters *voters,
-                         uint64_t index, uint64_t chain)
-{
-    size_t holders = 0;
-    for (size_t i = 0; i < voters->count; i++) {
-        holders += holds_durably(world->members[voters->ids[i] - 1], index, chain);
-    }
-    return 2 * holders > voters->count;
-}
-
-static void read_voters(const struct raft_member *member, struct raft_voters *ret_voters)
-{
-    const struct osr_raft_configuration *configuration = osr_raft_members(member->core);
-    ret_voters->count = 0;
-    for (size_t i = 0; i < configuration->count; i++) {
-        if (configuration->members[i].standing == OSR_RAFT_VOTER) {
-            ret_voters->ids[ret_voters->count++] = configuration->members[i].id;
-        }
-    }
-}
-
-/* Of the voters before the step or after it: a commit may let the leader promote somebody. */
-static void check_majority(const struct raft_mirror *mirror, const struct raft_member *leader,
-                           uint64_t index, uint64_t chain)
-{
-    struct raft_voters voters;
-    read_voters(leader, &voters);
-    if (!has_majority(leader->world, &mirror->voters, index, chain) &&
-        !has_majority(leader->world, &voters, index, chain)) {
-        sim_violation("m%" PRIu64 " commits entry %" PRIu64
-                      ", which no majority of %zu voters has durably",
-                      leader->id, index, voters.count);
-    }
-}
-
-static void check_has_committed(struct raft_checks *checks, const struct raft_member *leader,
-                                uint64_t term, uint64_t index)
-{
-    const struct raft_log *log = &checks->mirrors[leader->place].log;
-    if (index <= log->base) {
-        return;
-    }
-    if (!raft_log_has(log, index) ||
-        raft_log_chain(log, index) != raft_checks_commit(checks, index)->chain) {
-        sim_violation("leader completeness: m%" PRIu64 " leads term %" PRIu64
-                      " without entry %" PRIu64 ", which was committed before",
-                      leader->id, term, index);
-    }
-}
-
-/* Leaders of later terms must have what this one commits. */
-static void check_later_leaders(struct raft_checks *checks, const struct raft_member *leader,
-                                uint64_t term, uint64_t index)
-{
-    const struct raft_world *world = leader->world;
-    for (size_t i = 0; i < world->member_count; i++) {
-        const struct raft_mirror *mirror = &checks->mirrors[i];
-        if (raft_member_is_up(world->members[i]) && mirror->role == OSR_RAFT_LEADER &&
-            mirror->term > term) {
-            check_has_committed(checks, world->members[i], mirror->term, index);
-        }
-    }
-}
-
-static void check_one_commit(struct raft_checks *checks, const struct raft_member *member,
-                             const struct osr_raft_info *info, bool led_before, uint64_t index)
-{
-    const struct raft_log *log = &checks->mirrors[member->place].log;
-    const struct raft_committed mine = {raft_log_term(log, index), raft_log_chain(log, index)};
-    const struct raft_committed *known = raft_checks_commit(checks, index);
-    if (known != NULL) {
-        if (known->chain != mine.chain) {
-            sim_violation("state machine safety: m%" PRIu64 " commits entry %" PRIu64
-                          " of term %" PRIu64 ", others one of term %" PRIu64,
-                          member->id, index, mine.term, known->term);
-        }
-        return;
-    }
-    /* One that commits its own removal leads no longer than that. */
-    if (info->role != OSR_RAFT_LEADER && !led_before) {
-        sim_violation("m%" PRIu64 " commits entry %" PRIu64 " as the first, and leads nobody",
-                      member->id, index);
-    }
-    osr_buffer_add(&checks->committed, &mine, sizeof(mine));
-}
-
-static void check_commit(struct raft_checks *checks, const struct raft_member *member,
-                         const struct osr_raft_info *info, bool led_before)
-{
-    struct raft_mirror *mirror = &checks->mirrors[member->place];
-    if (info->commit < mirror->commit) {
-        sim_violation("m%" PRIu64 " takes its commit index back from %" PRIu64 " to %" PRIu64,
-                      member->id, mirror->commit, info->commit);
-    }
-    if (info->commit > raft_log_last(&mirror->log)) {
-        sim_violation("m%" PRIu64 " commits %" PRIu64 " of %" PRIu64 " entries", member->id,
-                      info->commit, raft_log_last(&mirror->log));
-    }
-    uint64_t known = raft_checks_committed(checks);
-    uint64_t from = mirror->commit > mirror->log.base ? mirror->commit : mirror->log.base;
-    for (uint64_t index = from + 1; index <= info->commit; index++) {
-        check_one_commit(checks, member, info, led_before, index);
-    }
-    mirror->commit = info->commit;
-    if (info->commit > known) {
-        check_majority(mirror, member, info->commit, raft_log_chain(&mirror->log, info->commit));
-        raft_checks_term(checks, info->term)->committed = info->commit;
-        check_later_leaders(checks, member, info->term, info->commit);
     }
 }
 
@@ -319,7 +224,7 @@ static void check_new_leader(struct raft_checks *checks, const struct raft_membe
         committed = there > committed ? there : committed;
     }
     if (committed > 0) {
-        check_has_committed(checks, member, info->term, committed);
+        raft_checks_has_committed(checks, member, info->term, committed);
     }
     struct raft_mirror *mirror = &checks->mirrors[member->place];
     memset(mirror->quorum_ms, 0, sizeof(mirror->quorum_ms));
@@ -330,7 +235,7 @@ static void check_new_leader(struct raft_checks *checks, const struct raft_membe
 static void check_quorum(const struct raft_mirror *mirror, const struct raft_member *member)
 {
     const struct raft_settings *settings = &member->world->settings;
-    uint64_t patience_ms = QUORUM_TIMEOUTS * settings->core.election_timeout_ms;
+    uint64_t patience_ms = QUORUM_TIMEOUTS * (uint64_t)settings->core.election_timeout_ms;
     uint64_t now_ms = raft_member_now_ms(member);
     if (mirror->leads_ms + patience_ms > now_ms ||
         member->paused_until_us + 2000 * patience_ms > member->world->now_us) {
@@ -408,6 +313,16 @@ static void hear(struct raft_mirror *mirror, const struct raft_member *member,
     }
 }
 
+/* A new one has to be heard first. */
+static void see_voters(struct raft_mirror *mirror, const struct raft_member *member)
+{
+    struct raft_voters before = mirror->voters;
+    raft_checks_read_voters(member, &mirror->voters);
+    if (memcmp(&before, &mirror->voters, sizeof(before)) != 0) {
+        mirror->leads_ms = raft_member_now_ms(member);
+    }
+}
+
 void raft_checks_step(struct raft_checks *checks, const struct raft_member *member,
                       const struct osr_raft_event *event, const struct osr_raft_outputs *outputs)
 {
@@ -422,10 +337,11 @@ void raft_checks_step(struct raft_checks *checks, const struct raft_member *memb
     }
     bool led_before = mirror->role == OSR_RAFT_LEADER && mirror->term == info.term;
     check_role(checks, member, event, &info);
-    check_commit(checks, member, &info, led_before);
+    raft_checks_commits(checks, member, &info, led_before);
     check_indices(mirror, member, &info);
     if (info.role == OSR_RAFT_LEADER) {
-        read_voters(member, &mirror->voters);
+        see_voters(mirror, member);
+        raft_checks_counted(checks, member);
     }
     hear(mirror, member, &info);
 }
@@ -475,11 +391,11 @@ void raft_checks_refused(struct raft_checks *checks, const struct raft_member *m
 }
 
 void raft_checks_install(struct raft_checks *checks, const struct raft_member *member,
-                         const struct raft_state *state, bool is_void)
+                         const struct raft_state *state)
 {
     struct raft_mirror *mirror = &checks->mirrors[member->place];
     const struct raft_committed *committed = raft_checks_commit(checks, state->applied);
-    if (state->applied <= member->state.applied) {
+    if (state->applied < member->state.applied) {
         sim_violation("m%" PRIu64 " has applied %" PRIu64 " and installs a snapshot at %" PRIu64,
                       member->id, member->state.applied, state->applied);
     }
@@ -487,16 +403,14 @@ void raft_checks_install(struct raft_checks *checks, const struct raft_member *m
         sim_violation("m%" PRIu64 " installs a snapshot at %" PRIu64 " of what was not committed",
                       member->id, state->applied);
     }
-    bool is_matching = raft_log_has(&mirror->log, state->applied) &&
-                       raft_log_chain(&mirror->log, state->applied) == state->chain;
-    if (!is_void && !is_matching && raft_log_last(&mirror->log) > state->applied) {
-        sim_violation("m%" PRIu64 " keeps what stands behind another entry %" PRIu64
-                      " than its new snapshot has",
-                      member->id, state->applied);
+    if (raft_log_last(&mirror->log) > state->applied &&
+        raft_log_has(&mirror->log, state->applied) &&
+        raft_log_chain(&mirror->log, state->applied) == state->chain) {
+        sim_violation("m%" PRIu64 " has a log up to %" PRIu64
+                      " and installs a snapshot at %" PRIu64,
+                      member->id, raft_log_last(&mirror->log), state->applied);
     }
-    if (is_void) {
-        raft_log_truncate(&mirror->log, mirror->log.base);
-    }
+    raft_log_truncate(&mirror->log, mirror->log.base);
     raft_log_rebase(&mirror->log, state->applied, state->term, state->chain);
     mirror->commit = mirror->commit > state->applied ? mirror->commit : state->applied;
     find_configuration(mirror);

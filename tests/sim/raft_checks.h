@@ -19,7 +19,7 @@ void raft_checks_refused(struct raft_checks *checks, const struct raft_member *m
                          uint64_t after);
 /* A snapshot is about to become the member's state. */
 void raft_checks_install(struct raft_checks *checks, const struct raft_member *member,
-                         const struct raft_state *state, bool is_void);
+                         const struct raft_state *state);
 /* The core has taken a step, and nothing of its outputs is carried out. */
 void raft_checks_step(struct raft_checks *checks, const struct raft_member *member,
                       const struct osr_raft_event *event, const struct osr_raft_outputs *outputs);
@@ -30,5 +30,7 @@ void raft_checks_said(struct raft_checks *checks, const struct raft_member *memb
 void raft_checks_applied(struct raft_checks *checks, const struct raft_member *member);
 
 uint64_t raft_checks_committed(const struct raft_checks *checks); /* by anybody */
+/* Of the last entry that is; 0: none is. */
+uint64_t raft_checks_committed_term(const struct raft_checks *checks);
 
 #endif

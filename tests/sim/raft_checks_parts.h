@@ -1,5 +1,5 @@
 /* raft_checks_parts.h -- what the checks remember: raft_checks.c looks at logs and roles,
- * raft_checks_said.c at messages. */
+ * raft_checks_commit.c at what is committed, raft_checks_said.c at messages. */
 #ifndef OSR_TESTS_RAFT_CHECKS_PARTS_H
 #define OSR_TESTS_RAFT_CHECKS_PARTS_H
 
@@ -53,6 +53,16 @@ struct raft_checks {
 };
 
 struct raft_term *raft_checks_term(struct raft_checks *checks, uint64_t term);
+/* Who votes, as its core has it. */
+void raft_checks_read_voters(const struct raft_member *member, struct raft_voters *ret_voters);
+/* It leads that term, and this index was committed before. */
+void raft_checks_has_committed(struct raft_checks *checks, const struct raft_member *leader,
+                               uint64_t term, uint64_t index);
+/* The commit index may have moved. */
+void raft_checks_commits(struct raft_checks *checks, const struct raft_member *member,
+                         const struct osr_raft_info *info, bool led_before);
+/* It leads, and may have heard how far another is. */
+void raft_checks_counted(const struct raft_checks *checks, const struct raft_member *leader);
 const struct raft_committed *raft_checks_commit(const struct raft_checks *checks, uint64_t index);
 
 #endif

@@ -50,7 +50,24 @@ static void check_window(const struct raft_member *member, uint64_t to)
     }
 }
 
-static void check_appended(const struct raft_member *member, const struct osr_raft_message *message)
+/* What it acknowledges is what the leader of that term has there. */
+static void check_matched(const struct raft_checks *checks, const struct raft_member *member,
+                          const struct osr_raft_message *message)
+{
+    const struct raft_mirror *leader = &checks->mirrors[message->to - 1];
+    const struct raft_log *log = &durable_image(member)->log;
+    uint64_t index = message->appended.index;
+    if (leader->role == OSR_RAFT_LEADER && leader->term == message->term && index > log->base &&
+        raft_log_has(&leader->log, index) &&
+        raft_log_chain(&leader->log, index) != raft_log_chain(log, index)) {
+        sim_violation("m%" PRIu64 " acknowledges entry %" PRIu64
+                      ", which is another than its leader m%" PRIu64 " has",
+                      member->id, index, message->to);
+    }
+}
+
+static void check_appended(const struct raft_checks *checks, const struct raft_member *member,
+                           const struct osr_raft_message *message)
 {
     const struct raft_image *durable = durable_image(member);
     if (message->appended.is_refused) {
@@ -60,6 +77,7 @@ static void check_appended(const struct raft_member *member, const struct osr_ra
         sim_violation("m%" PRIu64 " acknowledges entry %" PRIu64 ", durable are %" PRIu64,
                       member->id, message->appended.index, raft_log_last(&durable->log));
     }
+    check_matched(checks, member, message);
 }
 
 static void check_vote_request(const struct raft_member *member,
@@ -123,7 +141,7 @@ void raft_checks_said(struct raft_checks *checks, const struct raft_member *memb
         check_window(member, message->to);
         break;
     case OSR_RAFT_APPENDED:
-        check_appended(member, message);
+        check_appended(checks, member, message);
         break;
     case OSR_RAFT_VOTE_REQUEST:
         check_vote_request(member, message);

@@ -145,7 +145,8 @@ static uint64_t begin(struct raft_world *world, uint32_t client)
     if (raft_chance(world, 0.3)) {
         self->member = raft_world_any_member(world)->place;
     }
-    uint64_t patience_us = PATIENCE_TIMEOUTS * 1000 * world->settings.core.election_timeout_ms;
+    uint64_t patience_us =
+        PATIENCE_TIMEOUTS * UINT64_C(1000) * world->settings.core.election_timeout_ms;
     raft_world_after(world, patience_us / 4, patience_us, RAFT_PATIENCE, 0)->number = number;
     return number;
 }

@@ -1,6 +1,7 @@
 #include "sim/raft_disk.h"
 
 #include "sim/raft_checks.h"
+#include "sim/raft_faults.h"
 #include "sim/raft_member.h"
 #include "sim/violation.h"
 
@@ -25,7 +26,6 @@ struct job {
     uint64_t index;                           /* DISCARD */
     uint64_t term;                            /* DISCARD */
     const struct osr_raft_snapshot *snapshot; /* INSTALL */
-    bool is_void;                             /* INSTALL */
     enum osr_code code;
 };
 
@@ -38,6 +38,7 @@ struct raft_disk {
     bool is_scheduled; /* a DISK_WRITE is to come */
     bool is_full;
     bool is_slow;
+    bool is_failing; /* the next sync, or the one that has just ended this life */
     struct raft_snapshot incoming;
     bool is_incoming_damaged; /* by us */
 };
@@ -87,6 +88,11 @@ void raft_disk_set_full(struct raft_disk *disk, bool is_full)
 void raft_disk_set_slow(struct raft_disk *disk, bool is_slow)
 {
     disk->is_slow = is_slow;
+}
+
+void raft_disk_set_failing(struct raft_disk *disk, bool is_failing)
+{
+    disk->is_failing = is_failing;
 }
 
 /* ---- the log thread ---- */
@@ -160,6 +166,9 @@ static void answer_store(struct raft_member *member, const struct job *job)
     struct osr_raft_event event = {.type = OSR_RAFT_STORED,
                                    .stored = {.ticket = job->ticket, .code = job->code}};
     raft_member_step(member, &event);
+    if (job->code != OSR_OK && job->write.count > 0 && raft_member_leads(member)) {
+        sim_violation("m%" PRIu64 " leads on, and there was no room for its entries", member->id);
+    }
 }
 
 /* OK, CORRUPT where it was damaged on the way to the disk, or DISK_FULL. */
@@ -176,11 +185,10 @@ static enum osr_code install(struct raft_member *member, const struct job *job)
         }
         return OSR_CORRUPT;
     }
-    if (raft_store_rebase(disk->store, state.applied, state.term, state.chain, job->is_void) !=
-        OSR_OK) {
+    if (raft_store_rebase(disk->store, state.applied, state.term, state.chain, true) != OSR_OK) {
         return OSR_DISK_FULL;
     }
-    raft_checks_install(member->world->checks, member, &state, job->is_void);
+    raft_checks_install(member->world->checks, member, &state);
     raft_store_put_snapshot(disk->store, &disk->incoming);
     raft_store_sync(disk->store);
     member->state = state;
@@ -223,6 +231,11 @@ static void finish_batch(struct raft_member *member)
     struct raft_disk *disk = member->disk;
     uint32_t life = member->life;
     bool has_failed = false;
+    if (disk->is_failing) {
+        member->world->counters.lost_syncs++;
+        raft_faults_crash(member->world, member);
+        return;
+    }
     raft_store_sync(disk->store);
     /* What the answers bring about comes behind, and is no part of the batch. */
     while (disk->batch > 0) {
@@ -335,7 +348,7 @@ static void write_chunk(struct raft_member *member, const struct osr_raft_output
     if (!is_refused) {
         osr_buffer_add(&disk->incoming.bytes, chunk.data, chunk.size);
     }
-    if (!world->is_quiet && disk->incoming.bytes.size > 0 && raft_chance(world, 0.002)) {
+    if (!world->is_quiet && disk->incoming.bytes.size > 0 && raft_chance(world, 0.01)) {
         disk->is_incoming_damaged = true;
         disk->incoming.bytes.data[disk->incoming.bytes.size - 1] ^= 1;
         world->counters.snapshots_damaged++;
@@ -394,8 +407,7 @@ void raft_disk_carry_out(struct raft_member *member, const struct osr_raft_outpu
     case OSR_RAFT_OUT_INSTALL:
         add_job(member, &(struct job){.type = JOB_INSTALL,
                                       .ticket = output->install.ticket,
-                                      .snapshot = output->install.snapshot,
-                                      .is_void = output->install.is_log_void});
+                                      .snapshot = output->install.snapshot});
         break;
     case OSR_RAFT_OUT_FETCH:
         fetch_later(member, output);
@@ -459,15 +471,19 @@ static void crash_in_install(struct raft_member *member)
 void raft_disk_crash(struct raft_member *member, bool is_power_cut)
 {
     struct raft_disk *disk = member->disk;
-    crash_in_install(member);
-    uint64_t written = raft_log_last(&raft_store_seen(disk->store)->log);
-    if (is_power_cut) {
-        raft_store_cut_power(disk->store, &member->world->random);
+    struct raft_counters *counters = &member->world->counters;
+    struct osr_random *random = &member->world->random;
+    if (disk->is_failing) {
+        counters->torn_tails += raft_store_lose_sync(disk->store, is_power_cut, random);
+        disk->is_failing = false;
     } else {
-        raft_store_kill(disk->store, &member->world->random);
+        crash_in_install(member);
+        if (is_power_cut) {
+            counters->torn_tails += raft_store_cut_power(disk->store, random);
+        } else {
+            counters->rotten_tails += raft_store_kill(disk->store, random);
+        }
     }
-    member->world->counters.torn_tails +=
-        raft_log_last(&raft_store_seen(disk->store)->log) < written;
     disk->job_count = 0;
     disk->batch = 0;
     disk->is_scheduled = false;

@@ -28,5 +28,8 @@ void raft_disk_crash(struct raft_member *member, bool is_power_cut);
 
 void raft_disk_set_full(struct raft_disk *disk, bool is_full);
 void raft_disk_set_slow(struct raft_disk *disk, bool is_slow);
+/* The next sync fails, and with that the process ends: of what was written since the last one
+ * nobody knows what the disk has. */
+void raft_disk_set_failing(struct raft_disk *disk, bool is_failing);
 
 #endif

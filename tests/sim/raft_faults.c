@@ -5,12 +5,14 @@
 #include "sim/raft_network.h"
 #include "sim/raft_operator.h"
 
+#include <assert.h>
 #include <inttypes.h>
 
 enum {
     MEND_US_MIN = 20000,
     PAUSE_US_MAX = 700000,
     HOLD_US_MAX = 400000,
+    REPLAY_US_MAX = 100000,  /* until all of it has come */
     OUTPUTS_MAX = 60,        /* before a crash in the midst of a step */
     HUNTED_OUTPUTS_MAX = 40, /* of a new leader, before it crashes */
     STALL_US = 2000000, /* without anything committed: then it is left alone until something is */
@@ -49,8 +51,18 @@ static void divide(struct raft_world *world)
     }
 }
 
-/* Nothing gets out of a member, or in, or both. */
-static void isolate(struct raft_world *world, const struct raft_member *member, bool in, bool out)
+/* For a while of its own. */
+static void isolate(struct raft_world *world, const struct raft_member *member)
+{
+    raft_world_say(world, "---- m%" PRIu64 " is cut off ----", member->id);
+    world->counters.isolations++;
+    raft_network_isolate(world->network, member->place,
+                         world->now_us +
+                             raft_between(world, MEND_US_MIN, world->settings.mend_us_max));
+}
+
+/* Nothing gets in, or out. */
+static void cut_off(struct raft_world *world, const struct raft_member *member, bool in, bool out)
 {
     raft_world_say(world, "---- m%" PRIu64 " hears %s and is heard by %s ----", member->id,
                    in ? "nobody" : "all", out ? "nobody" : "all");
@@ -72,6 +84,12 @@ static void cut_one_way(struct raft_world *world)
     raft_world_say(world, "---- nothing gets from m%" PRIu64 " to m%" PRIu64 " ----", from->id,
                    to->id);
     raft_network_cut(world->network, from->place, to->place);
+}
+
+static void replay(struct raft_world *world, const struct raft_member *member)
+{
+    raft_world_say(world, "---- m%" PRIu64 " hears again what it has heard ----", member->id);
+    raft_network_replay(world, member->place, REPLAY_US_MAX);
 }
 
 /* A disk is lost only where no change of the members is under way: the operator holds still
@@ -107,9 +125,67 @@ static void fill_disk(struct raft_world *world, struct raft_member *member)
     raft_disk_set_full(member->disk, true);
 }
 
-static void begin(struct raft_world *world, enum raft_fault fault, struct raft_member *member)
+/* False: it is none of the network. */
+static bool begin_on_network(struct raft_world *world, enum raft_fault fault,
+                             const struct raft_member *member, const struct raft_member *leader)
 {
-    struct raft_member *leader = raft_world_any_leader(world);
+    bool is_deaf;
+    switch (fault) {
+    case RAFT_FAULT_PARTITION:
+        divide(world);
+        return true;
+    case RAFT_FAULT_ISOLATE_LEADER:
+        isolate(world, leader != NULL ? leader : member);
+        return true;
+    case RAFT_FAULT_ONE_WAY:
+        cut_one_way(world);
+        return true;
+    case RAFT_FAULT_MUTE:
+        is_deaf = raft_chance(world, 0.5);
+        world->counters.one_way_cuts++;
+        cut_off(world, member, is_deaf, !is_deaf);
+        return true;
+    case RAFT_FAULT_BURST:
+        world->counters.bursts++;
+        raft_network_hold(world->network, member->place,
+                          world->now_us + raft_between(world, 1000, HOLD_US_MAX));
+        return true;
+    case RAFT_FAULT_STORM:
+        raft_network_set_storm(world->network, true);
+        return true;
+    case RAFT_FAULT_REPLAY:
+        replay(world, leader != NULL ? leader : member);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool begin_on_disk(struct raft_world *world, enum raft_fault fault,
+                          struct raft_member *member, struct raft_member *leader)
+{
+    switch (fault) {
+    case RAFT_FAULT_DISK_FULL:
+        fill_disk(world, leader != NULL && raft_chance(world, 0.4) ? leader : member);
+        return true;
+    case RAFT_FAULT_SLOW_DISK:
+        world->counters.slow_disks++;
+        raft_disk_set_slow(member->disk, true);
+        return true;
+    case RAFT_FAULT_LOST_SYNC:
+        raft_disk_set_failing(member->disk, true);
+        return true;
+    case RAFT_FAULT_ROT:
+        rest_before_rot(world, member);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void begin_on_process(struct raft_world *world, enum raft_fault fault,
+                             struct raft_member *member, struct raft_member *leader)
+{
     switch (fault) {
     case RAFT_FAULT_CRASH:
         raft_faults_crash(world, member);
@@ -132,42 +208,18 @@ static void begin(struct raft_world *world, enum raft_fault fault, struct raft_m
         member = leader != NULL && raft_chance(world, 0.5) ? leader : member;
         raft_member_pause(member, world->now_us + raft_between(world, 1000, PAUSE_US_MAX));
         break;
-    case RAFT_FAULT_PARTITION:
-        divide(world);
-        break;
-    case RAFT_FAULT_ISOLATE_LEADER:
-        world->counters.isolations++;
-        isolate(world, leader != NULL ? leader : member, true, true);
-        break;
-    case RAFT_FAULT_ONE_WAY:
-        cut_one_way(world);
-        break;
-    case RAFT_FAULT_MUTE: {
-        bool is_deaf = raft_chance(world, 0.5);
-        world->counters.isolations++;
-        isolate(world, member, is_deaf, !is_deaf);
-        break;
+    default:
+        assert(false);
     }
-    case RAFT_FAULT_BURST:
-        world->counters.bursts++;
-        raft_network_hold(world->network, member->place,
-                          world->now_us + raft_between(world, 1000, HOLD_US_MAX));
-        break;
-    case RAFT_FAULT_STORM:
-        raft_network_set_storm(world->network, true);
-        break;
-    case RAFT_FAULT_DISK_FULL:
-        fill_disk(world, leader != NULL && raft_chance(world, 0.4) ? leader : member);
-        break;
-    case RAFT_FAULT_SLOW_DISK:
-        world->counters.slow_disks++;
-        raft_disk_set_slow(member->disk, true);
-        break;
-    case RAFT_FAULT_ROT:
-        rest_before_rot(world, member);
-        break;
-    case RAFT_FAULT_COUNT:
-        break;
+}
+
+static void begin(struct raft_world *world, enum raft_fault fault)
+{
+    struct raft_member *member = raft_world_any_member(world);
+    struct raft_member *leader = raft_world_any_leader(world);
+    if (!begin_on_network(world, fault, member, leader) &&
+        !begin_on_disk(world, fault, member, leader)) {
+        begin_on_process(world, fault, member, leader);
     }
 }
 
@@ -214,16 +266,33 @@ static bool is_stalled(struct raft_world *world)
     return world->now_us > world->progress_us + STALL_US;
 }
 
+static void hunt(struct raft_world *world, struct raft_member *leader)
+{
+    uint64_t round_us = 3 * (world->settings.latency_us + world->settings.sync_us_max);
+    world->counters.leaders_hunted++;
+    switch (osr_random_below(&world->random, 3)) {
+    case 0:
+        leader->crash_after = (unsigned)raft_between(world, 1, HUNTED_OUTPUTS_MAX);
+        break;
+    case 1:
+        raft_world_after(world, 1, round_us, RAFT_HUNTED, leader->place);
+        break;
+    default:
+        isolate(world, leader);
+        break;
+    }
+}
+
 void raft_faults_see_leader(struct raft_world *world, struct raft_member *leader)
 {
-    if (world->is_hunting && leader->crash_after == 0) {
-        world->counters.leaders_hunted++;
-        if (raft_chance(world, 0.3)) {
-            leader->crash_after = (unsigned)raft_between(world, 1, HUNTED_OUTPUTS_MAX);
-        } else {
-            uint64_t round_us = 3 * (world->settings.latency_us + world->settings.sync_us_max);
-            raft_world_after(world, 1, round_us, RAFT_HUNTED, leader->place);
-        }
+    if (world->is_quiet) {
+        return;
+    }
+    if (world->settings.replays > 0 && raft_chance(world, 0.5)) {
+        replay(world, leader);
+    }
+    if (world->is_hunting && leader->crash_after == 0 && raft_chance(world, 0.7)) {
+        hunt(world, leader);
     }
 }
 
@@ -234,7 +303,7 @@ void raft_faults_next(struct raft_world *world)
     }
     if (!is_stalled(world)) {
         enum raft_fault fault = raft_settings_any_fault(&world->settings, &world->random);
-        begin(world, fault, raft_world_any_member(world));
+        begin(world, fault);
         if (fault != RAFT_FAULT_ROT) {
             raft_world_after(world, MEND_US_MIN, world->settings.mend_us_max, RAFT_MEND, 0)
                 ->number = fault;
@@ -253,9 +322,9 @@ void raft_faults_end(struct raft_world *world)
         struct raft_member *member = world->members[i];
         raft_disk_set_full(member->disk, false);
         raft_disk_set_slow(member->disk, false);
+        raft_disk_set_failing(member->disk, false);
         raft_network_hold(world->network, i, 0);
         member->crash_after = 0;
-        raft_member_pause(member, 0);
         raft_world_after(world, 1, 10000, RAFT_RESTART, i);
     }
 }

@@ -148,7 +148,7 @@ static void apply(struct raft_member *member, const struct osr_raft_output *outp
         struct raft_result result = raft_state_apply(&member->state, entry);
         raft_checks_applied(world->checks, member);
         if (entry->kind == OSR_RAFT_CONFIGURATION) {
-            raft_operator_applied(member, entry->token);
+            raft_operator_applied(member);
         } else if (entry->token != 0) {
             raft_clients_applied(member, entry->token, &result);
         }
@@ -312,7 +312,9 @@ void raft_member_handle(struct raft_member *member, const struct raft_happening 
         finish_apply(member, happening->number);
         break;
     case RAFT_HUNTED:
-        raft_faults_crash(member->world, member);
+        if (!member->world->is_quiet) {
+            raft_faults_crash(member->world, member);
+        }
         break;
     case RAFT_OPERATOR_AT:
         raft_operator_act_at(member);
@@ -380,13 +382,13 @@ void raft_member_crash(struct raft_member *member, bool is_power_cut)
     member->crash_after = 0;
 }
 
+/* What was put off until the end of an earlier pause comes then: it is never made shorter. */
 void raft_member_pause(struct raft_member *member, uint64_t until_us)
 {
-    if (raft_member_is_up(member) && until_us > member->world->now_us) {
+    if (raft_member_is_up(member) && until_us > member->world->now_us &&
+        until_us > member->paused_until_us) {
         raft_world_say(member->world, "---- m%" PRIu64 " is paused ----", member->id);
         member->world->counters.pauses++;
-        member->paused_until_us = until_us;
-    } else if (member->paused_until_us > until_us) {
         member->paused_until_us = until_us;
     }
 }

@@ -7,6 +7,7 @@
 enum {
     LATENESS = 20,                /* of what is overtaken, in latencies */
     LATE_DOUBLE_US_MAX = 2000000, /* of a message that comes once more, when much has changed */
+    KEPT_MAX = 256,               /* messages of which one may come once more at any time */
 };
 
 #define STORM_LOSS 0.7
@@ -14,9 +15,12 @@ enum {
 struct raft_network {
     uint32_t cut[RAFT_MEMBERS_EVER];       /* to whom nothing gets, a bit each */
     uint32_t forgotten[RAFT_MEMBERS_EVER]; /* what was sent up to this life */
+    uint64_t isolated_until_us[RAFT_MEMBERS_EVER];
     uint64_t held_until_us[RAFT_MEMBERS_EVER];
     uint64_t last_us[RAFT_MEMBERS_EVER][RAFT_MEMBERS_EVER]; /* the last arrival, from and to */
     bool is_storm;
+    struct osr_raft_message *kept[KEPT_MAX]; /* the latest of them, a ring */
+    size_t kept_ever;
 };
 
 _Static_assert(RAFT_MEMBERS_EVER <= 32, "one bit a member");
@@ -28,6 +32,9 @@ struct raft_network *raft_network_create(void)
 
 void raft_network_destroy(struct raft_network *network)
 {
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        free(network->kept[i]);
+    }
     free(network);
 }
 
@@ -118,13 +125,10 @@ static uint64_t arrival_us(struct raft_world *world, uint32_t from, uint32_t to)
     return at;
 }
 
-static bool is_lost(struct raft_world *world, uint32_t from, uint32_t to)
+static bool is_lost(struct raft_world *world)
 {
-    if (world->is_quiet) {
-        return false;
-    }
-    return (world->network->cut[from] >> to & 1) != 0 || raft_chance(world, world->settings.loss) ||
-           (world->network->is_storm && raft_chance(world, STORM_LOSS));
+    return !world->is_quiet && (raft_chance(world, world->settings.loss) ||
+                                (world->network->is_storm && raft_chance(world, STORM_LOSS)));
 }
 
 static void arrive(struct raft_world *world, uint64_t at_us, uint32_t to,
@@ -136,15 +140,25 @@ static void arrive(struct raft_world *world, uint64_t at_us, uint32_t to,
     arrival->second = world->members[message->from - 1]->life;
 }
 
-bool raft_network_delivers(const struct raft_network *network, const struct raft_happening *arrival)
+static bool is_cut(const struct raft_world *world, uint32_t from, uint32_t to)
 {
-    return arrival->second > network->forgotten[arrival->number - 1];
+    const struct raft_network *network = world->network;
+    return (network->cut[from] >> to & 1) != 0 ||
+           network->isolated_until_us[from] > world->now_us ||
+           network->isolated_until_us[to] > world->now_us;
+}
+
+bool raft_network_delivers(const struct raft_world *world, const struct raft_happening *arrival)
+{
+    uint32_t from = (uint32_t)arrival->number - 1;
+    return arrival->second > world->network->forgotten[from] &&
+           !is_cut(world, from, arrival->member);
 }
 
 static void send_once(struct raft_world *world, uint32_t from, uint32_t to,
                       const struct osr_raft_message *message)
 {
-    if (is_lost(world, from, to)) {
+    if (is_cut(world, from, to) || is_lost(world)) {
         world->counters.drops++;
         if (raft_chance(world, 0.3)) {
             raft_world_after(world, 100, 50000, RAFT_UNREACHABLE, from)->number = message->to;
@@ -152,6 +166,13 @@ static void send_once(struct raft_world *world, uint32_t from, uint32_t to,
         return;
     }
     arrive(world, arrival_us(world, from, to), to, message);
+}
+
+static void keep(struct raft_network *network, const struct osr_raft_message *message)
+{
+    struct osr_raft_message **place = &network->kept[network->kept_ever++ % KEPT_MAX];
+    free(*place);
+    *place = pack(message);
 }
 
 void raft_network_send(struct raft_world *world, uint32_t from,
@@ -168,6 +189,9 @@ void raft_network_send(struct raft_world *world, uint32_t from,
         world->counters.late_doubles++;
         arrive(world, world->now_us + raft_between(world, 0, LATE_DOUBLE_US_MAX), to, message);
     }
+    if (raft_chance(world, world->settings.replays)) {
+        keep(world->network, message);
+    }
 }
 
 /* ---- faults ---- */
@@ -182,9 +206,25 @@ void raft_network_cut(struct raft_network *network, uint32_t from, uint32_t to)
     network->cut[from] |= UINT32_C(1) << to;
 }
 
+void raft_network_isolate(struct raft_network *network, uint32_t member, uint64_t until_us)
+{
+    network->isolated_until_us[member] = until_us;
+}
+
 void raft_network_hold(struct raft_network *network, uint32_t from, uint64_t until_us)
 {
     network->held_until_us[from] = until_us;
+}
+
+void raft_network_replay(struct raft_world *world, uint32_t to, uint64_t within_us)
+{
+    for (size_t i = 0; i < KEPT_MAX; i++) {
+        const struct osr_raft_message *kept = world->network->kept[i];
+        if (kept != NULL && kept->to == to + 1) {
+            world->counters.replays++;
+            arrive(world, world->now_us + raft_between(world, 0, within_us), to, kept);
+        }
+    }
 }
 
 void raft_network_set_storm(struct raft_network *network, bool is_storm)
@@ -195,4 +235,5 @@ void raft_network_set_storm(struct raft_network *network, bool is_storm)
 void raft_network_heal(struct raft_network *network)
 {
     memset(network->cut, 0, sizeof(network->cut));
+    memset(network->isolated_until_us, 0, sizeof(network->isolated_until_us));
 }

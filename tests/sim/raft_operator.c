@@ -264,7 +264,7 @@ void raft_operator_retire(struct raft_world *world, struct raft_member *member)
 
 /* ---- answers ---- */
 
-void raft_operator_applied(struct raft_member *member, uint64_t answered)
+void raft_operator_applied(struct raft_member *member)
 {
     struct raft_world *world = member->world;
     const struct osr_raft_configuration *configuration = &member->state.configuration;
@@ -272,10 +272,10 @@ void raft_operator_applied(struct raft_member *member, uint64_t answered)
         world->members[configuration->members[i].id - 1]->has_belonged = true;
     }
     if (member->state.applied > world->configured_at) {
+        world->counters.changes += world->configured_at > 0; /* the first one is the founding */
         world->configured_at = member->state.applied;
         world->configuration = *configuration;
     }
-    world->counters.changes += answered == token;
 }
 
 void raft_operator_transferred(struct raft_member *member, enum osr_code code)

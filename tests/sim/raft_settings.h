@@ -20,8 +20,10 @@
     X(MUTE)                                                                                        \
     X(BURST)                                                                                       \
     X(STORM)                                                                                       \
+    X(REPLAY)                                                                                      \
     X(DISK_FULL)                                                                                   \
     X(SLOW_DISK)                                                                                   \
+    X(LOST_SYNC)                                                                                   \
     X(ROT)
 
 enum raft_fault {
@@ -44,6 +46,7 @@ struct raft_settings {
     double loss;
     double duplication;
     double late_doubles;
+    double replays; /* share of messages that may come once more at any time */
     double reordering;
     /* Members. */
     uint64_t write_us_max;

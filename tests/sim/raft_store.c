@@ -128,7 +128,7 @@ static void check_write(const struct raft_store *store, const struct raft_write 
         last = write->truncate_after < last ? write->truncate_after : last;
     }
     if (write->count > 0 && write->entries[0].index != last + 1) {
-        sim_violation("memory and disk disagree: entry %llu is stored behind %llu",
+        sim_violation("memory and disk differ: entry %llu is stored behind %llu",
                       (unsigned long long)write->entries[0].index, (unsigned long long)last);
     }
 }
@@ -213,7 +213,7 @@ static bool is_same(const struct raft_image *a, const struct raft_image *b)
 
 /* What the real log gives back is what was durable and, of the records behind, the first few:
  * `least` of them at least. They are durable now. False: it is corrupt. */
-static bool reopen(struct raft_store *store, size_t least)
+static bool reopen(struct raft_store *store, size_t least, size_t *ret_kept)
 {
     struct raft_image found = {0};
     if (raft_wal_open(store->wal, &found) != OSR_OK) {
@@ -229,6 +229,7 @@ static bool reopen(struct raft_store *store, size_t least)
         apply_record(&store->durable, &store->records[kept++]);
     }
     raft_log_done(&found.log);
+    *ret_kept = kept;
     return true;
 }
 
@@ -239,23 +240,24 @@ static void see_durable(struct raft_store *store)
     raft_log_copy(&store->seen.log, &store->durable.log, true);
 }
 
-/* Keeps `least` of the records that were not synced, or a few more. */
-static void keep_some(struct raft_store *store, size_t least, struct osr_random *random)
+/* Keeps `least` of the records that were not synced, or a few more. False: all of them. */
+static bool keep_some(struct raft_store *store, size_t least, struct osr_random *random)
 {
-    if (store->wal != NULL) {
-        if (!reopen(store, least)) {
-            sim_violation("the log is corrupt after a crash");
-        }
-    } else {
-        size_t kept = least + osr_random_below(random, store->record_count - least + 1);
+    size_t kept = least;
+    if (store->wal == NULL) {
+        kept += osr_random_below(random, store->record_count - least + 1);
         for (size_t i = 0; i < kept; i++) {
             apply_record(&store->durable, &store->records[i]);
         }
+    } else if (!reopen(store, least, &kept)) {
+        sim_violation("the log is corrupt after a crash");
     }
+    bool is_any_lost = kept < store->record_count;
     see_durable(store);
+    return is_any_lost;
 }
 
-void raft_store_kill(struct raft_store *store, struct osr_random *random)
+bool raft_store_kill(struct raft_store *store, struct osr_random *random)
 {
     bool has_rotten = store->record_count > 0 && osr_random_chance(random, ROT_TAIL);
     if (store->wal != NULL) {
@@ -264,15 +266,24 @@ void raft_store_kill(struct raft_store *store, struct osr_random *random)
             raft_wal_rot_tail(store->wal, random);
         }
     }
-    keep_some(store, has_rotten ? 0 : store->record_count, random);
+    return keep_some(store, has_rotten ? 0 : store->record_count, random);
 }
 
-void raft_store_cut_power(struct raft_store *store, struct osr_random *random)
+bool raft_store_cut_power(struct raft_store *store, struct osr_random *random)
 {
     if (store->wal != NULL) {
         raft_wal_crash(store->wal, true);
     }
-    keep_some(store, 0, random);
+    return keep_some(store, 0, random);
+}
+
+bool raft_store_lose_sync(struct raft_store *store, bool is_power_cut, struct osr_random *random)
+{
+    if (store->wal != NULL) {
+        raft_wal_lose_sync(store->wal);
+        raft_wal_crash(store->wal, is_power_cut);
+    }
+    return keep_some(store, 0, random);
 }
 
 bool raft_store_rot(struct raft_store *store, struct osr_random *random)
@@ -282,7 +293,8 @@ bool raft_store_rot(struct raft_store *store, struct osr_random *random)
     }
     raft_wal_crash(store->wal, false);
     raft_wal_rot(store->wal, random);
-    return !reopen(store, 0);
+    size_t kept;
+    return !reopen(store, 0, &kept);
 }
 
 /* ---- files beside the log ---- */

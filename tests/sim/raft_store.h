@@ -48,9 +48,11 @@ void raft_store_sync(struct raft_store *store);
 void raft_store_compare(struct raft_store *store, uint64_t first);
 
 /* The process has died, or the machine has lost power. A tail that was not synced may rot while
- * nobody is there. */
-void raft_store_kill(struct raft_store *store, struct osr_random *random);
-void raft_store_cut_power(struct raft_store *store, struct osr_random *random);
+ * nobody is there. True where something that was written is gone. */
+bool raft_store_kill(struct raft_store *store, struct osr_random *random);
+bool raft_store_cut_power(struct raft_store *store, struct osr_random *random);
+/* The sync of what was written failed, and then either of the two came; likewise. */
+bool raft_store_lose_sync(struct raft_store *store, bool is_power_cut, struct osr_random *random);
 /* After it was killed: something that was synced has rotten. True where it must never be opened
  * again; false: nothing of worth was hit. */
 bool raft_store_rot(struct raft_store *store, struct osr_random *random);

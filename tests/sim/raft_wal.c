@@ -204,7 +204,7 @@ static void forget_behind(struct found *found, uint64_t index)
 {
     while (count_found(found) > 0 && found_at(found, count_found(found) - 1)->index > index) {
         found->entries.size -= sizeof(struct osr_raft_entry);
-        free((void *)(uintptr_t)found_at(found, count_found(found))->payload.data);
+        free((void *)found_at(found, count_found(found))->payload.data);
     }
 }
 
@@ -310,6 +310,17 @@ void raft_wal_compare(struct raft_wal *wal, const struct raft_log *log, uint64_t
 }
 
 /* ---- crashes ---- */
+
+void raft_wal_lose_sync(struct raft_wal *wal)
+{
+    struct osr_err err;
+    osr_sim_disk_fail_sync(wal->disk, 1);
+    int code = osr_wal_sync(wal->log, &err);
+    if (code != 0 && code != OSR_IO) {
+        sim_violation("a sync that fails is no IO: %s", err.message);
+    }
+    osr_sim_disk_fail_sync(wal->disk, 0); /* where nothing was to be synced */
+}
 
 void raft_wal_crash(struct raft_wal *wal, bool is_power_cut)
 {

@@ -20,6 +20,8 @@ void raft_wal_sync(struct raft_wal *wal);
 /* The entries that stand there from an index on must be those of this log. */
 void raft_wal_compare(struct raft_wal *wal, const struct raft_log *log, uint64_t first);
 
+/* A sync that fails: nothing but a crash may come behind it. */
+void raft_wal_lose_sync(struct raft_wal *wal);
 /* The process has died, or the machine has lost power. */
 void raft_wal_crash(struct raft_wal *wal, bool is_power_cut);
 /* After it was killed: damages something, or the record that was written last. */

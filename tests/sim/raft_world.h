@@ -9,7 +9,8 @@
  *     raft_clients.c   people who read and write, and the history of what they saw
  *     raft_operator.c  somebody who adds, removes and replaces members
  *     raft_faults.c    what fails, and is mended again
- *     raft_checks.c    what must hold after every step; what is said, in raft_checks_said.c
+ *     raft_checks.c    what must hold after every step; what is committed, in raft_checks_commit.c;
+ *                      what is said, in raft_checks_said.c
  *     linear.c         whether the history can be explained
  *
  * One seed decides all. What is to happen waits in a heap by time; each is carried out alone, so a
@@ -33,6 +34,8 @@ enum { RAFT_MEMBERS_EVER = 24 }; /* in one run, replaced ones with them */
     X(crashes_in_step)                                                                             \
     X(crashes_of_all)                                                                              \
     X(torn_tails)                                                                                  \
+    X(rotten_tails)                                                                                \
+    X(lost_syncs)                                                                                  \
     X(pauses)                                                                                      \
     X(partitions)                                                                                  \
     X(isolations)                                                                                  \
@@ -42,6 +45,7 @@ enum { RAFT_MEMBERS_EVER = 24 }; /* in one run, replaced ones with them */
     X(drops)                                                                                       \
     X(duplicates)                                                                                  \
     X(late_doubles)                                                                                \
+    X(replays)                                                                                     \
     X(reorders)                                                                                    \
     X(leaders)                                                                                     \
     X(leaders_hunted)                                                                              \

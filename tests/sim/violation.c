@@ -5,11 +5,15 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { TEXT_BYTES_MAX = 512 };
 
 static const char *program_in_hand;
 static uint64_t seed_in_hand;
 static uint64_t events_in_hand;
 static bool violation_is_expected;
+static const char *expected_words = "";
 
 void sim_set_run(const char *program, uint64_t seed, uint64_t events)
 {
@@ -23,15 +27,23 @@ void sim_expect_violation(void)
     violation_is_expected = true;
 }
 
+void sim_expect_words(const char *words)
+{
+    expected_words = words;
+}
+
 void sim_violation(const char *format, ...)
 {
-    fflush(stdout);
-    fprintf(stderr, "seed %" PRIu64 ": VIOLATION: ", seed_in_hand);
+    char text[TEXT_BYTES_MAX];
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    fprintf(stderr, "\n");
+    if (violation_is_expected && strstr(text, expected_words) == NULL) {
+        exit(1);
+    }
+    fflush(stdout);
+    fprintf(stderr, "seed %" PRIu64 ": VIOLATION: %s\n", seed_in_hand, text);
     if (!violation_is_expected) {
         fprintf(stderr,
                 "replay with: %s --first %" PRIu64 " --seeds 1 --events %" PRIu64 " --trace\n",

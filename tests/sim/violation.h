@@ -9,6 +9,9 @@
 void sim_set_run(const char *program, uint64_t seed, uint64_t events);
 /* A violation is what is wanted: a guard is missing. */
 void sim_expect_violation(void);
+/* And it has to say these words: another one shows nothing about that guard, and is not printed.
+ * They live on. */
+void sim_expect_words(const char *words);
 /* Ends the program: with status 1, or 0 where a violation was expected. */
 _Noreturn void sim_violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
