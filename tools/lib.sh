@@ -10,7 +10,7 @@ export LC_ALL=C.UTF-8
 BUILD_PACKAGES="gcc libc6-dev meson ninja-build pkg-config protobuf-c-compiler libprotobuf-c-dev
     libprotobuf-dev libuv1-dev libssl-dev libsqlite3-dev libyaml-dev
     libnghttp2-dev libargon2-dev zlib1g-dev protobuf-compiler
-    libmosquitto-dev librabbitmq-dev libzmq3-dev"
+    libmosquitto-dev librabbitmq-dev libzmq3-dev liblmdb-dev"
 TEST_PACKAGES="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 cppcheck python3
     python3-pytest python3-cryptography python3-yaml python3-protobuf python3-grpcio
     protobuf-compiler protobuf-compiler-grpc golang-go golang-google-grpc-dev
@@ -19,7 +19,7 @@ TEST_PACKAGES="libcmocka-dev clang-14 libclang-rt-14-dev clang-format-14 cppchec
     python3-pytest-xdist"
 DEMO_PACKAGES="dict-foldoc python3 gzip"
 BENCH_PACKAGES="redis-server libhiredis-dev g++ libgrpc++-dev protobuf-compiler
-    protobuf-compiler-grpc nghttp2-client nghttp2-server node-llhttp"
+    protobuf-compiler-grpc nghttp2-client nghttp2-server node-llhttp etcd-server etcd-client"
 SOAK_PACKAGES="valgrind clang-tidy-14 iproute2"
 
 say() { printf '%s\n' "$*" >&2; }

@@ -7,9 +7,9 @@
  *         osiris_call(client, "kb_get", "{\"id\":\"x\"}", &reply, &error) == OSIRIS_OK) { ... }
  *
  * Every operation can be called by its name, with JSON or protobuf; the members of requests and
- * replies stand in the contract, osiris/v1/knowledge.proto, instance.proto and trust.proto. For
- * everyday operations there are functions with structs. The command line is a program on this. See
- * libosiris(3).
+ * replies stand in the contract, osiris/v1/knowledge.proto, instance.proto, trust.proto and
+ * consensus.proto. For everyday operations there are functions with structs. The command line is a
+ * program on this. See libosiris(3).
  *
  * Results: OSIRIS_OK (0), or the code of what went wrong, which is told in the error (may be NULL).
  * What a function gives back (ret_...) is untouched where it fails.
@@ -69,7 +69,8 @@ enum osiris_code {
     OSIRIS_IN_USE = 24,             /* taken by another process */
     OSIRIS_CONFIG = 25,             /* a configuration is wrong */
     OSIRIS_UNSUPPORTED_VERSION = 26, /* of a protocol or of a URL's scheme */
-    OSIRIS_CANCELLED = 27 /* by the caller: osiris_interrupt, osiris_cancel, a callback */
+    OSIRIS_CANCELLED = 27, /* by the caller: osiris_interrupt, osiris_cancel, a callback */
+    OSIRIS_CONFLICT = 28   /* it is in another state than the call expects */
 };
 
 /* What a caller can do about it. */
@@ -156,9 +157,9 @@ OSIRIS_PUBLIC void osiris_set_timeout(struct osiris_client *client, uint32_t tim
  * what once leaves. That holds for
  *   - all that reads, until its first reply; kb_watch only with a from_position;
  *   - kb_put of a document with a source and no id, kb_import of documents that all have a source
- * or an id: what is known is passed over; and not for other writes: a second put to an id would
- * replace what others wrote in between. attempts_max counts the first one: 1 for no others. None
- * begins after time_max_ms. Defaults: 6 and 15,000. */
+ * or an id: what is known is passed over; and not for other writes: a second put to an id or a key
+ * would replace what others wrote in between. attempts_max counts the first one: 1 for no others.
+ * None begins after time_max_ms. Defaults: 6 and 15,000. */
 OSIRIS_PUBLIC void osiris_set_retries(struct osiris_client *client, uint32_t attempts_max,
                                       uint32_t time_max_ms);
 
@@ -173,9 +174,10 @@ OSIRIS_PUBLIC const char *osiris_version(void);
  *
  * One reply: kb_put kb_update kb_delete kb_import kb_get kb_digest status feeds feeds_followers
  * feeds_resend login authenticate join renew invite issue token_create user_put revoke credentials
- * access_check renew_own reload. Many: kb_list kb_search kb_history kb_watch rebuild audit
- * written. A request is JSON text that ends with NUL; NULL is "{}". What carries a secret goes to
- * another machine over TLS alone. */
+ * access_check renew_own reload kv_get kv_put kv_del cluster_status cluster_change
+ * cluster_transfer cluster_set cluster_settings access_set access_show. Many: kb_list kb_search
+ * kb_history kb_watch rebuild audit written. A request is JSON text that ends with NUL; NULL is
+ * "{}". What carries a secret goes to another machine over TLS alone. */
 
 /* *ret_reply (which may be NULL) is to be freed with osiris_free. */
 OSIRIS_PUBLIC int osiris_call(struct osiris_client *client, const char *method, const char *request,

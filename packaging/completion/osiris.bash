@@ -17,12 +17,13 @@ _osiris_value() {
     --format)
         if [[ $command == "kb import" ]]; then _osiris_words "array jsonl text yaml"
         else _osiris_words "json jsonl yaml"; fi ;;
-    --config | --follow-file | --mirror | --ca | --cert | --key | --shared-key | --token-file | \
+    --config | --file | --follow-file | --mirror | --ca | --cert | --key | --shared-key | --token-file | \
         --password-file | --secret-file | --request | --out) _osiris_files ;;
     --log-level) _osiris_words "error warning info trace" ;;
     --audit) _osiris_words "changes all" ;;
+    --ledger) _osiris_words "found join rejoin" ;;
     --role) _osiris_words "administrator editor reader peer" ;;
-    --to | --timeout | --acks | --author | --collection | -c | --expires | --from | --id | --instance | --json | \
+    --to | --timeout | --acks | --author | --collection | -c | --expect | --expires | --from | --id | --instance | --json | \
         --kind | -k | --limit | -n | --source | --tag | -t | --wait | --name | --cluster | \
         --listen | --peer | --address | --days | --host | --since | --who | --written-by | --approved | --*-ms | --*-max | --*-mb) COMPREPLY=() ;;
     *) return 1 ;;
@@ -33,12 +34,14 @@ _osiris_value() {
 _osiris_second() { # WORD
     case $1 in
     kb) echo "add import get update delete history list search export watch digest" ;;
+    kv) echo "get put del" ;;
+    cluster) echo "status members why add remove promote transfer set settings" ;;
     feeds) echo "resend" ;;
     invite) echo "list revoke" ;;
     ca) echo "init list add issue renew revoke rotate" ;;
     token) echo "create list revoke" ;;
     user) echo "add list password disable enable" ;;
-    access) echo "check" ;;
+    access) echo "check set show" ;;
     key) echo "add list show remove" ;;
     client) echo "add list remove key" ;;
     esac
@@ -75,7 +78,7 @@ _osiris() {
     local options="" words
     words=$(_osiris_second "$command")
     case $command in
-    "") words="init invite join doctor kb feeds status rebuild reload renew ca token user login whoami \
+    "") words="init invite join doctor kb kv cluster feeds status rebuild reload renew ca token user login whoami \
         access audit key client" ;;
     init) options="--name --cluster --listen --no-start --address --role --expires" ;;
     invite) options="--role --expires --address" ;;
@@ -96,6 +99,11 @@ _osiris() {
     "kb search") options="--limit" ;;
     "kb export") options="--format --full --collection" ;;
     "kb watch") options="--from --collection" ;;
+    "kv get") options="--local" ;;
+    "kv put") options="--file --expect" ;;
+    "kv del") options="--expect" ;;
+    "cluster add") options="--learner" ;;
+    "cluster remove" | "access set") options="--yes" ;;
     "feeds resend") options="--from" ;;
     status) options="--wait" ;;
     esac
@@ -109,7 +117,7 @@ _osirisd() {
     COMPREPLY=()
     _osiris_value "$previous" && return
     _osiris_words "--data --name --cluster --config --listen --peer --follow-file --mirror --insecure \
-        --approved --audit --log-level --connections-max --heartbeat-ms --retry-ms --log-segment-mb --mirror-ms \
+        --approved --audit --ledger --log-level --connections-max --heartbeat-ms --retry-ms --log-segment-mb --mirror-ms \
         --help --version"
 }
 

@@ -33,8 +33,10 @@ struct recovery {
 
 static int advise(const struct recovery *recovery)
 {
-    osr_err_hint(recovery->err, "restore the data folder from a backup, or let a new instance "
-                                "take the entries from its peers");
+    osr_err_hint(recovery->err,
+                 "alone, use a backup of the data folder. Where there are other members it would "
+                 "forget votes: have them remove this one (osiris cluster remove NAME) and join "
+                 "with a new folder; entries come from its peers");
     return OSR_CORRUPT;
 }
 

@@ -184,6 +184,12 @@ void osr_buffer_add_u8(struct osr_buffer *buffer, uint8_t value)
     buffer->size += 1;
 }
 
+void osr_buffer_add_u16(struct osr_buffer *buffer, uint16_t value)
+{
+    osr_put_u16(osr_buffer_reserve(buffer, 2), value);
+    buffer->size += 2;
+}
+
 void osr_buffer_add_u32(struct osr_buffer *buffer, uint32_t value)
 {
     osr_put_u32(osr_buffer_reserve(buffer, 4), value);

@@ -39,6 +39,16 @@ static inline bool osr_slice_equal(struct osr_slice a, struct osr_slice b)
     return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
 }
 
+/* In the order of their bytes, which are numbers without a sign, a shorter one first where it is
+ * the other's beginning: below 0, 0, above 0. */
+static inline int osr_slice_compare(struct osr_slice a, struct osr_slice b)
+{
+    size_t size = a.size < b.size ? a.size : b.size;
+    int order = size > 0 ? memcmp(a.data, b.data, size) : 0;
+
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
 /* Bytes that grow. Invariant: size <= capacity; data is NULL only while capacity is 0.
  * A zeroed one is empty and valid.
  *
@@ -71,8 +81,13 @@ static inline struct osr_slice osr_buffer_slice(const struct osr_buffer *buffer)
 
 /* Big-endian integers, as in the entry form and in frames. */
 void osr_buffer_add_u8(struct osr_buffer *buffer, uint8_t value);
+void osr_buffer_add_u16(struct osr_buffer *buffer, uint16_t value);
 void osr_buffer_add_u32(struct osr_buffer *buffer, uint32_t value);
 void osr_buffer_add_u64(struct osr_buffer *buffer, uint64_t value);
+static inline uint16_t osr_get_u16(const uint8_t *p)
+{
+    return (uint16_t)(p[0] << 8 | p[1]);
+}
 static inline uint32_t osr_get_u32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -80,6 +95,11 @@ static inline uint32_t osr_get_u32(const uint8_t *p)
 static inline uint64_t osr_get_u64(const uint8_t *p)
 {
     return (uint64_t)osr_get_u32(p) << 32 | osr_get_u32(p + 4);
+}
+static inline void osr_put_u16(uint8_t *p, uint16_t value)
+{
+    p[0] = (uint8_t)(value >> 8);
+    p[1] = (uint8_t)value;
 }
 static inline void osr_put_u32(uint8_t *p, uint32_t value)
 {

@@ -49,7 +49,8 @@ enum osr_code_class {
     X(IN_USE, 24, FATAL, 9, 409, 75, "already in use")                                             \
     X(CONFIG, 25, CALLER, 3, 400, 78, "configuration is wrong")                                    \
     X(UNSUPPORTED_VERSION, 26, CALLER, 12, 505, 76, "unsupported version")                         \
-    X(CANCELLED, 27, RETRY, 1, 499, 130, "cancelled")
+    X(CANCELLED, 27, RETRY, 1, 499, 130, "cancelled")                                              \
+    X(CONFLICT, 28, CALLER, 9, 409, 1, "not in the expected state")
 
 enum osr_code {
 #define OSR_CODE_ENUM(name, number, class, grpc, http, exit, text) OSR_##name = number,

@@ -13,7 +13,7 @@ struct osr_context {
     struct osiris_client *client; /* of the instance that is meant */
     struct osr_arena *arena;      /* in which the reply lives that came last */
     uint32_t timeout_ms;          /* for an answer; 0: for ever */
-    uint32_t acks_timeout_ms;     /* for the followers of a write; 0: the instance's default */
+    uint32_t acks_timeout_ms;     /* for what others do first; 0: the instance's default */
     struct osr_output out;        /* standard output */
     int exit_status;              /* where all went well, and there is something to tell by it */
 };
@@ -41,7 +41,7 @@ int osr_context_call(struct osr_context *context, const char *method,
                      void *on_reply_context, struct osr_err *err);
 /* An error of libosiris in our form; returns its code. */
 int osr_context_fail(struct osr_err *err, const struct osiris_error *error);
-/* For a write that waits for followers: they have their own time first. */
+/* For what waits for followers or for the ledger's members: they have their own time first. */
 uint32_t osr_context_write_timeout_ms(const struct osr_context *context);
 
 typedef int osr_command_run(struct osr_context *context, const struct osr_arguments *arguments,
@@ -81,6 +81,15 @@ osr_command_run osr_run_kb_export, osr_run_kb_watch;
 osr_command_run osr_run_kb_import;
 /* instance.c */
 osr_command_run osr_run_status, osr_run_feeds, osr_run_feeds_resend, osr_run_rebuild;
+/* kv.c */
+osr_command_run osr_run_kv_get, osr_run_kv_put, osr_run_kv_del;
+/* cluster.c */
+osr_command_run osr_run_cluster_status, osr_run_cluster_members, osr_run_cluster_why;
+osr_command_run osr_run_cluster_add, osr_run_cluster_remove, osr_run_cluster_promote;
+osr_command_run osr_run_cluster_transfer;
+/* agreed.c */
+osr_command_run osr_run_cluster_set, osr_run_cluster_settings;
+osr_command_run osr_run_access_set, osr_run_access_show;
 /* init.c, join.c, doctor.c */
 osr_command_run osr_run_init, osr_run_invite, osr_run_join, osr_run_doctor;
 /* certificates.c */

@@ -64,6 +64,25 @@ static const struct osr_flag_help status_flags[] = {
                     "and holds all that its peers are known to hold"},
     END};
 
+static const struct osr_flag_help kv_get_flags[] = {
+    {OSR_FLAG_LOCAL, "as this instance knows it, which may be old: also\n"
+                     "without a majority"},
+    END};
+#define FOR_EXPECTED                                                                               \
+    {                                                                                              \
+        OSR_FLAG_EXPECT, "only where the key was written last by this\n"                           \
+                         "index, or is not there; else CONFLICT"                                   \
+    }
+static const struct osr_flag_help kv_put_flags[] = {
+    {OSR_FLAG_FILE, "what stands in this file, instead of VALUE"}, FOR_EXPECTED, END};
+static const struct osr_flag_help kv_del_flags[] = {FOR_EXPECTED, END};
+static const struct osr_flag_help cluster_add_flags[] = {
+    {OSR_FLAG_LEARNER, "gets all, and never counts: for copies"}, END};
+static const struct osr_flag_help cluster_remove_flags[] = {
+    {OSR_FLAG_YES, "do not ask, though another voter cannot be reached"}, END};
+static const struct osr_flag_help access_set_flags[] = {
+    {OSR_FLAG_YES, "even if it shuts out you or a member"}, END};
+
 enum { ANY_NUMBER = 1 << 20 };
 
 static const struct osr_flag_help init_flags[] = {
@@ -269,6 +288,35 @@ const struct osr_command osr_commands[] = {
      "Example:\n"
      "  osiris kb digest\n",
      0, 0, no_flags, osr_run_kb_digest},
+    {"kv get", "KEY", "show a value that the cluster agrees on",
+     "Prints the value's bytes, just as they are; a terminal gets them as text. The\n"
+     "answer is the newest, whichever member is asked, and needs a majority of the\n"
+     "voters, for which it waits 10 seconds, or --timeout. -o json also tells which\n"
+     "index wrote it, for --expect.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris kv get config/port\n"
+     "  osiris kv get --local config/port\n"
+     "  osiris -o json kv get config/port | jq .index\n",
+     1, 1, kv_get_flags, osr_run_kv_get},
+    {"kv put", "KEY VALUE | KEY --file FILE", "store a value that the cluster agrees on",
+     "Stores it at a majority of the voters, and prints the index of the write. VALUE\n"
+     "'-' reads standard input, up to the last byte. A key has 1 to 480 bytes, a value\n"
+     "up to 1 MiB. After TIMEOUT nobody knows whether it was done: read first.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris kv put config/port 7400\n"
+     "  osiris kv put leases/nightly desk --expect absent\n"
+     "  osiris kv put config/port 7401 --expect 17\n"
+     "  osiris kv put certificates/web --file web.pem\n",
+     1, 2, kv_put_flags, osr_run_kv_put},
+    {"kv del", "KEY", "delete a value that the cluster agrees on",
+     "Deletes the key at a majority of the voters.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris kv del config/port\n"
+     "  osiris kv del leases/nightly --expect 21\n",
+     1, 1, kv_del_flags, osr_run_kv_del},
     {"feeds", "", "show each feed, its followers and their lag",
      "Shows every feed held here, who follows it, and how far behind they are.\n"
      "\n"
@@ -290,6 +338,74 @@ const struct osr_command osr_commands[] = {
      "  osiris status\n"
      "  osiris status --wait 10 && echo 'in step'\n",
      0, 0, status_flags, osr_run_status},
+    {"cluster status", "", "show the ledger as this instance sees it",
+     "Shows this instance's part in it (leader, follower, learner, ...), who leads,\n"
+     "how far the log is, and the members.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris cluster status\n"
+     "  osiris -o json cluster status | jq .role\n",
+     0, 0, no_flags, osr_run_cluster_status},
+    {"cluster members", "", "list the members of the ledger",
+     "Shows for each whether it votes, whether it can be reached from here, what it\n"
+     "surely has (the leader knows), and how long ago it was heard.\n"
+     "\n"
+     "Example:\n"
+     "  osiris cluster members\n",
+     0, 0, no_flags, osr_run_cluster_members},
+    {"cluster why", "", "say how the ledger stands, why, and what is safe",
+     "Who leads since when, or why nobody does; who cannot be reached or lags behind,\n"
+     "and what may be stopped or removed without harm. The leader knows most: ask it.\n"
+     "\n"
+     "Example:\n"
+     "  osiris cluster why\n",
+     0, 0, no_flags, osr_run_cluster_why},
+    {"cluster add", "NAME", "make a linked instance a member of the ledger",
+     "Adds an instance that is linked and waits; who has joined by osiris join is\n"
+     "added without this. It begins as a learner, and votes once it has caught up.\n"
+     "NAME is the instance's name or id.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris cluster add desk\n"
+     "  osiris cluster add --learner archive\n",
+     1, 1, cluster_add_flags, osr_run_cluster_add},
+    {"cluster remove", "NAME", "take a member out of the ledger",
+     "It counts no more, and gets nothing more. Where another voter cannot be reached\n"
+     "you are asked first. The leader may be removed: another one takes over. NAME is\n"
+     "the instance's name or id, or the member's number. It comes back, as a new\n"
+     "member, when it is started once with osirisd --ledger rejoin.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris cluster remove desk\n"
+     "  osiris cluster remove 25505762104352 --yes\n",
+     1, 1, cluster_remove_flags, osr_run_cluster_remove},
+    {"cluster promote", "NAME", "make a learner a voter",
+     "For a learner that was added to stay one; the others are promoted by themselves\n"
+     "once they have caught up.\n"
+     "\n"
+     "Example:\n"
+     "  osiris cluster promote archive\n",
+     1, 1, no_flags, osr_run_cluster_promote},
+    {"cluster transfer", "[NAME]", "let another voter lead",
+     "Before the leader is stopped, say. Without NAME it is the voter that has most.\n"
+     "\n"
+     "Example:\n"
+     "  osiris cluster transfer library\n",
+     0, 1, no_flags, osr_run_cluster_transfer},
+    {"cluster set", "NAME VALUE", "set what all members of the ledger obey",
+     "Ends once a majority has agreed. An empty VALUE sets the default again.\n"
+     "osiris cluster settings shows what there is, and what it means.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris cluster set join by-hand\n"
+     "  osiris cluster set voters-max 3\n",
+     2, 2, no_flags, osr_run_cluster_set},
+    {"cluster settings", "", "show what all members of the ledger obey",
+     "Each setting with its value, as this member knows it, and what it means.\n"
+     "\n"
+     "Example:\n"
+     "  osiris cluster settings\n",
+     0, 0, no_flags, osr_run_cluster_settings},
     {"rebuild", "", "make documents and search index anew from the log",
      "The log is the truth; this throws away what was made from it and makes it anew.\n"
      "The instance goes on serving meanwhile.\n"
@@ -447,6 +563,23 @@ const struct osr_command osr_commands[] = {
      "Example:\n"
      "  osiris access check user:ana write collection:notes\n",
      3, 3, no_flags, osr_run_access_check},
+    {"access set", "FILE", "set who may do what, at all members of the ledger",
+     "FILE (\"-\": standard input) holds what stands below access: in a config file:\n"
+     "roles and members. It holds at every member whose own config file has no such\n"
+     "section, also at those that are down now. An empty one takes it away again. What\n"
+     "would shut out you or a member is refused without --yes.\n"
+     "\n"
+     "Examples:\n"
+     "  osiris access set access.yaml\n"
+     "  osiris access show | sed s/ana/eva/ | osiris access set -\n",
+     1, 1, access_set_flags, osr_run_access_set},
+    {"access show", "", "show the agreed policy, and whether it holds here",
+     "Prints what osiris access set was given last, below a comment that says whether\n"
+     "this instance obeys it or its own config file.\n"
+     "\n"
+     "Example:\n"
+     "  osiris access show >access.yaml\n",
+     0, 0, no_flags, osr_run_access_show},
     {"audit", "", "show who did what, and what was refused",
      "Reads the audit log, and verifies that nothing in it was altered. Names at its\n"
      "end who may not write any more and has left entries here; --written-by lists\n"

@@ -1,10 +1,8 @@
 #include "bin/document.h"
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "base/json_scan.h"
 #include "base/text.h"
+#include "bin/input.h"
 
 int osr_document_set_flags(Osr__Document *document, const struct osr_arguments *arguments,
                            struct osr_err *err)
@@ -29,28 +27,12 @@ int osr_document_set_flags(Osr__Document *document, const struct osr_arguments *
     return osr_arguments_time(arguments, OSR_FLAG_EXPIRES, &document->expires_ms, err);
 }
 
+static const char document_data[] = "a document's data";
+
 static int refuse_long(struct osr_err *err)
 {
-    return osr_err_set(err, OSR_TOO_LARGE, "a document's data has at most %d bytes",
+    return osr_err_set(err, OSR_TOO_LARGE, "%s has at most %d bytes", document_data,
                        OSR_DATA_BYTES_MAX);
-}
-
-static int read_standard_input(struct osr_buffer *buffer, struct osr_err *err)
-{
-    enum { PIECE_BYTES = 64 << 10 };
-    for (;;) {
-        ssize_t got = read(STDIN_FILENO, osr_buffer_reserve(buffer, PIECE_BYTES), PIECE_BYTES);
-        if (got < 0) {
-            return osr_err_errno(err, OSR_IO, errno, "cannot read standard input");
-        }
-        if (got == 0) {
-            return OSR_OK;
-        }
-        buffer->size += (size_t)got;
-        if (buffer->size > OSR_DATA_BYTES_MAX) {
-            return refuse_long(err);
-        }
-    }
 }
 
 /* `text` as it was typed, or standard input for "-", without the line end that echo or an editor
@@ -61,7 +43,7 @@ static int read_text(struct osr_buffer *buffer, const char *text, struct osr_err
         osr_buffer_add_text(buffer, text);
         return OSR_OK;
     }
-    int code = read_standard_input(buffer, err);
+    int code = osr_input_read(text, document_data, OSR_DATA_BYTES_MAX, buffer, err);
     if (buffer->size > 0 && buffer->data[buffer->size - 1] == '\n') {
         buffer->size--;
     }

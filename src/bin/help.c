@@ -116,13 +116,18 @@ void osr_help_write(struct osr_buffer *buffer, const char *group)
     for (size_t i = 0; i < osr_command_count; i++) {
         const struct osr_command *command = &osr_commands[i];
         if (group == NULL || is_in_group(command, group)) {
-            osr_buffer_add_format(buffer, "  %-14s  %s\n", command->name, command->summary);
+            osr_buffer_add_format(buffer, "  %-16s  %s\n", command->name, command->summary);
         }
     }
     write_flags(buffer, "Options of every command:", osr_global_flags);
-    osr_buffer_add_text(buffer, "\nExamples:\n"
-                                "  osiris kb add 'The build needs libuv 1.44'\n"
-                                "  osiris kb search libuv\n"
-                                "  osiris kb add --help\n"
-                                "\nThe manual: man osiris\n");
+    if (group == NULL) {
+        osr_buffer_add_text(buffer, "\nExamples:\n"
+                                    "  osiris kb add 'The build needs libuv 1.44'\n"
+                                    "  osiris kb search libuv\n"
+                                    "  osiris kb add --help\n");
+    } else {
+        osr_buffer_add_format(
+            buffer, "\nosiris %s COMMAND --help says more of each, with examples.\n", group);
+    }
+    osr_buffer_add_text(buffer, "\nThe manual: man osiris\n");
 }

@@ -82,8 +82,9 @@ static int check_operands(const struct request *request, struct osr_err *err)
         return OSR_OK;
     }
     bool is_few = count < command->operands_min;
-    osr_err_set(err, OSR_INVALID_ARGUMENT, "too %s arguments; wanted is: osiris %s %s",
-                is_few ? "few" : "many", command->name, command->operands);
+    osr_err_set(err, OSR_INVALID_ARGUMENT, "too %s arguments; wanted is: osiris %s%s%s",
+                is_few ? "few" : "many", command->name, command->operands[0] != '\0' ? " " : "",
+                command->operands);
     osr_err_hint(err, "%sosiris %s --help says more", is_few ? "" : "quote what has spaces in it; ",
                  command->name);
     return OSR_INVALID_ARGUMENT;
@@ -134,10 +135,11 @@ static int refuse_missing_command(const struct request *request, struct osr_err 
 {
     if (request->group != NULL) {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "which command of '%s'?", request->group);
+        osr_err_hint(err, "osiris %s --help lists them", request->group);
     } else {
         osr_err_set(err, OSR_INVALID_ARGUMENT, "which command?");
+        osr_err_hint(err, "osiris --help lists them");
     }
-    osr_err_hint(err, "osiris --help lists them");
     return OSR_INVALID_ARGUMENT;
 }
 

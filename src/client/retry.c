@@ -57,6 +57,8 @@ bool osr_retry_is_idempotent(const struct osr_method *method, struct osr_slice r
     case OSR__FRAME__BODY_CREDENTIALS:
     case OSR__FRAME__BODY_ACCESS_CHECK:
     case OSR__FRAME__BODY_AUDIT:
+    case OSR__FRAME__BODY_KV_GET:
+    case OSR__FRAME__BODY_CLUSTER_STATUS:
         return true;
     case OSR__FRAME__BODY_KB_WATCH:
         return ask_request(method, request, is_watch_idempotent);

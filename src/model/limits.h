@@ -27,6 +27,7 @@ enum {
     OSR_NAME_BYTES_MAX = 64,    /* of an instance */
     OSR_CLUSTER_BYTES_MAX = 64, /* name of a cluster */
     OSR_QUERY_BYTES_MAX = 1024,
+    OSR_KV_VALUE_BYTES_MAX = 1 << 20, /* of a key of the ledger */
 
     /* Stored bytes of the entries of one batch, unless it is a single larger entry: keeps a
      * batch within a frame, and a signed head within reach of every reader. */

@@ -7,4 +7,4 @@
     _Static_assert((int)OSR__CODE__##name == (int)OSR_##name, #name);
 OSR_CODES(OSR_CODE_IS_THE_SAME)
 
-_Static_assert(OSR_CODE_COUNT == 28, "a new code stands in error.proto as well");
+_Static_assert(OSR_CODE_COUNT == 29, "a new code stands in error.proto as well");

@@ -24,19 +24,12 @@ struct osr_patterns {
     struct bound *bounds; /* in order; the first is reached by every name */
 };
 
-static int compare_bytes(struct osr_slice a, struct osr_slice b)
-{
-    size_t shared = a.size < b.size ? a.size : b.size;
-    int order = shared == 0 ? 0 : memcmp(a.data, b.data, shared);
-    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
-}
-
 /* By where they begin; of two that begin at one place, the wider first. */
 static int compare_patterns(const void *a, const void *b)
 {
     const struct osr_pattern *x = a;
     const struct osr_pattern *y = b;
-    int order = compare_bytes(x->text, y->text);
+    int order = osr_slice_compare(x->text, y->text);
     return order != 0 ? order : (int)y->is_prefix - (int)x->is_prefix;
 }
 

@@ -51,6 +51,7 @@ enum osr_part_kind {
       "get, list, search and watch documents, keys and tasks")                                     \
     X(WRITE, "write", OSR_ON(COLLECTION) | OSR_ON(KEY) | OSR_ON(TASK),                             \
       "put, update, delete and import them")                                                       \
+    X(VOTE, "vote", OSR_ON(INSTANCE), "be a member of the ledger")                                 \
     X(OBSERVE, "observe", OSR_ON(INSTANCE) | OSR_ON(STREAM), "see status, feeds and followers")    \
     X(OPERATE, "operate", OSR_ON(INSTANCE) | OSR_ON(STREAM), "rebuild, resend, reload")            \
     X(TRUST, "trust", OSR_ON(INSTANCE),                                                            \

@@ -21,12 +21,14 @@ static const struct {
 } default_rules[] = {
     {"administrator", MAY_ANYTHING, "*"},
     {"editor", MAY(READ) | MAY(WRITE), "collection:*"},
+    {"editor", MAY(READ) | MAY(WRITE), "key:*"},
     {"editor", MAY(OBSERVE), "instance:"},
     {"editor", MAY(OBSERVE), "stream:*"},
     {"reader", MAY(READ), "collection:*"},
+    {"reader", MAY(READ), "key:*"},
     {"reader", MAY(OBSERVE), "instance:"},
     {"reader", MAY(OBSERVE) | MAY(FOLLOW), "stream:*"}, /* of instances that add nothing */
-    {"peer", MAY(LINK), "instance:"},
+    {"peer", MAY(LINK) | MAY(VOTE), "instance:"},
     {"peer", MAY(FOLLOW), "stream:*"},
     {"peer", MAY(LEAD), "stream:kb"},
     {"authority", MAY(LEAD), "stream:trust"}, /* where the CA does not say whose that stream is */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "adapter/keys.h"
+#include "base/text.h"
 #include "model/identity.h"
 #include "node/access_internal.h"
 #include "node/listener_methods.h"
@@ -59,10 +60,15 @@ uint64_t osr_access_now_ms(const struct osr_access *access)
 
 /* ---- the audit log ---- */
 
+/* Keys are any bytes: what is no text in them is not shown as it is. */
 static void describe_part(char *text, size_t size, struct osr_part part)
 {
-    snprintf(text, size, "%s:%.*s", osr_part_kind_info(part.kind)->name, (int)part.name.size,
-             (const char *)part.name.data);
+    size_t at = (size_t)snprintf(text, size, "%s:", osr_part_kind_info(part.kind)->name);
+    for (size_t i = 0; i < part.name.size && at + 1 < size; i++) {
+        text[at++] = part.name.data[i] != '\0' ? (char)part.name.data[i] : '?';
+    }
+    text[at] = '\0';
+    osr_text_make_plain(text, size);
 }
 
 struct note {

@@ -251,6 +251,56 @@ int osr_access_config_read(struct osr_config_yaml *yaml, const char *key,
     return code;
 }
 
+/* Up to and including the only document. */
+static int read_alone(struct osr_config_yaml *yaml, struct osr_policy **ret_policy)
+{
+    int code = osr_config_yaml_next(yaml, NULL); /* the stream's start */
+    if (code == 0) {
+        code = osr_config_yaml_next(yaml, NULL);
+    }
+    if (code == 0 && yaml->events.event.type == YAML_STREAM_END_EVENT) {
+        return osr_config_yaml_refuse(yaml, NULL, "there is neither `roles` nor `members`");
+    }
+    if (code == 0) {
+        code = osr_access_config_read(yaml, "access", ret_policy);
+    }
+    return code;
+}
+
+static int read_end(struct osr_config_yaml *yaml)
+{
+    int code = osr_config_yaml_next(yaml, NULL); /* the document's end */
+    if (code == 0) {
+        code = osr_config_yaml_next(yaml, NULL);
+    }
+    if (code == 0 && yaml->events.event.type != YAML_STREAM_END_EVENT) {
+        return osr_config_yaml_refuse(yaml, NULL, "a second document begins here");
+    }
+    return code;
+}
+
+int osr_access_config_parse(const char *path, struct osr_slice text, struct osr_policy **ret_policy,
+                            struct osr_err *err)
+{
+    struct osr_config_yaml yaml;
+    struct osr_policy *policy = NULL;
+    int code = osr_config_yaml_open(&yaml, path, text, err);
+    if (code != 0) {
+        return code;
+    }
+    code = read_alone(&yaml, &policy);
+    if (code == 0) {
+        code = read_end(&yaml);
+    }
+    osr_config_yaml_close(&yaml);
+    if (code == 0) {
+        *ret_policy = policy;
+    } else {
+        osr_policy_destroy(policy);
+    }
+    return code;
+}
+
 struct osr_policy *osr_access_config_default(void)
 {
     struct osr_policy_builder *builder = osr_policy_builder_create();

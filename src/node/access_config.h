@@ -23,6 +23,9 @@
  * untouched. */
 int osr_access_config_read(struct osr_config_yaml *yaml, const char *key,
                            struct osr_policy **ret_policy);
+/* The same of text that holds nothing but the section's value; `path` is for messages. */
+int osr_access_config_parse(const char *path, struct osr_slice text, struct osr_policy **ret_policy,
+                            struct osr_err *err);
 /* What holds where there is no such section. */
 struct osr_policy *osr_access_config_default(void);
 

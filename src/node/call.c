@@ -4,6 +4,16 @@
 #include <stdlib.h>
 
 #include "model/limits.h"
+#include "node/operations.h"
+#include "node/reply_memory.h"
+
+/* In line for memory. */
+struct osr_call_room {
+    struct osr_reply_wait wait; /* first */
+    struct osr_reply_part part;
+    struct osr_call *call;
+    void (*ready)(struct osr_call *call);
+};
 
 struct osr_call *osr_call_create(struct osr_session *session, const struct osr_identity *identity,
                                  const Osr__Frame *request, Osr__Frame__BodyCase reply,
@@ -44,6 +54,49 @@ void osr_call_await_for_ever(struct osr_call *call, struct osr_query *query)
 {
     set_query(call, query);
     call->is_endless = true;
+}
+
+static void on_room(struct osr_reply_wait *wait)
+{
+    struct osr_call_room *room = (struct osr_call_room *)wait;
+    struct osr_call *call = room->call;
+    void (*ready)(struct osr_call * call) = room->ready;
+    call->room = NULL;
+    free(room);
+    ready(call);
+}
+
+void osr_call_await_room(struct osr_call *call, size_t bytes, void (*ready)(struct osr_call *call))
+{
+    struct osr_reply_memory *replies = osr_sessions_replies(call->services->sessions);
+    if (osr_reply_memory_has_room(replies, OSR_REPLY_LOOKUPS, bytes)) {
+        ready(call);
+        return;
+    }
+    struct osr_call_room *room = osr_alloc(sizeof(*room));
+    room->call = call;
+    room->ready = ready;
+    room->part.reader = osr_session_reader(call->session);
+    room->wait = (struct osr_reply_wait){
+        .line = OSR_REPLY_LOOKUPS, .bytes = bytes, .part = &room->part, .ready = on_room};
+    call->room = room;
+    osr_reply_memory_take(replies, &room->wait);
+}
+
+/* False: what it waits for cannot be stopped, and ends it. */
+static bool stop_waiting(struct osr_call *call)
+{
+    if (call->query != NULL) {
+        osr_query_cancel(call->query);
+        return true;
+    }
+    if (call->room != NULL) {
+        osr_reply_memory_leave(osr_sessions_replies(call->services->sessions), &call->room->wait);
+        free(call->room);
+        call->room = NULL;
+        return true;
+    }
+    return false;
 }
 
 void osr_call_pass_on(struct osr_call *call)
@@ -211,10 +264,9 @@ void osr_calls_resume_one(struct osr_session *session, uint64_t request_id)
 bool osr_calls_cancel(struct osr_session *session, uint64_t request_id)
 {
     struct osr_call *call = find(session, request_id);
-    if (call == NULL || call->query == NULL) {
+    if (call == NULL || !stop_waiting(call)) {
         return false;
     }
-    osr_query_cancel(call->query);
     destroy(call);
     return true;
 }
@@ -245,12 +297,10 @@ void osr_calls_abandon(struct osr_session *session)
 {
     struct osr_call *call;
     while ((call = *osr_session_calls(session)) != NULL) {
-        struct osr_query *query = call->query;
+        bool is_over = stop_waiting(call);
         detach(call);
-        if (query == NULL) {
-            continue; /* its answer finds nobody, and ends it */
-        }
-        osr_query_cancel(query);
-        destroy(call);
+        if (is_over) {
+            destroy(call);
+        } /* else its answer finds nobody, and ends it */
     }
 }

@@ -32,6 +32,7 @@ struct osr_call {
     Osr__Frame__BodyCase reply;   /* what answers it */
     size_t bytes;                 /* of the request on the wire */
     struct osr_query *query;      /* NULL: none, or it has come to its end */
+    struct osr_call_room *room;   /* NULL: it does not wait for any */
     bool is_endless;              /* answers until the caller goes */
     bool is_counted;              /* osr_call_await was called */
     void *operation;              /* the handler's own memory; freed with the call */
@@ -49,6 +50,9 @@ struct osr_call *osr_call_create(struct osr_session *session, const struct osr_i
 void osr_call_await(struct osr_call *call, struct osr_query *query);
 /* What answers it until the caller goes. */
 void osr_call_await_for_ever(struct osr_call *call, struct osr_query *query);
+/* Calls `ready`, perhaps at once, when there is memory for an answer of so many bytes (one of
+ * node/reply_memory.h's look-ups). Until then it can be cancelled, and ends with its caller. */
+void osr_call_await_room(struct osr_call *call, size_t bytes, void (*ready)(struct osr_call *call));
 /* What was asked for has been handed on, and who has it now has limits of its own: it counts no
  * longer among the bytes under way, however long the answer takes. */
 void osr_call_pass_on(struct osr_call *call);

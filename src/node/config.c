@@ -203,7 +203,8 @@ static int fill_in_defaults(struct osr_config *config, struct osr_err *err)
     if (config->cluster == NULL) {
         config->cluster = osr_strdup("osiris");
     }
-    if (config->access == NULL) {
+    config->has_access = config->access != NULL;
+    if (!config->has_access) {
         config->access = osr_access_config_default();
     }
     return config->data == NULL ? osr_folder_default(&config->data, err) : 0;

@@ -24,6 +24,14 @@ enum {
     OSR_CONFIG_APPROVED_MAX = 256, /* each is compared with who links */
 };
 
+/* What an instance does that belongs to no ledger yet. */
+enum osr_config_ledger {
+    OSR_CONFIG_LEDGER_FOUND, /* begins one, as its only voter */
+    OSR_CONFIG_LEDGER_JOIN,  /* waits until a member adds it */
+    /* Gives up what it has of a ledger, at this start, and waits until a member adds it. */
+    OSR_CONFIG_LEDGER_REJOIN,
+};
+
 struct osr_config {
     char *data;             /* folder of all that the instance keeps */
     char *name;             /* of the instance, for people */
@@ -41,6 +49,7 @@ struct osr_config {
     char **approved;
     size_t approved_count;
     bool audit_all; /* allowed reads and writes of documents are noted, too */
+    enum osr_config_ledger ledger;
 
     uint32_t log_segment_mb;         /* of the largest segment */
     uint32_t heartbeat_ms;           /* of silence on a link before a PING */
@@ -49,6 +58,7 @@ struct osr_config {
     uint32_t mirror_ms;              /* between two versions of the mirror, at least */
     enum osr_level log_level;        /* of what is written to stderr */
     struct osr_policy *access;       /* who may do what: the section `access`, and the defaults */
+    bool has_access;                 /* there is such a section */
     struct osr_events_config events; /* what is published, and where: the section `events` */
 
     /* From what it was read: the process's own arguments, which a reload reads again, and the

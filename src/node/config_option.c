@@ -44,6 +44,10 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
     {"audit", OSR_OPTION_AUDIT, AT(audit_all), .argument = "WHAT",
      .help = "changes, or all: allowed reads and writes of documents are\n"
              "noted too [changes]"},
+    {"ledger", OSR_OPTION_LEDGER, AT(ledger), .argument = "HOW",
+     .help = "found, or join: where this instance belongs to no ledger yet,\n"
+             "it begins one, or waits to be added to the others' [found];\n"
+             "rejoin, once: gives up what it has of one, and waits likewise"},
     {"log-level", OSR_OPTION_LEVEL, AT(log_level), .argument = "LEVEL",
      .help = "error, warning, info or trace [info]"},
     {"connections-max", OSR_OPTION_NUMBER, AT(connections_max), .min = 8,
@@ -197,6 +201,22 @@ static int set_audit(bool *field, const char *text, struct osr_err *err)
     return 0;
 }
 
+static int set_ledger(enum osr_config_ledger *field, const char *text, struct osr_err *err)
+{
+    static const char *const words[] = {
+        [OSR_CONFIG_LEDGER_FOUND] = "found",
+        [OSR_CONFIG_LEDGER_JOIN] = "join",
+        [OSR_CONFIG_LEDGER_REJOIN] = "rejoin",
+    };
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *field = (enum osr_config_ledger)i;
+            return 0;
+        }
+    }
+    return refuse(err, "expected found, join or rejoin");
+}
+
 static int refuse_twice(struct osr_err *err, const char *text)
 {
     return (int)osr_err_set(err, OSR_INVALID_ARGUMENT, "'%.200s' is given twice", text);
@@ -273,6 +293,8 @@ int osr_option_set(const struct osr_option *option, struct osr_config *config, c
         return set_level(field, text, err);
     case OSR_OPTION_AUDIT:
         return set_audit(field, text, err);
+    case OSR_OPTION_LEDGER:
+        return set_ledger(field, text, err);
     case OSR_OPTION_URLS:
         return add_url(field, count_of(option, config), text, err);
     case OSR_OPTION_PATHS:
@@ -372,6 +394,8 @@ bool osr_option_is_equal(const struct osr_option *option, const struct osr_confi
         return *(const uint32_t *)left == *(const uint32_t *)right;
     case OSR_OPTION_LEVEL:
         return *(const enum osr_level *)left == *(const enum osr_level *)right;
+    case OSR_OPTION_LEDGER:
+        return *(const enum osr_config_ledger *)left == *(const enum osr_config_ledger *)right;
     case OSR_OPTION_URLS:
         return url_lists_are_equal(*(struct osr_url *const *)left, *(struct osr_url *const *)right,
                                    length_of(option, a));

@@ -12,6 +12,7 @@ enum osr_option_kind {
     OSR_OPTION_NUMBER,
     OSR_OPTION_LEVEL,
     OSR_OPTION_AUDIT,     /* a boolean: "all" or "changes" */
+    OSR_OPTION_LEDGER,    /* "found" or "join" */
     OSR_OPTION_URLS,      /* a list */
     OSR_OPTION_PATHS,     /* a list */
     OSR_OPTION_INSTANCES, /* a list of their ids */
@@ -28,7 +29,7 @@ struct osr_option {
     const char *help;     /* lines separated by newlines */
 };
 
-enum { OSR_OPTION_COUNT = 16 };
+enum { OSR_OPTION_COUNT = 17 };
 extern const struct osr_option osr_options[OSR_OPTION_COUNT];
 
 const struct osr_option *osr_option_find(const char *name); /* NULL: there is none */

@@ -96,8 +96,7 @@ int osr_credentials_revoke_certificate(struct osr_credentials *credentials,
     if (code != 0) {
         return code;
     }
-    const struct osr_credential *before = osr_credential_store_find_revocation(
-        credentials->store, revocation->serial, &revocation->authority);
+    const struct osr_credential *before = osr_credentials_find_revocation(credentials, revocation);
     return put_revocation(credentials, revocation, before, now_ms, done, err);
 }
 
@@ -116,8 +115,7 @@ int osr_credentials_revoke_instance(struct osr_credentials *credentials, const c
     snprintf(who, sizeof(who), "instance:%s", instance);
     const struct osr_revocation_record revocation = {
         .serial = "", .who = who, .revoked_by = revoked_by};
-    const struct osr_credential *before =
-        osr_credentials_find(credentials, OSR_CREDENTIAL_REVOCATION, who);
+    const struct osr_credential *before = osr_credentials_find_revocation(credentials, &revocation);
     return put_revocation(credentials, &revocation, before, now_ms, done, err);
 }
 
@@ -125,4 +123,14 @@ bool osr_credentials_is_revoked(const struct osr_credentials *credentials, const
                                 const struct osr_hash *authority)
 {
     return osr_credential_store_find_revocation(credentials->store, serial, authority) != NULL;
+}
+
+const struct osr_credential *osr_credentials_find_revocation(
+    const struct osr_credentials *credentials, const struct osr_revocation_record *revocation)
+{
+    if (revocation->serial[0] == '\0') {
+        return osr_credentials_find(credentials, OSR_CREDENTIAL_REVOCATION, revocation->who);
+    }
+    return osr_credential_store_find_revocation(credentials->store, revocation->serial,
+                                                &revocation->authority);
 }

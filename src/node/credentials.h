@@ -156,6 +156,10 @@ int osr_credentials_revoke_instance(struct osr_credentials *credentials, const c
 bool osr_credentials_is_revoked(const struct osr_credentials *credentials, const char *serial,
                                 const struct osr_hash *authority);
 
+/* The one of the same certificate, or of the same identity; NULL: there is none. */
+const struct osr_credential *osr_credentials_find_revocation(
+    const struct osr_credentials *credentials, const struct osr_revocation_record *revocation);
+
 /* ---- all of them ---- */
 
 /* By a token's, invitation's or member's id, or a user's name. NULL: there is none. Lives until the

@@ -22,11 +22,11 @@ static void done(void *context, struct osr_job *at)
     job->done(job);
 }
 
-int osr_file_worker_create(uv_loop_t *loop, struct osr_file_worker **ret_worker,
+int osr_file_worker_create(uv_loop_t *loop, const char *name, struct osr_file_worker **ret_worker,
                            struct osr_err *err)
 {
     const struct osr_worker_options options = {
-        .name = "files", .work = work, .done = done, .batch_max = 1};
+        .name = name, .work = work, .done = done, .batch_max = 1};
     struct osr_worker *worker;
 
     int code = osr_worker_create(loop, &options, &worker, err);

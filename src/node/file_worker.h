@@ -1,5 +1,5 @@
-/* file_worker.h -- a thread for reading and writing whole files beside the data folder, which
- * may be large or on a slow disk. One for all who have such files. */
+/* file_worker.h -- a thread for reading and writing files, which may be large or on a slow disk:
+ * one for all who have whole files beside the data folder, and one for a ledger's snapshots. */
 #ifndef OSR_NODE_FILE_WORKER_H
 #define OSR_NODE_FILE_WORKER_H
 
@@ -13,7 +13,8 @@ struct osr_file_job {
     void (*done)(struct osr_file_job *job); /* on the loop's */
 };
 
-int osr_file_worker_create(uv_loop_t *loop, struct osr_file_worker **ret_worker,
+/* `name` of the thread: at most 15 bytes. */
+int osr_file_worker_create(uv_loop_t *loop, const char *name, struct osr_file_worker **ret_worker,
                            struct osr_err *err);
 void osr_file_worker_submit(struct osr_file_worker *worker, struct osr_file_job *job);
 /* As osr_worker_destroy: finishes what was submitted. NULL is a no-op. */

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "adapter/wal.h"
+#include "node/ledger_log.h"
 #include "node/logs.h"
 
 static bool has_file(const char *folder, const char *name)
@@ -19,15 +20,28 @@ bool osr_identity_key_exists(const char *folder)
     return has_file(folder, "identity.key");
 }
 
-/* A walk that ends at the first entry. */
+/* A walk that ends at the first entry of a feed. */
 struct search {
     const char *folder;
     struct osr_logs *logs;
+    bool has_ledger;
 };
+
+static int refuse(const struct search *search, const char *what, struct osr_err *err)
+{
+    osr_err_set(err, OSR_CONFIG, "identity.key is missing in %s, but log/ has %s", search->folder,
+                what);
+    osr_err_hint(err, "put it back from a backup; or move the folder away to begin anew");
+    return OSR_CONFIG;
+}
 
 static int refuse_entry(void *context, const struct osr_wal_record *record, struct osr_err *err)
 {
-    const struct search *search = context;
+    struct search *search = context;
+    if (osr_ledger_log_has(record)) {
+        search->has_ledger = true;
+        return 0;
+    }
     if (record->type == OSR_WAL_LOG) {
         return osr_logs_restore(search->logs, record, err);
     }
@@ -35,23 +49,25 @@ static int refuse_entry(void *context, const struct osr_wal_record *record, stru
     if (record->type != OSR_WAL_ENTRY || log == NULL) {
         return 0;
     }
-    osr_err_set(err, OSR_CONFIG,
-                "identity.key is missing in %s, but log/ has entries of instance %s",
-                search->folder, log->feed.origin);
-    osr_err_hint(err, "put it back from a backup; or move the folder away to begin anew");
-    return OSR_CONFIG;
+    char *what = osr_format("entries of instance %s", log->feed.origin);
+    int code = refuse(search, what, err);
+    free(what);
+    return code;
 }
 
 /* Of a folder without a key. */
 static int check_log(const char *folder, struct osr_err *err)
 {
     char *path = osr_format("%s/log", folder);
-    struct search search = {folder, osr_logs_create(0)};
+    struct search search = {.folder = folder, .logs = osr_logs_create(0)};
     struct osr_wal_options options = {0};
     struct osr_wal *wal = NULL;
     osr_secret_random(&options.seed, sizeof(options.seed));
     int code = osr_wal_open(osr_disk_system(), path, &options, refuse_entry, &search, &wal, err);
     osr_wal_close(code == 0 ? wal : NULL);
+    if (code == 0 && search.has_ledger) {
+        code = refuse(&search, "records of a ledger", err);
+    }
     osr_logs_destroy(search.logs);
     free(path);
     return code;

@@ -4,6 +4,7 @@
 
 #include "adapter/descriptors.h"
 #include "adapter/keys.h"
+#include "core/kv.h"
 #include "node/client_keys.h"
 
 enum {
@@ -45,6 +46,7 @@ static void on_identified(void *context, uint32_t peer, const char *id, const ch
     osr_trace(instance->link_trace, OSR_LEVEL_INFO, "%s: is %s (%s)", osr_session_url(session),
               name, id);
     osr_renewal_link_up(instance->renewal);
+    osr_ledger_links_up(osr_ledger_links(instance->ledger), session);
 }
 
 static enum osr_level level_of_close(enum osr_code code)
@@ -103,10 +105,20 @@ static bool is_for_renewal(const struct osr_instance *instance, const struct osr
            is_reply;
 }
 
+static bool is_for_ledger(const Osr__Frame *frame)
+{
+    return frame->body_case >= OSR__FRAME__BODY_MEMBER &&
+           frame->body_case <= OSR__FRAME__BODY_LEDGER_ANSWER;
+}
+
 static void on_link_frame(void *context, struct osr_session *session, const Osr__Frame *frame)
 {
     struct osr_instance *instance = context;
     if (is_for_renewal(instance, session, frame)) {
+        return;
+    }
+    if (is_for_ledger(frame)) {
+        osr_ledger_links_frame(osr_ledger_links(instance->ledger), session, frame);
         return;
     }
     if (frame->body_case == OSR__FRAME__BODY_ERROR && osr_session_user(session) != NULL) {
@@ -178,6 +190,7 @@ static void on_closed(void *context, struct osr_session *session, const struct o
     struct osr_instance *instance = context;
     osr_calls_abandon(session);
     osr_renewal_link_down(instance->renewal, osr_session_number(session));
+    osr_ledger_links_down(osr_ledger_links(instance->ledger), session);
     if (osr_sessions_find_link(instance->sessions, osr_session_number(session)) != NULL) {
         struct osr_feed_event event = {.type = OSR_FEED_PEER_DOWN,
                                        .peer_down = {osr_session_number(session)}};
@@ -198,8 +211,12 @@ static void on_resend(void *context, uint32_t peer, uint64_t from_sequence)
 
 static void end_turn(struct osr_instance *instance)
 {
-    osr_sessions_resume(instance->sessions, osr_engine_refuses_writes(instance->engine),
+    bool hold_clients =
+        osr_engine_refuses_writes(instance->engine) || osr_ledger_is_busy(instance->ledger);
+    osr_sessions_resume(instance->sessions, hold_clients,
                         osr_engine_refuses_updates(instance->engine));
+    osr_ledger_end_turn(instance->ledger);
+    osr_agreed_end_turn(instance->agreed);
     osr_engine_end_turn(instance->engine);
     osr_sessions_flush(instance->sessions);
 }
@@ -262,6 +279,38 @@ static struct osr_tls_context *security_of_peer(void *context, const struct osr_
     return osr_security_dialler(instance->security, url);
 }
 
+static int open_ledger(struct osr_instance *instance, struct osr_err *err)
+{
+    instance->machines[0] = osr_kv_machine;
+    instance->machines[1] = osr_agreed_machine(instance->agreed);
+    const struct osr_ledger_options options = {
+        .loop = instance->loop,
+        .config = instance->config,
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
+        .journal = osr_engine_journal(instance->engine),
+        .machines = instance->machines,
+        .machine_count = 2,
+        .links = {.loop = instance->loop,
+                  .config = instance->config,
+                  .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
+                  .sessions = instance->sessions,
+                  .peers = instance->peers,
+                  .access = instance->access,
+                  .journal = osr_engine_journal(instance->engine),
+                  .listeners = instance->listeners,
+                  .listener_count = &instance->listener_count,
+                  .trace = instance->link_trace},
+        .trace = instance->trace,
+        .on_failure = on_failure,
+        .context = instance,
+    };
+    int code = osr_ledger_open(&options, &instance->ledger, err);
+    if (code == 0) {
+        osr_agreed_start(instance->agreed, osr_ledger_agreement(instance->ledger));
+    }
+    return code;
+}
+
 static int create_control(struct osr_instance *instance, struct osr_err *err)
 {
     const struct osr_session_handler handler = {
@@ -296,7 +345,10 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .trace = instance->link_trace,
     };
     instance->peers = osr_peers_create(&peers);
-    code = start_neighbours(instance, err);
+    code = open_ledger(instance, err);
+    if (code == 0) {
+        code = start_neighbours(instance, err);
+    }
     if (code != 0) {
         return code;
     }
@@ -317,6 +369,9 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .sessions = instance->sessions,
         .peers = instance->peers,
         .neighbours = instance->neighbours,
+        .ledger = instance->ledger,
+        .agreement = osr_ledger_agreement(instance->ledger),
+        .agreed = instance->agreed,
         .listeners = instance->listeners,
         .start_ms = uv_now(instance->loop),
         .storage = osr_engine_storage(instance->engine),
@@ -362,10 +417,16 @@ int osr_instance_open(uv_loop_t *loop, struct osr_config *config, const struct o
         osr_instance_close(instance);
         return code;
     }
+    osr_ledger_start(instance->ledger);
     osr_trace(trace, OSR_LEVEL_INFO, "%s (%s) is up, data in %s", config->name,
               instance->services.instance, config->data);
     *ret_instance = instance;
     return 0;
+}
+
+struct osr_ledger *osr_instance_ledger(struct osr_instance *instance)
+{
+    return instance->ledger;
 }
 
 /* Running and closing */
@@ -394,7 +455,7 @@ static void close_doors(struct osr_instance *instance)
     for (size_t i = 0; i < instance->listener_count; i++) {
         osr_listener_close(instance->listeners[i]);
     }
-    instance->services.listener_count = 0;
+    instance->services.listener_count = instance->listener_count = 0;
     if (instance->peers != NULL) {
         osr_peers_stop(instance->peers);
     }
@@ -425,6 +486,7 @@ void osr_instance_close(struct osr_instance *instance)
     close_doors(instance);
     osr_security_close(instance->security); /* what it is asked for is answered by operations */
     osr_renewal_close(instance->renewal);
+    osr_ledger_close(instance->ledger);
     osr_operations_destroy(instance->operations);
     osr_neighbours_close(instance->neighbours);
     stop_turns(instance);
@@ -435,6 +497,8 @@ void osr_instance_close(struct osr_instance *instance)
     osr_audit_destroy(instance->audit);
     osr_log_limit_destroy(instance->log_limit);
     uv_run(loop, UV_RUN_DEFAULT);
+    osr_ledger_free(instance->ledger);
+    osr_agreed_destroy(instance->agreed);
     osr_engine_free(instance->engine);
     osr_access_destroy(instance->access);
     osr_credentials_destroy(instance->credentials);

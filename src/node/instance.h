@@ -21,6 +21,7 @@
 #include "node/config.h"
 
 struct osr_instance;
+struct osr_ledger;
 
 /* Ready to serve on return, that is, listening. Config and trace must outlive the instance, which
  * takes the config's policy. A failure runs the loop until it is empty: open other handles on it
@@ -29,6 +30,8 @@ int osr_instance_open(uv_loop_t *loop, struct osr_config *config, const struct o
                       struct osr_instance **ret_instance, struct osr_err *err);
 /* Runs the loop until osr_instance_stop (returns 0) or a failure that ends the process. */
 int osr_instance_run(struct osr_instance *instance, struct osr_err *err);
+/* Its ledger, for a program that has an instance in it; lives until osr_instance_close. */
+struct osr_ledger *osr_instance_ledger(struct osr_instance *instance);
 /* Reads config, keys and certificates again, all or nothing; the trace says how it went. */
 void osr_instance_reload(struct osr_instance *instance);
 /* Makes osr_instance_run return; from a callback of the loop. Repeating it does nothing. */

@@ -5,8 +5,10 @@
 #define OSR_NODE_INSTANCE_INTERNAL_H
 
 #include "adapter/bus.h"
+#include "node/agreed.h"
 #include "node/engine.h"
 #include "node/instance.h"
+#include "node/ledger.h"
 #include "node/log_limit.h"
 #include "node/operations.h"
 
@@ -31,9 +33,12 @@ struct osr_instance {
     struct osr_security *security;
     struct osr_renewal *renewal;
     struct osr_access *access;
+    struct osr_agreed_state *agreed;
     struct osr_sessions *sessions;
     struct osr_peers *peers;
     struct osr_neighbours *neighbours;
+    struct osr_machine machines[OSR_MACHINES_MAX];
+    struct osr_ledger *ledger;
     struct osr_services services;
     struct osr_operations *operations;
     struct osr_listener *listeners[1 + OSR_CONFIG_LISTENERS_MAX];

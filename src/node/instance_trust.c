@@ -19,6 +19,7 @@ void osr_instance_review(void *context)
     struct osr_instance *instance = context;
     osr_engine_set_access(instance->engine, instance->access);
     osr_sessions_review(instance->sessions);
+    osr_ledger_review(instance->ledger);
     osr_knowledge_review(osr_engine_knowledge(instance->engine));
 }
 
@@ -106,9 +107,12 @@ static int open_audit(struct osr_instance *instance, struct osr_err *err)
 static void on_security_changed(void *context, struct osr_policy *policy)
 {
     struct osr_instance *instance = context;
-    if (policy != NULL) {
+    if (policy != NULL && osr_security_has_policy(instance->security)) {
         osr_access_replace_policy(instance->access, policy);
+    } else {
+        osr_policy_destroy(policy); /* the defaults: something else may be agreed on */
     }
+    osr_agreed_review_policy(instance->agreed);
     /* The first one is the data folder's socket. */
     for (size_t i = 1; i < instance->services.listener_count; i++) {
         struct osr_tls_context *context_now =
@@ -169,6 +173,27 @@ static bool is_approved(void *context, const char *id)
     return osr_security_is_approved(instance->security, id);
 }
 
+static bool has_own_policy(void *context)
+{
+    const struct osr_instance *instance = context;
+    return osr_security_has_policy(instance->security);
+}
+
+static void create_agreed(struct osr_instance *instance)
+{
+    const struct osr_agreed_options options = {
+        .credentials = instance->credentials,
+        .port = {osr_trust_feed_write, instance->trust},
+        .access = instance->access,
+        .has_own_policy = has_own_policy,
+        .time_ms = on_time,
+        .on_changed = osr_instance_review,
+        .context = instance,
+        .trace = instance->trace,
+    };
+    instance->agreed = osr_agreed_create(&options);
+}
+
 void osr_instance_create_access(struct osr_instance *instance)
 {
     const struct osr_access_options options = {
@@ -185,6 +210,7 @@ void osr_instance_create_access(struct osr_instance *instance)
     instance->config->access = NULL; /* is the access's now */
     instance->access = osr_access_create(&options);
     osr_engine_set_access(instance->engine, instance->access);
+    create_agreed(instance);
 }
 
 /* The certificate shown to others */

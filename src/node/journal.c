@@ -1,62 +1,14 @@
-#include "node/journal.h"
-
 #include <assert.h>
 #include <stdlib.h>
 
-#include "node/log_reader.h"
-#include "node/log_writer.h"
-#include "node/recovery.h"
-#include "node/signer.h"
-#include "node/tail.h"
-
-/* Written since the next segment was last looked after: often enough for the smallest one. */
-enum { PREPARE_EVERY_BYTES = 512 << 10 };
-
-/* A READ that is answered at the end of the turn: all batches that were committed by then go
- * out as one, under one signature. */
-struct pending_read {
-    struct pending_read *next;
-    uint64_t ticket;
-    const struct osr_log *log;
-    struct osr_excerpt_options options;
-};
-
-struct osr_journal {
-    struct osr_journal_handler handler;
-    struct osr_trace trace;
-    struct osr_wal *wal;
-    struct osr_logs *logs;
-    struct osr_facts *facts;
-    struct osr_recovered recovered;
-    size_t restoring; /* of these feeds, not committed yet */
-    struct osr_tail *tail;
-
-    struct osr_log_writer *writer;
-    struct osr_signer *signer;
-    struct osr_log_reader *reader;
-    struct osr_worker *preparer;
-    struct osr_job prepare_job;
-    bool is_preparing;
-    size_t unprepared_bytes;
-
-    struct pending_read *reads;
-    struct pending_read **reads_end;
-    uv_idle_t *awake; /* keeps the loop from waiting while there are pending reads */
-
-    uint64_t opened_at; /* last ordinal found at open */
-    uint64_t released;
-    bool is_full;
-    bool is_releasing; /* on_release may lead back here */
-    bool has_failed;
-    bool is_closing;
-};
+#include "node/journal_internal.h"
 
 /* ---- release ---- */
 
-static void release_ordinal(struct osr_journal *journal, uint64_t ordinal)
+static void release_ordinal(struct osr_journal *journal, uint32_t log_id, uint64_t ordinal)
 {
     journal->released = ordinal;
-    journal->handler.on_release(journal->handler.context, NULL, 0, ordinal);
+    journal->handler.on_release(journal->handler.context, NULL, log_id, ordinal);
 }
 
 static bool has_entries(const struct osr_append *append)
@@ -68,20 +20,23 @@ static bool has_entries(const struct osr_append *append)
 static void release_all(struct osr_journal *journal)
 {
     uint64_t ordinal = 0;
+    bool is_ledger = true; /* all since the last entries shown */
     const struct osr_append *append;
     while ((append = osr_tail_release(journal->tail)) != NULL) {
         if (append->last_ordinal == 0) {
             continue; /* an empty STORE */
         }
         ordinal = append->last_ordinal;
+        is_ledger = is_ledger && append->kind == OSR_APPEND_LEDGER;
         if (has_entries(append)) {
+            is_ledger = true;
             journal->released = ordinal;
             journal->handler.on_release(journal->handler.context, &append->batch, append->log->id,
                                         ordinal);
         }
     }
     if (ordinal > journal->released) {
-        release_ordinal(journal, ordinal);
+        release_ordinal(journal, is_ledger ? OSR_LEDGER_LOG_FIRST : 0, ordinal);
     }
 }
 
@@ -103,36 +58,12 @@ static void settle_restored(struct osr_journal *journal, struct osr_log *log)
     }
     log->is_restoring = false;
     if (--journal->restoring == 0) {
-        release_ordinal(journal, journal->opened_at);
+        release_ordinal(journal, 0, journal->opened_at);
         release(journal);
     }
 }
 
 /* ---- the log thread's answers ---- */
-
-static void prepare(void *context, struct osr_job *jobs)
-{
-    const struct osr_journal *journal = context;
-    (void)jobs;
-    /* No room is no news here: the append that needs it will say so. */
-    osr_wal_prepare(journal->wal, NULL);
-}
-
-static void prepared(void *context, struct osr_job *job)
-{
-    struct osr_journal *journal = context;
-    (void)job;
-    journal->is_preparing = false;
-}
-
-static void prepare_soon(struct osr_journal *journal)
-{
-    if (!journal->is_preparing && !journal->is_closing) {
-        journal->is_preparing = true;
-        journal->unprepared_bytes = 0;
-        osr_worker_submit(journal->preparer, &journal->prepare_job);
-    }
-}
 
 static void fail(struct osr_journal *journal)
 {
@@ -143,10 +74,12 @@ static void fail(struct osr_journal *journal)
     journal->has_failed = true;
 }
 
-static void answer(struct osr_journal *journal, const struct osr_append *append)
+static void answer(struct osr_journal *journal, struct osr_append *append)
 {
     enum osr_code code = append->code;
-    if (append->kind == OSR_APPEND_FACT) {
+    if (append->kind == OSR_APPEND_LEDGER) {
+        osr_journal_ledger_stored(journal, append);
+    } else if (append->kind == OSR_APPEND_FACT) {
         if (code == OSR_OK) {
             osr_facts_put(journal->facts, osr_slice_text(append->fact_key),
                           osr_buffer_slice(&append->fact_value));
@@ -156,6 +89,35 @@ static void answer(struct osr_journal *journal, const struct osr_append *append)
         }
     } else if (!journal->is_closing) {
         journal->handler.on_stored(journal->handler.context, append->ticket, code);
+    }
+}
+
+/* Votes, cuts and bases have room in reserve. */
+static bool needs_room(const struct osr_append *append)
+{
+    return append->kind == OSR_APPEND_LEDGER ? append->ledger.count > 0
+                                             : append->kind != OSR_APPEND_TRUNCATE;
+}
+
+static void tell_keeper(struct osr_journal *journal, const struct osr_append *append)
+{
+    bool makes_void = append->kind == OSR_APPEND_TRUNCATE || append->ledger.base > 0;
+    if (journal->is_closing) {
+        return;
+    }
+    osr_log_keeper_wrote(journal->keeper, append->bytes);
+    if (append->code == OSR_OK && makes_void) {
+        osr_log_keeper_look(journal->keeper);
+    }
+}
+
+static void note_room(struct osr_journal *journal, const struct osr_append *append)
+{
+    bool is_full = append->code == OSR_DISK_FULL;
+    if (is_full != journal->is_full && (is_full || needs_room(append))) {
+        journal->is_full = is_full;
+        osr_trace(&journal->trace, OSR_LEVEL_WARNING, "log: %s",
+                  is_full ? "no room: writes are refused" : "there is room again");
     }
 }
 
@@ -169,16 +131,8 @@ static void on_appended(void *context, struct osr_append *append)
         }
         return; /* it stays in the tail, which is never released any more */
     }
-    bool was_full = journal->is_full;
-    journal->is_full = append->code == OSR_DISK_FULL;
-    if (was_full != journal->is_full) {
-        osr_trace(&journal->trace, OSR_LEVEL_WARNING, "log: %s",
-                  journal->is_full ? "no room: writes are refused" : "there is room again");
-    }
-    journal->unprepared_bytes += append->batch.bytes.size;
-    if (journal->unprepared_bytes >= PREPARE_EVERY_BYTES) {
-        prepare_soon(journal);
-    }
+    note_room(journal, append);
+    tell_keeper(journal, append);
 
     struct osr_log *cut_log =
         append->kind == OSR_APPEND_TRUNCATE && append->code == OSR_OK && append->sequence == 0
@@ -192,7 +146,7 @@ static void on_appended(void *context, struct osr_append *append)
 
 /* ---- what the core wants ---- */
 
-static void submit(struct osr_journal *journal, struct osr_append *append)
+void osr_journal_submit(struct osr_journal *journal, struct osr_append *append)
 {
     assert(!journal->is_closing);
     osr_tail_add(journal->tail, append);
@@ -214,7 +168,7 @@ static void store(struct osr_journal *journal, struct osr_feed_output *output)
     *batch = (struct osr_batch){0};
     append->head_sequence = output->store.head_sequence;
     append->head_signature = output->store.head_signature;
-    submit(journal, append);
+    osr_journal_submit(journal, append);
 }
 
 static void truncate_log(struct osr_journal *journal, const struct osr_feed_output *output)
@@ -225,7 +179,7 @@ static void truncate_log(struct osr_journal *journal, const struct osr_feed_outp
     assert(append->log != NULL); /* only what was stored is cut */
     append->ticket = output->truncate.ticket;
     append->sequence = output->truncate.sequence;
-    submit(journal, append);
+    osr_journal_submit(journal, append);
 }
 
 static void commit(struct osr_journal *journal, const struct osr_feed_output *output)
@@ -238,79 +192,6 @@ static void commit(struct osr_journal *journal, const struct osr_feed_output *ou
     assert(log != NULL);
     osr_tail_commit(journal->tail, log, output->commit.first, output->commit.last);
     release(journal);
-}
-
-static void hand_over(void *context, uint64_t ticket, struct osr_excerpt *excerpt)
-{
-    struct osr_journal *journal = context;
-    struct osr_err err;
-    size_t bytes = 0;
-    Osr__Update *update = osr_excerpt_finish(excerpt, &bytes, &err);
-    if (update == NULL) {
-        osr_trace(&journal->trace, OSR_LEVEL_WARNING, "log: nothing read for a follower: %s",
-                  err.message);
-    }
-    if (!journal->is_closing) {
-        journal->handler.on_read(journal->handler.context, ticket, update, bytes);
-    }
-    osr_excerpt_destroy(excerpt);
-}
-
-/* From memory, if it is there. */
-static void read_now(struct osr_journal *journal, const struct pending_read *read)
-{
-    struct osr_excerpt *excerpt = osr_excerpt_create(&read->options);
-    if (osr_tail_read(read->log, read->options.first, excerpt)) {
-        hand_over(journal, read->ticket, excerpt);
-    } else {
-        osr_log_reader_submit(journal->reader, read->ticket, read->log->id, read->options.first,
-                              excerpt);
-    }
-}
-
-static struct pending_read *take_reads(struct osr_journal *journal)
-{
-    struct pending_read *reads = journal->reads;
-    journal->reads = NULL;
-    journal->reads_end = &journal->reads;
-    return reads;
-}
-
-static void on_awake(uv_idle_t *awake)
-{
-    (void)awake; /* the turn's end does the work */
-}
-
-void osr_journal_end_turn(struct osr_journal *journal)
-{
-    uv_idle_stop(journal->awake);
-    struct pending_read *read = take_reads(journal);
-    while (read != NULL) {
-        struct pending_read *next = read->next;
-        read_now(journal, read);
-        free(read);
-        read = next;
-    }
-}
-
-static void read_soon(struct osr_journal *journal, const struct osr_feed_output *output)
-{
-    struct pending_read *read = osr_alloc(sizeof(*read));
-    read->ticket = output->read.ticket;
-    read->log = osr_logs_find(journal->logs, output->read.feed);
-    assert(read->log != NULL); /* only what was committed is read */
-    read->options = (struct osr_excerpt_options){
-        .feed = &read->log->feed,
-        .public_key = &read->log->public_key,
-        .first = output->read.first,
-        .last = output->read.last,
-        .bytes_max = output->read.bytes_max,
-        .last_chain = output->read.last_chain,
-        .last_signature = output->read.last_signature,
-    };
-    *journal->reads_end = read;
-    journal->reads_end = &read->next;
-    uv_idle_start(journal->awake, on_awake);
 }
 
 void osr_journal_carry_out(struct osr_journal *journal, struct osr_feed_output *output)
@@ -330,7 +211,7 @@ void osr_journal_carry_out(struct osr_journal *journal, struct osr_feed_output *
                           &output->verify.public_key, &output->verify.signature);
         break;
     case OSR_FEED_OUT_READ:
-        read_soon(journal, output);
+        osr_journal_reads_add(journal, output);
         break;
     case OSR_FEED_OUT_COMMIT:
         commit(journal, output);
@@ -349,7 +230,7 @@ void osr_journal_fact(struct osr_journal *journal, const char *key, struct osr_s
     osr_buffer_add(&append->fact_value, value.data, value.size);
     append->done = done;
     append->context = context;
-    submit(journal, append);
+    osr_journal_submit(journal, append);
 }
 
 void osr_journal_facts(struct osr_journal *journal, const char *prefix,
@@ -438,7 +319,8 @@ static void on_verified(void *context, uint64_t ticket, bool valid)
 static int recover(struct osr_journal *journal, const struct osr_journal_options *options,
                    struct osr_err *err)
 {
-    struct osr_recovery *recovery = osr_recovery_create(journal->logs, journal->facts);
+    struct osr_recovery *recovery =
+        osr_recovery_create(journal->logs, journal->facts, &journal->ledger);
     struct osr_wal_options wal_options = options->wal;
     if (wal_options.seed == 0) {
         osr_secret_random(&wal_options.seed, sizeof(wal_options.seed));
@@ -464,18 +346,16 @@ static int start_threads(struct osr_journal *journal, uv_loop_t *loop,
 {
     struct osr_signer_handler signer_handler = {
         .on_signed = on_signed, .on_verified = on_verified, .context = journal};
-    struct osr_worker_options preparer_options = {
-        .name = "segments", .work = prepare, .done = prepared, .context = journal, .batch_max = 1};
     int code =
         osr_log_writer_create(loop, journal->wal, on_appended, journal, &journal->writer, err);
     if (code == 0) {
         code = osr_signer_create(loop, options->keys, &signer_handler, &journal->signer, err);
     }
     if (code == 0) {
-        code = osr_log_reader_create(loop, journal->wal, hand_over, journal, &journal->reader, err);
+        code = osr_log_reader_create(loop, journal->wal, &journal->reader, err);
     }
     if (code == 0) {
-        code = osr_worker_create(loop, &preparer_options, &journal->preparer, err);
+        code = osr_log_keeper_create(loop, journal->wal, &journal->trace, &journal->keeper, err);
     }
     return code;
 }
@@ -493,9 +373,7 @@ int osr_journal_open(uv_loop_t *loop, const struct osr_journal_options *options,
     journal->logs = osr_logs_create(seed);
     journal->facts = osr_facts_create(seed);
     journal->tail = osr_tail_create(OSR_JOURNAL_CACHE_BYTES);
-    journal->reads_end = &journal->reads;
-    journal->awake = osr_alloc(sizeof(*journal->awake));
-    uv_idle_init(loop, journal->awake);
+    osr_journal_reads_init(journal, loop);
 
     int code = recover(journal, options, err);
     if (code == 0) {
@@ -505,27 +383,11 @@ int osr_journal_open(uv_loop_t *loop, const struct osr_journal_options *options,
         osr_journal_close(journal);
         return code;
     }
-    prepare_soon(journal);
+    osr_log_keeper_look(journal->keeper);
     *ret_journal = journal;
     *ret_restored = journal->recovered.feeds;
     *ret_count = journal->recovered.count;
     return 0;
-}
-
-static void free_handle(uv_handle_t *handle)
-{
-    free(handle);
-}
-
-static void drop_reads(struct osr_journal *journal)
-{
-    struct pending_read *read = take_reads(journal);
-    while (read != NULL) {
-        struct pending_read *next = read->next;
-        free(read);
-        read = next;
-    }
-    uv_close((uv_handle_t *)journal->awake, free_handle);
 }
 
 void osr_journal_close(struct osr_journal *journal)
@@ -534,15 +396,16 @@ void osr_journal_close(struct osr_journal *journal)
         return;
     }
     journal->is_closing = true;
-    drop_reads(journal);
+    osr_journal_reads_drop(journal);
     osr_signer_destroy(journal->signer);
     osr_log_reader_destroy(journal->reader);
-    osr_worker_destroy(journal->preparer);
+    osr_log_keeper_destroy(journal->keeper);
     osr_log_writer_destroy(journal->writer);
     osr_wal_close(journal->wal);
     osr_tail_destroy(journal->tail);
     osr_facts_destroy(journal->facts);
     osr_logs_destroy(journal->logs);
     osr_recovered_done(&journal->recovered);
+    osr_ledger_recovered_done(&journal->ledger);
     free(journal);
 }

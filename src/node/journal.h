@@ -3,11 +3,13 @@
  *
  * Threads: "log" appends and syncs (group commit: all waiting jobs, one sync), "keys" signs
  * and verifies beside it, "reader" reads what is not in memory, "segments" makes ready the
- * log's next one. All calls here and all callbacks are on the loop's.
+ * log's next one and gives back the room of void ones (log_keeper.h). All calls here and all
+ * callbacks are on the loop's.
  *
  * Release: entries are shown (to the projection, watchers, the memory index) in the order of
  * the log, and only once the core has committed them or cut them off; so an ordinal is a
- * position to resume from. A batch that waits for its signature holds back those behind it.
+ * position to resume from. A batch that waits for its signature holds back those behind it. A
+ * ledger's records (ledger_log.h) have ordinals too, and are nothing to show.
  *
  * Memory: the newest batches stay in memory, up to OSR_JOURNAL_CACHE_BYTES, so that followers
  * that are up to date are served without touching the log; others are read from it.
@@ -35,7 +37,8 @@ struct osr_journal_handler {
     void (*on_verified)(void *context, uint64_t ticket, bool valid);
     /* update lives until the return; NULL where nothing could be read. */
     void (*on_read)(void *context, uint64_t ticket, Osr__Update *update, size_t bytes);
-    /* Entries of one batch are released; batch NULL: only what was in the log at open, or facts.
+    /* Entries of one batch are released; batch NULL: only what was in the log at open, or facts; if
+     * log_id is OSR_LEDGER_LOG_FIRST, nothing but a ledger's records since the last release.
      * last_ordinal: everything up to it may be shown now. Entry i has the record
      * osr_batch_record(batch, i). May come from within osr_journal_carry_out. */
     void (*on_release)(void *context, const struct osr_batch *batch, uint32_t log_id,
@@ -59,8 +62,8 @@ int osr_journal_open(uv_loop_t *loop, const struct osr_journal_options *options,
                      const struct osr_journal_handler *handler, struct osr_journal **ret_journal,
                      const struct osr_feed_restored **ret_restored, size_t *ret_count,
                      struct osr_err *err);
-/* Finishes what was submitted, joins the threads; of the callbacks only a fact's `done` is
- * still called. Then run the loop once more. */
+/* Finishes what was submitted, joins the threads; of the callbacks only a fact's `done` and a
+ * ledger's are still called. Then run the loop once more. */
 void osr_journal_close(struct osr_journal *journal); /* NULL is a no-op */
 
 /* Carries out STORE, TRUNCATE, SIGN, VERIFY, READ or COMMIT. STORE takes the batch's memory. */

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "node/ledger_log.h"
+
 static int read_body(void *context, uint32_t log_id, uint64_t index, struct osr_buffer *stored,
                      struct osr_err *err)
 {
@@ -133,6 +135,10 @@ void osr_knowledge_released(struct osr_knowledge *knowledge, const struct osr_ba
                             uint32_t log_id, uint64_t last_ordinal)
 {
     if (knowledge->is_closing) {
+        return;
+    }
+    if (log_id == OSR_LEDGER_LOG_FIRST) {
+        osr_projection_skip(knowledge->projection, last_ordinal); /* nobody waits for it */
         return;
     }
     knowledge->released = last_ordinal;

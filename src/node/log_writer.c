@@ -4,12 +4,16 @@
 #include <stdlib.h>
 
 #include "node/facts.h"
+#include "node/ledger_record.h"
 
 enum {
     /* Appends that share one sync: more would only delay the first of them. */
     APPENDS_MAX = 256,
     /* Beside its entries a batch brings a LOG record and a head. */
     RECORDS_MORE = 2,
+    RECORD_BYTES = 32, /* about what the log adds to each */
+    /* What an unusually large STORE of a ledger needed is given back after it. */
+    PAYLOAD_BYTES_KEPT = 8 << 20,
 };
 
 struct osr_log_writer {
@@ -23,6 +27,8 @@ struct osr_log_writer {
     struct osr_wal_record *records;
     size_t record_count;
     size_t record_capacity;
+    struct osr_buffer payloads; /* of the records of a ledger */
+    uint64_t refusals;          /* of what a ledger stores beside votes, so far */
 };
 
 static struct osr_wal_record *add_record(struct osr_log_writer *writer)
@@ -64,6 +70,15 @@ static void make_room(struct osr_log_writer *writer, size_t count)
     }
 }
 
+static size_t count_bytes(const struct osr_log_writer *writer)
+{
+    size_t bytes = writer->record_count * RECORD_BYTES;
+    for (size_t i = 0; i < writer->record_count; i++) {
+        bytes += writer->records[i].payload.size;
+    }
+    return bytes;
+}
+
 static int append_records(struct osr_log_writer *writer, struct osr_append *append,
                           struct osr_err *err)
 {
@@ -73,6 +88,7 @@ static int append_records(struct osr_log_writer *writer, struct osr_append *appe
     int code = osr_wal_append(writer->wal, writer->records, writer->record_count, err);
     if (code == 0) {
         append->last_ordinal = writer->records[writer->record_count - 1].ordinal;
+        append->bytes = count_bytes(writer);
     }
     return code;
 }
@@ -144,6 +160,45 @@ static int append_fact(struct osr_log_writer *writer, struct osr_append *append,
     return code;
 }
 
+/* Where the ledger's log ends once it is cut and based as a store wants it. */
+static uint64_t last_index_for(struct osr_wal *wal, const struct osr_ledger_store *store)
+{
+    uint64_t base = osr_wal_base_index(wal, store->log_id);
+    uint64_t last = osr_wal_last_index(wal, store->log_id);
+    if (store->truncate_after < last) {
+        last = store->truncate_after > base ? store->truncate_after : base;
+    }
+    return last > store->base ? last : store->base;
+}
+
+/* The core put it out before it knew of a refusal: it has forgotten these entries meanwhile, or
+ * will, even if they happen to follow what is stored. Or it never heard of one. */
+static bool builds_on_refused(const struct osr_log_writer *writer, const struct osr_append *append)
+{
+    const struct osr_ledger_store *store = &append->ledger;
+    return store->count > 0 && (append->refusals_known < writer->refusals ||
+                                store->entries[0].index != last_index_for(writer->wal, store) + 1);
+}
+
+static int append_ledger(struct osr_log_writer *writer, struct osr_append *append,
+                         struct osr_err *err)
+{
+    const struct osr_ledger_store *store = &append->ledger;
+    if (builds_on_refused(writer, append)) {
+        assert(writer->refusals > 0);
+        writer->refusals++;
+        return osr_err_set(err, OSR_DISK_FULL, "what it builds on found no room");
+    }
+    make_room(writer, store->count + OSR_LEDGER_RECORDS_MORE);
+    writer->record_count = osr_ledger_records_make(store, writer->records, &writer->payloads);
+    int code = append_records(writer, append, err);
+    writer->refusals += code == OSR_DISK_FULL && !osr_ledger_store_is_vote(store);
+    if (writer->payloads.capacity > PAYLOAD_BYTES_KEPT) {
+        osr_buffer_done(&writer->payloads);
+    }
+    return code;
+}
+
 static int append_one(struct osr_log_writer *writer, struct osr_append *append, struct osr_err *err)
 {
     switch (append->kind) {
@@ -153,6 +208,8 @@ static int append_one(struct osr_log_writer *writer, struct osr_append *append, 
         return append_truncate(writer, append, err);
     case OSR_APPEND_FACT:
         return append_fact(writer, append, err);
+    case OSR_APPEND_LEDGER:
+        return append_ledger(writer, append, err);
     }
     abort();
 }
@@ -246,6 +303,7 @@ void osr_log_writer_destroy(struct osr_log_writer *writer)
         return;
     }
     osr_worker_destroy(writer->worker);
+    osr_buffer_done(&writer->payloads);
     free(writer->records);
     free(writer);
 }

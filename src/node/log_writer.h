@@ -1,8 +1,9 @@
 /* log_writer.h -- the thread that appends to the log: everything that waits, then one sync.
  *
  * Failures: no room fails one append with DISK_FULL and leaves the others alone; what builds
- * on the refused batch is refused with it. A failed write or sync is for good: nothing is
- * appended after it, and osr_log_writer_failure says what happened. */
+ * on the refused batch is refused with it, and so are all entries of a ledger that were submitted
+ * before whoever stores them knew of the refusal (osr_append.refusals_known). A failed write or
+ * sync is for good: nothing is appended after it, and osr_log_writer_failure says what happened. */
 #ifndef OSR_NODE_LOG_WRITER_H
 #define OSR_NODE_LOG_WRITER_H
 

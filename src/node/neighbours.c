@@ -94,7 +94,7 @@ int osr_neighbours_open(const struct osr_neighbours_options *options,
     int code = 0;
 
     if (has_files) {
-        code = osr_file_worker_create(options->loop, &neighbours->files, err);
+        code = osr_file_worker_create(options->loop, "files", &neighbours->files, err);
     }
     if (code == 0) {
         code = start_seeds(neighbours, options, err);

@@ -58,6 +58,15 @@ osr_operation_handler osr_operation_audit;
 /* written_operation.c */
 osr_operation_handler osr_operation_written;
 
+/* kv_operations.c */
+osr_operation_handler osr_operation_kv_get, osr_operation_kv_put, osr_operation_kv_del;
+/* cluster_operations.c */
+osr_operation_handler osr_operation_cluster_status, osr_operation_cluster_change,
+    osr_operation_cluster_transfer;
+/* agreed_operations.c */
+osr_operation_handler osr_operation_cluster_set, osr_operation_cluster_settings,
+    osr_operation_access_set, osr_operation_access_show;
+
 /* What a call is about to change of who may do what, for the audit log: which credential (`part`),
  * and what is worth knowing of it (`why`). BUSY: it must not be done. */
 int osr_operation_note(const struct osr_call *call, const char *what, const char *part,
@@ -65,6 +74,9 @@ int osr_operation_note(const struct osr_call *call, const char *what, const char
 /* INVALID_ARGUMENT or NOT_FOUND where the policy in force has not all of these roles. */
 int osr_operation_roles(const struct osr_services *services, char *const *roles, size_t count,
                         struct osr_role_names *ret_roles, struct osr_err *err);
+/* Those that a user or a token brings, in place of what the policy says of the name; NULL: none. */
+const struct osr_role_names *osr_operation_own_roles(const struct osr_services *services,
+                                                     const char *who);
 /* When something ends that lasts so long from now; INVALID_ARGUMENT past `max_ms`. */
 int osr_operation_expiry(uint64_t lasts_ms, uint64_t max_ms, uint64_t *ret_expires_ms,
                          struct osr_err *err);

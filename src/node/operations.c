@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "adapter/keys.h"
+#include "core/cluster_settings.h"
 #include "model/limits.h"
 #include "node/operation_handlers.h"
 #include "node/permission.h"
@@ -12,8 +13,12 @@ enum {
     NAMING_BYTES_MAX = 8 << 10,
     /* A request with one document: its data, and room for escapes in the rest. */
     DOCUMENT_BYTES_MAX = OSR_DATA_BYTES_MAX + (256 << 10),
+    /* A request with a value of the ledger: as base64, in JSON, and what stands beside it. */
+    VALUE_BYTES_MAX = OSR_KV_VALUE_BYTES_MAX / 3 * 4 + NAMING_BYTES_MAX,
     /* A request with a certificate signing request in it. */
     CERTIFICATE_BYTES_MAX = 64 << 10,
+    /* A request with a policy: as JSON each byte may take six. */
+    POLICY_BYTES_MAX = 6 * OSR_CLUSTER_ACCESS_BYTES_MAX + NAMING_BYTES_MAX,
 };
 
 struct operation {
@@ -81,15 +86,31 @@ static const struct operation operations_table[] = {
     ROW(RELOAD, RELOAD_REPLY, INSTANCE, OPERATE, NAMING_BYTES_MAX, osr_operation_reload),
     ROW(WRITTEN, WRITTEN_REPLY, INSTANCE, AUDIT, NAMING_BYTES_MAX, osr_operation_written),
     ROW(RENEW_OWN, RENEW_OWN_REPLY, INSTANCE, TRUST, NAMING_BYTES_MAX, osr_operation_renew_own),
+    ROW(KV_GET, KV_GET_REPLY, KEY, READ, NAMING_BYTES_MAX, osr_operation_kv_get),
+    ROW(KV_PUT, KV_PUT_REPLY, KEY, WRITE, VALUE_BYTES_MAX, osr_operation_kv_put),
+    ROW(KV_DEL, KV_DEL_REPLY, KEY, WRITE, NAMING_BYTES_MAX, osr_operation_kv_del),
+    ROW(CLUSTER_STATUS, CLUSTER_STATUS_REPLY, INSTANCE, OBSERVE, NAMING_BYTES_MAX,
+        osr_operation_cluster_status),
+    ROW(CLUSTER_CHANGE, CLUSTER_CHANGE_REPLY, INSTANCE, OPERATE, NAMING_BYTES_MAX,
+        osr_operation_cluster_change),
+    ROW(CLUSTER_TRANSFER, CLUSTER_TRANSFER_REPLY, INSTANCE, OPERATE, NAMING_BYTES_MAX,
+        osr_operation_cluster_transfer),
+    ROW(CLUSTER_SET, CLUSTER_SET_REPLY, INSTANCE, OPERATE, NAMING_BYTES_MAX,
+        osr_operation_cluster_set),
+    ROW(CLUSTER_SETTINGS, CLUSTER_SETTINGS_REPLY, INSTANCE, OBSERVE, NAMING_BYTES_MAX,
+        osr_operation_cluster_settings),
+    ROW(ACCESS_SET, ACCESS_SET_REPLY, INSTANCE, TRUST, POLICY_BYTES_MAX, osr_operation_access_set),
+    ROW(ACCESS_SHOW, ACCESS_SHOW_REPLY, INSTANCE, TRUST, NAMING_BYTES_MAX,
+        osr_operation_access_show),
 };
 
-/* In the contract a request and its reply stand side by side, in three runs of members; UPDATE_KB
- * stands alone. What comes behind RENEW_OWN_REPLY, or between the runs, needs a row and a run. */
+/* In the contract a request and its reply stand side by side, in five runs of members; UPDATE_KB
+ * stands alone. What comes behind ACCESS_SHOW_REPLY, or between the runs, needs a row and a run. */
 #define RUN(FIRST, LAST) ((OSR__FRAME__BODY_##LAST##_REPLY - OSR__FRAME__BODY_##FIRST + 1) / 2)
 enum {
     OPERATION_COUNT = sizeof(operations_table) / sizeof(operations_table[0]),
-    CONTRACT_COUNT =
-        1 + RUN(KB_PUT, KB_DIGEST) + RUN(STATUS, FEEDS_FOLLOWERS) + RUN(LOGIN, RENEW_OWN),
+    CONTRACT_COUNT = 1 + RUN(KB_PUT, KB_DIGEST) + RUN(STATUS, FEEDS_FOLLOWERS) +
+                     RUN(LOGIN, RENEW_OWN) + RUN(KV_GET, KV_DEL) + RUN(CLUSTER_STATUS, ACCESS_SHOW),
 };
 _Static_assert((int)OPERATION_COUNT == (int)CONTRACT_COUNT, "a row for each operation");
 

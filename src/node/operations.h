@@ -38,6 +38,9 @@ struct osr_services {
     struct osr_sessions *sessions;
     struct osr_peers *peers;
     struct osr_neighbours *neighbours;
+    struct osr_ledger *ledger;
+    struct osr_agreement *agreement; /* the ledger's, for who uses its machines */
+    struct osr_agreed_state *agreed; /* what this instance obeys of it */
     struct osr_listener *const *listeners;
     size_t listener_count;
     uint64_t start_ms;             /* by uv_now */

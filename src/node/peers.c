@@ -11,13 +11,17 @@
 
 struct peer {
     struct osr_peers *peers;
-    struct osr_url url;
+    struct osr_url url; /* dialled now, or next */
     enum osr_codec codec;
-    char *pin_key;
-    char pin[OSR_INSTANCE_CHARS + 1]; /* empty: nobody was seen there yet */
-    uv_timer_t timer;                 /* of the next attempt */
-    struct osr_session *session;      /* NULL while waiting */
-    bool is_up;                       /* HELLO_PROOF was right, and the pin */
+    char *pin_key;                    /* NULL: a member, which is known by its id */
+    char pin[OSR_INSTANCE_CHARS + 1]; /* who is expected; empty: nobody was seen there yet */
+    struct osr_url *addresses;        /* of a member */
+    size_t address_count;
+    size_t next_address;
+    bool is_removed;             /* a member that goes with its link */
+    uv_timer_t timer;            /* of the next attempt */
+    struct osr_session *session; /* NULL while waiting */
+    bool is_up;                  /* HELLO_PROOF was right, and the pin */
     bool is_tried;
     uint32_t failures;                    /* since a link that held */
     uint64_t up_ms;                       /* since when it is up */
@@ -28,11 +32,17 @@ struct peer {
 
 struct osr_peers {
     struct osr_peers_options options;
-    struct osr_random random;          /* jitter */
-    struct peer *items[OSR_PEERS_MAX]; /* in the order of the config */
+    struct osr_random random;                                 /* jitter */
+    struct peer *items[OSR_PEERS_MAX + OSR_PEER_MEMBERS_MAX]; /* in the order of the config */
     size_t count;
+    size_t member_count; /* of these, not of the config */
     bool is_stopped;
 };
+
+static bool is_member(const struct peer *peer)
+{
+    return peer->pin_key == NULL;
+}
 
 /* Pins */
 
@@ -66,8 +76,10 @@ static int check_pin(const struct peer *peer, const char *instance, struct osr_e
     }
     osr_err_set(err, OSR_UNAUTHENTICATED, "%s is %s now, and %s was expected there", peer->url.text,
                 instance, expected);
-    osr_err_hint(err, "if that is right, dial it as %s%cid=%s", peer->url.text,
-                 peer->url.parameter_count > 0 ? '&' : '?', instance);
+    if (!is_member(peer)) {
+        osr_err_hint(err, "if that is right, dial it as %s%cid=%s", peer->url.text,
+                     peer->url.parameter_count > 0 ? '&' : '?', instance);
+    }
     return OSR_UNAUTHENTICATED;
 }
 
@@ -106,14 +118,33 @@ static void dial_later(struct peer *peer)
     uv_timer_start(&peer->timer, on_timer, osr_random_below(&peers->random, pause_ms) + 1, 0);
 }
 
+static void set_url(struct peer *peer, const struct osr_url *url)
+{
+    const char *codec = osr_url_parameter(url, "codec");
+    peer->url = *url;
+    peer->codec = OSR_CODEC_PROTOBUF;
+    (void)(codec != NULL && osr_codec_parse(codec, &peer->codec)); /* base/url knows good ones */
+}
+
+static void choose_address(struct peer *peer)
+{
+    if (peer->address_count > 0) {
+        set_url(peer, &peer->addresses[peer->next_address++ % peer->address_count]);
+    }
+}
+
 static void dial(struct peer *peer)
 {
     const struct osr_peers_options *options = &peer->peers->options;
+    choose_address(peer);
     struct osr_tls_context *security = options->security_of(options->context, &peer->url);
     struct osr_err err;
     peer->has_said_why = false;
-    if (osr_sessions_dial(options->sessions, &peer->url, security, peer->codec, peer,
-                          &peer->session, &err) == 0) {
+    if (security == NULL && osr_url_is_secure(&peer->url)) { /* of a member alone */
+        osr_err_set(&err, OSR_CONFIG, "this instance has no TLS");
+        osr_err_hint(&err, "listen at tls://, as the other members of the ledger do");
+    } else if (osr_sessions_dial(options->sessions, &peer->url, security, peer->codec, peer,
+                                 &peer->session, &err) == 0) {
         return;
     }
     keep_error(peer, &err);
@@ -143,6 +174,28 @@ static void on_timer(uv_timer_t *timer)
     } else {
         dial(peer);
     }
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct peer *peer = handle->data;
+    free(peer->addresses);
+    free(peer->pin_key);
+    free(peer);
+}
+
+static void forget(struct peer *peer)
+{
+    struct osr_peers *peers = peer->peers;
+    size_t place = 0;
+    while (peers->items[place] != peer) {
+        place++;
+    }
+    memmove(&peers->items[place], &peers->items[place + 1],
+            (peers->count - place - 1) * sizeof(struct peer *));
+    peers->count--;
+    peers->member_count--;
+    uv_close((uv_handle_t *)&peer->timer, on_timer_closed);
 }
 
 int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, const char *instance,
@@ -190,7 +243,11 @@ void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
     peer->session = NULL;
     peer->is_up = false;
     peer->is_tried = true;
-    dial_later(peer);
+    if (peer->is_removed) {
+        forget(peer);
+    } else {
+        dial_later(peer);
+    }
 }
 
 /* All of them */
@@ -205,6 +262,22 @@ struct osr_peers *osr_peers_create(const struct osr_peers_options *options)
     return peers;
 }
 
+/* NULL where it fails. */
+static struct peer *create_peer(struct osr_peers *peers, struct osr_err *err)
+{
+    struct peer *peer = osr_alloc(sizeof(*peer));
+    int status = uv_timer_init(peers->options.loop, &peer->timer);
+    if (status != 0) {
+        free(peer);
+        osr_err_errno(err, OSR_INTERNAL, -status, "cannot make a timer");
+        return NULL;
+    }
+    peer->timer.data = peer;
+    peer->peers = peers;
+    peers->items[peers->count++] = peer;
+    return peer;
+}
+
 /* Many are met at one broker, each at an address of its own. */
 static char *make_pin_key(const struct osr_url *url)
 {
@@ -214,27 +287,78 @@ static char *make_pin_key(const struct osr_url *url)
 
 int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr_err *err)
 {
-    if (peers->count == OSR_PEERS_MAX) {
+    if (peers->count - peers->member_count == OSR_PEERS_MAX) {
         return (int)osr_err_set(err, OSR_CONFIG, "no more than %d peers can be dialled",
                                 OSR_PEERS_MAX);
     }
-    struct peer *peer = osr_alloc(sizeof(*peer));
-    int status = uv_timer_init(peers->options.loop, &peer->timer);
-    if (status != 0) {
-        free(peer);
-        return (int)osr_err_errno(err, OSR_INTERNAL, -status, "cannot make a timer");
+    struct peer *peer = create_peer(peers, err);
+    if (peer == NULL) {
+        return (int)err->code;
     }
-    const char *codec = osr_url_parameter(url, "codec");
-    peer->timer.data = peer;
-    peer->peers = peers;
-    peer->url = *url;
-    peer->codec = OSR_CODEC_PROTOBUF;
-    (void)(codec != NULL && osr_codec_parse(codec, &peer->codec)); /* base/url knows good ones */
+    set_url(peer, url);
     peer->pin_key = make_pin_key(url);
-    peers->items[peers->count++] = peer;
     osr_journal_facts(peers->options.journal, peer->pin_key, load_pin, peer);
     dial(peer);
     return 0;
+}
+
+static struct peer *find_member(const struct osr_peers *peers, const char *instance)
+{
+    for (size_t i = 0; i < peers->count; i++) {
+        if (is_member(peers->items[i]) && strcmp(peers->items[i]->pin, instance) == 0) {
+            return peers->items[i];
+        }
+    }
+    return NULL;
+}
+
+/* Not at once: a peer of the config may be the same instance, and is dialled first. */
+static struct peer *create_member(struct osr_peers *peers, const char *instance)
+{
+    bool is_full = peers->member_count == OSR_PEER_MEMBERS_MAX;
+    struct peer *peer = is_full ? NULL : create_peer(peers, NULL);
+    if (peer == NULL) {
+        return NULL;
+    }
+    peers->member_count++;
+    snprintf(peer->pin, sizeof(peer->pin), "%s", instance);
+    uint64_t pause_ms = OSR_RETRY_MS_MIN + osr_random_below(&peers->random, OSR_RETRY_MS_MIN);
+    uv_timer_start(&peer->timer, on_timer, pause_ms, 0);
+    return peer;
+}
+
+bool osr_peers_add_member(struct osr_peers *peers, const char *instance,
+                          const struct osr_url *addresses, size_t count)
+{
+    assert(count > 0 && count <= OSR_PEER_ADDRESSES_MAX);
+    if (peers->is_stopped) {
+        return false;
+    }
+    struct peer *peer = find_member(peers, instance);
+    if (peer == NULL && (peer = create_member(peers, instance)) == NULL) {
+        return false;
+    }
+    peer->is_removed = false;
+    peer->addresses = osr_realloc(peer->addresses, count * sizeof(*addresses));
+    memcpy(peer->addresses, addresses, count * sizeof(*addresses));
+    peer->address_count = count;
+    if (peer->session == NULL) {
+        set_url(peer, &addresses[peer->next_address % count]); /* for status */
+    }
+    return true;
+}
+
+void osr_peers_remove_member(struct osr_peers *peers, const char *instance)
+{
+    struct peer *peer = find_member(peers, instance);
+    if (peer == NULL) {
+        return;
+    }
+    if (peer->session != NULL) {
+        peer->is_removed = true;
+    } else {
+        forget(peer);
+    }
 }
 
 void osr_peers_stop(struct osr_peers *peers)
@@ -243,13 +367,6 @@ void osr_peers_stop(struct osr_peers *peers)
     for (size_t i = 0; i < peers->count; i++) {
         uv_timer_stop(&peers->items[i]->timer);
     }
-}
-
-static void on_timer_closed(uv_handle_t *handle)
-{
-    struct peer *peer = handle->data;
-    free(peer->pin_key);
-    free(peer);
 }
 
 void osr_peers_destroy(struct osr_peers *peers)
@@ -267,16 +384,36 @@ void osr_peers_destroy(struct osr_peers *peers)
 bool osr_peers_are_tried(const struct osr_peers *peers)
 {
     for (size_t i = 0; i < peers->count; i++) {
-        if (!peers->items[i]->is_tried) {
+        if (!is_member(peers->items[i]) && !peers->items[i]->is_tried) {
             return false;
         }
     }
     return true;
 }
 
+/* A member that has another link is listed with that. */
+static bool is_listed(const struct peer *peer)
+{
+    return !is_member(peer) || peer->session != NULL || !is_linked_otherwise(peer);
+}
+
 size_t osr_peers_count(const struct osr_peers *peers)
 {
-    return peers->count;
+    size_t count = 0;
+    for (size_t i = 0; i < peers->count; i++) {
+        count += is_listed(peers->items[i]);
+    }
+    return count;
+}
+
+static struct peer *find_listed(const struct osr_peers *peers, size_t index)
+{
+    size_t i = 0;
+    while (!is_listed(peers->items[i]) || index-- > 0) {
+        i++;
+        assert(i < peers->count);
+    }
+    return peers->items[i];
 }
 
 static const char *state_name(const struct peer *peer)
@@ -292,8 +429,7 @@ static const char *state_name(const struct peer *peer)
 
 void osr_peers_status(const struct osr_peers *peers, size_t index, Osr__PeerStatus *ret_status)
 {
-    assert(index < peers->count);
-    struct peer *peer = peers->items[index];
+    struct peer *peer = find_listed(peers, index);
     osr__peer_status__init(ret_status);
     ret_status->url = peer->url.text;
     ret_status->dialled = true;

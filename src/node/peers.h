@@ -1,5 +1,5 @@
-/* peers.h -- the instances that the config says to dial: keeps a link to each, and remembers who
- * was found there.
+/* peers.h -- the instances that the config says to dial, and members of the ledger: keeps a link to
+ * each, and remembers who was found there.
  *
  * Happy path: dial -> link up -> HELLO_PROOF: the id found at a URL for the first time is
  * pinned to it (fact "pin:SCHEME://HOST:PORT").
@@ -11,6 +11,9 @@
  *
  * Where two instances dial each other, the core lets one link stay; the side that lost its own
  * does not dial again while the other's is there.
+ *
+ * A member is known by its id, and by addresses that it has told: they are tried in turn, and
+ * nothing is pinned. It is dialled only while no other link to it is there, whoever dialled that.
  *
  * Threads: the loop's only. */
 #ifndef OSR_NODE_PEERS_H
@@ -26,6 +29,8 @@ enum {
     OSR_LINKED_LOOK_MS = 1000,
     /* A link that was up for so long was a good one. */
     OSR_LINK_STEADY_MS = 5 * 1000,
+    OSR_PEER_MEMBERS_MAX = 16,  /* beside OSR_PEERS_MAX of the config */
+    OSR_PEER_ADDRESSES_MAX = 4, /* of one member */
 };
 
 struct osr_peers;
@@ -49,6 +54,14 @@ void osr_peers_destroy(struct osr_peers *peers);
 /* Dials, now and whenever the link is lost. The URL is copied. */
 int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr_err *err);
 
+/* Dials this instance where it is not linked, now and whenever a link is lost: at these addresses,
+ * 1 to OSR_PEER_ADDRESSES_MAX, which are copied. They replace those it was added with before. False
+ * where there are OSR_PEER_MEMBERS_MAX already. */
+bool osr_peers_add_member(struct osr_peers *peers, const char *instance,
+                          const struct osr_url *addresses, size_t count);
+/* Does not dial it any more; the link that there is stays. No matter if it was added. */
+void osr_peers_remove_member(struct osr_peers *peers, const char *instance);
+
 /* Of a dialled session: HELLO_PROOF says who it is. Not 0: it must be refused with err. */
 int osr_peers_identified(struct osr_peers *peers, struct osr_session *session, const char *instance,
                          struct osr_err *err);
@@ -59,8 +72,9 @@ void osr_peers_note_error(struct osr_peers *peers, struct osr_session *session,
 void osr_peers_closed(struct osr_peers *peers, struct osr_session *session,
                       const struct osr_err *err);
 
-/* Each peer has been reached or found out of reach since the start. */
+/* Each peer of the config has been reached or found out of reach since the start. */
 bool osr_peers_are_tried(const struct osr_peers *peers);
+/* Those of the config, and members that have no other link. */
 size_t osr_peers_count(const struct osr_peers *peers);
 /* Texts point into the peer and live until the loop goes on. */
 void osr_peers_status(const struct osr_peers *peers, size_t index, Osr__PeerStatus *ret_status);

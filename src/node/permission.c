@@ -33,6 +33,26 @@ static const char *collection_of(const Osr__Frame *frame)
     }
 }
 
+/* The key that a request names; empty where its handler refuses it. */
+static struct osr_slice key_of(const Osr__Frame *frame)
+{
+    const ProtobufCBinaryData *key;
+    switch (frame->body_case) {
+    case OSR__FRAME__BODY_KV_GET:
+        key = &frame->kv_get->key;
+        break;
+    case OSR__FRAME__BODY_KV_PUT:
+        key = &frame->kv_put->key;
+        break;
+    case OSR__FRAME__BODY_KV_DEL:
+        key = &frame->kv_del->key;
+        break;
+    default:
+        return (struct osr_slice){0};
+    }
+    return osr_slice(key->data, key->len);
+}
+
 /* One document's collection; documents often come in runs of one collection. What lacks its
  * document is refused by its handler. */
 static int check_documents(struct osr_access *access, struct osr_identity *identity,
@@ -61,6 +81,16 @@ static int check_documents(struct osr_access *access, struct osr_identity *ident
     return checked != NULL ? 0
                            : osr_access_check_some(access, identity, action, OSR_PART_COLLECTION,
                                                    osr_frame_type(frame), err);
+}
+
+static int check_key(struct osr_access *access, struct osr_identity *identity,
+                     enum osr_action action, const Osr__Frame *frame, struct osr_err *err)
+{
+    const struct osr_part part = {OSR_PART_KEY, key_of(frame)};
+    return part.name.size > 0
+               ? osr_access_check(access, identity, action, part, osr_frame_type(frame), err)
+               : osr_access_check_some(access, identity, action, OSR_PART_KEY,
+                                       osr_frame_type(frame), err);
 }
 
 /* One that was revoked since the connection came up shows nobody any more. */
@@ -103,6 +133,8 @@ int osr_permission_check(struct osr_access *access, struct osr_identity *identit
         break;
     case OSR_SCOPE_SOME_COLLECTION:
         break;
+    case OSR_SCOPE_KEY:
+        return check_key(access, identity, action, frame, err);
     case OSR_SCOPE_UNKNOWN:
         return (int)osr_err_set(err, OSR_PERMISSION_DENIED, "nobody may use %s", what);
     }

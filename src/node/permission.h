@@ -17,6 +17,7 @@ enum osr_scope {
     OSR_SCOPE_DOCUMENTS,       /* on the collection of every document in the request */
     OSR_SCOPE_COLLECTION,      /* on the collection that it names, else on some */
     OSR_SCOPE_SOME_COLLECTION, /* on some; which ones, is asked later */
+    OSR_SCOPE_KEY,             /* on the key of the ledger that it names */
 };
 
 struct osr_permission {

@@ -23,7 +23,8 @@ struct osr_projection {
     bool is_stepping; /* job and step are the thread's */
 
     uint64_t target;
-    uint64_t applied;
+    uint64_t skippable;           /* ordinal: from target up to it there is nothing to project */
+    uint64_t applied;             /* may be above target, up to skippable */
     uint64_t collecting_since_ms; /* loop time at which the first entry behind `applied` came */
     uint64_t advanced_ms;         /* loop time of the last advance */
     bool is_index_behind;
@@ -190,6 +191,16 @@ static void schedule_index(struct osr_projection *projection)
     }
 }
 
+/* Once all that there is to project is applied. */
+static void skip(struct osr_projection *projection)
+{
+    if (!projection->is_stepping && !osr_projection_is_broken(projection) &&
+        projection->applied >= projection->target && projection->applied < projection->skippable) {
+        projection->applied = projection->skippable;
+        osr_projector_skip(projection->projector, projection->skippable);
+    }
+}
+
 static void schedule(struct osr_projection *projection)
 {
     if (projection->is_stepping || projection->is_pausing || projection->is_closing ||
@@ -259,6 +270,7 @@ static void done(void *context, struct osr_job *job)
                                           : projection->is_index_behind || step->is_index_behind;
     }
     set_state(projection, &step->err);
+    skip(projection);
     if (step->kind == OSR_STEP_APPLY) {
         projection->options.on_applied(projection->options.context, projection->applied);
     }
@@ -279,12 +291,18 @@ void osr_projection_advance(struct osr_projection *projection, uint64_t released
     if (released <= projection->target) {
         return;
     }
-    if (projection->target == projection->applied) {
+    if (projection->target <= projection->applied) {
         projection->collecting_since_ms = now_ms;
     }
     projection->target = released;
     projection->advanced_ms = now_ms;
     schedule(projection);
+}
+
+void osr_projection_skip(struct osr_projection *projection, uint64_t released)
+{
+    projection->skippable = released;
+    skip(projection);
 }
 
 uint64_t osr_projection_applied(const struct osr_projection *projection)

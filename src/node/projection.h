@@ -40,6 +40,9 @@ void osr_projection_destroy(struct osr_projection *projection); /* NULL is a no-
 
 /* Everything up to this ordinal may be projected. */
 void osr_projection_advance(struct osr_projection *projection, uint64_t released);
+/* Since the last advance up to this ordinal there is nothing to project: no step is made for it,
+ * and it is no reason to put off the full-text index. */
+void osr_projection_skip(struct osr_projection *projection, uint64_t released);
 uint64_t osr_projection_applied(const struct osr_projection *projection);
 /* What is wrong; code OK: nothing. */
 const struct osr_err *osr_projection_state(const struct osr_projection *projection);

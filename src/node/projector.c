@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "node/facts.h"
+#include "node/ledger_log.h"
 
 enum {
     ROWS_MAX = 65536, /* in one transaction: enough for sorting to pay, short enough to wait for */
@@ -174,7 +175,9 @@ static int visit(void *context, const struct osr_wal_record *record, struct osr_
         return ENOUGH;
     }
     int code = 0;
-    if (record->type == OSR_WAL_ENTRY) {
+    if (osr_ledger_log_has(record)) {
+        /* nothing to project */
+    } else if (record->type == OSR_WAL_ENTRY) {
         code = collect_entry(walk, record, err);
     } else if (record->type == OSR_WAL_FACT) {
         code = collect_fact(walk->projector, record, err);
@@ -239,6 +242,11 @@ static int run(struct osr_projector *projector, struct osr_step *step)
     code = osr_store_index(projector->store, INDEX_STEP, &left, &step->err);
     step->is_index_behind = left > 0;
     return code;
+}
+
+void osr_projector_skip(struct osr_projector *projector, uint64_t ordinal)
+{
+    projector->reached = ordinal;
 }
 
 void osr_projector_run(struct osr_projector *projector, struct osr_step *step)

@@ -29,5 +29,7 @@ struct osr_projector *osr_projector_create(const char *folder, const struct osr_
 void osr_projector_destroy(struct osr_projector *projector); /* NULL is a no-op */
 uint64_t osr_projector_reached(const struct osr_projector *projector);
 void osr_projector_run(struct osr_projector *projector, struct osr_step *step);
+/* Between steps: there is nothing to apply up to this ordinal. */
+void osr_projector_skip(struct osr_projector *projector, uint64_t ordinal);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "node/ledger_log.h"
 #include "node/query.h"
 
 /* Of the texts that belong to places: ids of one chunk, or snippets of one search. */
@@ -340,7 +341,7 @@ static int visit_record(void *context, const struct osr_wal_record *record, stru
     }
     walk->record_count++;
     query->from = record->ordinal + 1;
-    if (record->type != OSR_WAL_ENTRY) {
+    if (record->type != OSR_WAL_ENTRY || osr_ledger_log_has(record)) {
         return 0;
     }
     const struct osr_feed_id *feed =

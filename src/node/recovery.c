@@ -18,16 +18,19 @@ struct progress {
 struct osr_recovery {
     struct osr_logs *logs;
     struct osr_facts *facts;
+    struct osr_ledger_recovered *ledger;
     struct progress progress[OSR_LOGS_MAX + 1]; /* by log id */
 };
 
 enum { RECORD_SIZE_MIN = OSR_SHA256_SIZE + OSR_STORED_HEAD_SIZE };
 
-struct osr_recovery *osr_recovery_create(struct osr_logs *logs, struct osr_facts *facts)
+struct osr_recovery *osr_recovery_create(struct osr_logs *logs, struct osr_facts *facts,
+                                         struct osr_ledger_recovered *ledger)
 {
     struct osr_recovery *recovery = osr_alloc(sizeof(*recovery));
     recovery->logs = logs;
     recovery->facts = facts;
+    recovery->ledger = ledger;
     for (size_t id = 0; id <= OSR_LOGS_MAX; id++) {
         osr_queue_init(&recovery->progress[id].heads, sizeof(struct osr_feed_head));
     }
@@ -156,6 +159,9 @@ static int visit_log(struct osr_recovery *recovery, const struct osr_wal_record 
 int osr_recovery_visit(void *context, const struct osr_wal_record *record, struct osr_err *err)
 {
     struct osr_recovery *recovery = context;
+    if (osr_ledger_log_has(record)) {
+        return osr_ledger_recovered_visit(recovery->ledger, record, err);
+    }
     if (record->type == OSR_WAL_FACT) {
         return visit_fact(recovery, record, err);
     }
@@ -272,13 +278,17 @@ static struct osr_recovered make_room(const struct osr_recovery *recovery)
 int osr_recovery_finish(struct osr_recovery *recovery, struct osr_wal *wal,
                         struct osr_recovered *ret_recovered, struct osr_err *err)
 {
+    int code = osr_ledger_recovered_check(recovery->ledger, err);
+    if (code != 0) {
+        return code;
+    }
     struct osr_recovered recovered = make_room(recovery);
     for (uint32_t id = 1; id <= OSR_LOGS_MAX; id++) {
         struct progress *progress = &recovery->progress[id];
         if (progress->restored.sequence == 0) {
             continue;
         }
-        int code = complete(progress, wal, id, err);
+        code = complete(progress, wal, id, err);
         if (code != 0) {
             osr_recovered_done(&recovered);
             return code;

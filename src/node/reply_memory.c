@@ -119,15 +119,11 @@ static struct osr_reply_wait *next_in(const struct line *line)
     return second;
 }
 
-/* All of a line want the same. */
 static void go_on_with(struct osr_reply_memory *memory, enum osr_reply_line which)
 {
     struct line *line = &memory->lines[which];
-    while (line->first != NULL && fits(memory, which, line->first->bytes)) {
-        struct osr_reply_wait *wait = next_in(line);
-        if (wait == NULL) {
-            return;
-        }
+    struct osr_reply_wait *wait;
+    while ((wait = next_in(line)) != NULL && fits(memory, which, wait->bytes)) {
         osr_reply_memory_leave(memory, wait);
         line->waited_ms = 0;
         wait->ready(wait);

@@ -64,6 +64,11 @@ static const struct osr_config *config_in_force(const struct osr_security *secur
     return security->reloaded != NULL ? security->reloaded : security->options.config;
 }
 
+bool osr_security_has_policy(const struct osr_security *security)
+{
+    return config_in_force(security)->has_access;
+}
+
 static void destroy_config(struct osr_config *config)
 {
     if (config != NULL) {
@@ -430,7 +435,7 @@ static int start(struct osr_security *security, struct osr_err *err)
     int code = load(security, options->config, now_s(security), &security->trust,
                     &security->contexts, err);
     if (code == 0) {
-        code = osr_file_worker_create(options->loop, &security->worker, err);
+        code = osr_file_worker_create(options->loop, "files", &security->worker, err);
     }
     if (code != 0) {
         return code;

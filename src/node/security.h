@@ -76,6 +76,8 @@ bool osr_security_is_authority(const struct osr_security *security, const char *
 /* Whether there is such a CA: then its instance tells of each member. */
 bool osr_security_knows_members(const struct osr_security *security);
 /* What the folder held when it was read last. Lives until on_changed. */
+/* Whether the config file, as it was read last, has a section `access`. */
+bool osr_security_has_policy(const struct osr_security *security);
 const struct osr_trust *osr_security_trust(const struct osr_security *security);
 /* The thread: for what takes long and has to do with secrets. */
 struct osr_file_worker *osr_security_worker(const struct osr_security *security);

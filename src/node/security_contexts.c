@@ -14,11 +14,15 @@ struct door {
     struct osr_tls_context *context;
 };
 
+/* The ways in which members are dialled. */
+enum member_kind { MEMBER_FRAMES, MEMBER_CALLS, MEMBER_DATAGRAMS, MEMBER_KIND_COUNT };
+
 struct osr_security_contexts {
     struct door *listeners;
     size_t listener_count;
     struct door *diallers;
     size_t dialler_count;
+    struct osr_tls_context *members[MEMBER_KIND_COUNT]; /* NULL where nothing wants TLS */
 };
 
 /* What all doors are made of. */
@@ -80,6 +84,14 @@ static unsigned proofs_of_peer(const struct osr_security_source *source, const s
     return proofs;
 }
 
+/* HELLO_PROOF has to show the one instance that is expected; without a certificate that is
+ * believed it must have been approved besides (node/access.h). */
+static unsigned proofs_of_member(const struct osr_security_source *source,
+                                 const struct osr_url *url)
+{
+    return proofs_of_peer(source, url) | PROOF(PINNED);
+}
+
 static int refuse(const char *side, const struct osr_url *url, const char *what, const char *hint,
                   struct osr_err *err)
 {
@@ -132,8 +144,10 @@ static int make_context(const struct material *material, const struct osr_url *u
         .protocols = is_server             ? both
                      : osr_url_is_rpc(url) ? calls
                                            : frames,
-        /* Behind a broker stands whoever its certificate says, and not the broker. */
-        .server_name = is_server || osr_url_is_broker(url) ? NULL : url->host,
+        /* Behind a broker stands whoever its certificate says, and not the broker; members have
+         * no host here. */
+        .server_name =
+            is_server || osr_url_is_broker(url) || url->host[0] == '\0' ? NULL : url->host,
         .is_revoked = material->source->is_revoked,
         .context = material->source->context,
     };
@@ -192,6 +206,30 @@ static int add_doors(struct osr_security_contexts *contexts, const struct materi
         }
     }
     return code;
+}
+
+static int add_members(struct osr_security_contexts *contexts, const struct material *material,
+                       struct osr_err *err)
+{
+    static const struct osr_url urls[MEMBER_KIND_COUNT] = {
+        [MEMBER_FRAMES] = {.scheme = "tls"},
+        [MEMBER_CALLS] = {.scheme = "grpcs"},
+        [MEMBER_DATAGRAMS] = {.scheme = "udp"},
+    };
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < MEMBER_KIND_COUNT; i++) {
+        code = make_context(material, &urls[i], false, proofs_of_member(material->source, &urls[i]),
+                            &contexts->members[i], err);
+    }
+    return code;
+}
+
+static enum member_kind kind_of(const struct osr_url *url)
+{
+    if (osr_transport_promises(url->scheme)->carrier == OSR_CARRIER_DATAGRAMS) {
+        return MEMBER_DATAGRAMS;
+    }
+    return osr_url_is_rpc(url) ? MEMBER_CALLS : MEMBER_FRAMES;
 }
 
 /* -- what they are made of -- */
@@ -270,6 +308,9 @@ int osr_security_contexts_create(const struct osr_security_source *source,
         if (code == 0) {
             code = add_doors(contexts, &material, err);
         }
+        if (code == 0) {
+            code = add_members(contexts, &material, err);
+        }
         osr_buffer_done(&material.self_signed);
     }
     if (code != 0) {
@@ -295,6 +336,9 @@ void osr_security_contexts_destroy(struct osr_security_contexts *contexts)
     }
     release(contexts->listeners, contexts->listener_count);
     release(contexts->diallers, contexts->dialler_count);
+    for (size_t i = 0; i < MEMBER_KIND_COUNT; i++) {
+        osr_tls_context_release(contexts->members[i]);
+    }
     free(contexts);
 }
 
@@ -317,5 +361,6 @@ struct osr_tls_context *osr_security_contexts_listener(const struct osr_security
 struct osr_tls_context *osr_security_contexts_dialler(const struct osr_security_contexts *contexts,
                                                       const struct osr_url *url)
 {
-    return find(contexts->diallers, contexts->dialler_count, url->text);
+    struct osr_tls_context *own = find(contexts->diallers, contexts->dialler_count, url->text);
+    return own != NULL || !osr_url_is_secure(url) ? own : contexts->members[kind_of(url)];
 }

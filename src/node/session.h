@@ -78,8 +78,9 @@ struct osr_call;
 struct osr_session_handler {
     /* A link is up; the core may speak. */
     void (*on_link)(void *context, struct osr_session *session);
-    /* Replication messages of a link, HELLO to ERROR, and RENEW_REPLY. Frames live until the
-     * return. */
+    /* Replication messages of a link, HELLO to ERROR, and RENEW_REPLY; once it has shown which
+     * instance it is, also what members of the ledger say, MEMBER to LEDGER_ANSWER. Frames live
+     * until the return. */
     void (*on_link_frame)(void *context, struct osr_session *session, const Osr__Frame *frame);
     /* Everything else, of a link RENEW alone; `size` is what it took on the wire. Access is not yet
      * checked; the identity lives until the return. */
@@ -140,6 +141,10 @@ struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_
 /* The link with this number; NULL where it is gone. */
 struct osr_session *osr_sessions_find_link(const struct osr_sessions *sessions, uint32_t number);
 
+/* Of the newest connection so far: what it tells apart is what was there before a moment, and what
+ * has come since. */
+uint32_t osr_sessions_last_number(const struct osr_sessions *sessions);
+
 uint32_t osr_session_number(const struct osr_session *session); /* never given twice; the core's
                                                                    number of the peer */
 bool osr_session_is_open(const struct osr_session *session);    /* false while it is dialled */
@@ -171,6 +176,9 @@ void osr_session_refuse(struct osr_session *session, uint64_t request_id,
 void osr_session_close(struct osr_session *session);
 /* So much is queued that the query which answers this request should pause. */
 bool osr_session_is_full(const struct osr_session *session, uint64_t request_id);
+/* What is queued to it has changed, which is looked at in any case at the end of the turn. Where
+ * too much waits to be read by all, those with the most go, perhaps this one. */
+void osr_session_count_unread(struct osr_session *session);
 
 /* Requests under way: counted here, listed by node/call.h. */
 void osr_session_request_begins(struct osr_session *session, size_t bytes);

@@ -189,8 +189,5 @@ void osr_session_destroy(struct osr_session *session); /* its connection is gone
 void osr_session_mark_dirty(struct osr_session *session);
 /* Where the incomplete frames of all take too much memory, the largest goes. */
 void osr_sessions_spare_memory(struct osr_sessions *sessions);
-/* What is queued to it has changed. Where too much waits to be read by all, those with the most
- * go, perhaps this one. */
-void osr_session_count_unread(struct osr_session *session);
 
 #endif

@@ -1,5 +1,6 @@
 /* Sessions that are links to other instances: whether there is room for one more, whose they are,
- * and what may come over them: replication, and one request, to renew a certificate. */
+ * and what may come over them: replication, what members of the ledger say to each other, and one
+ * request, to renew a certificate. */
 #include <stdio.h>
 
 #include "node/session_internal.h"
@@ -105,6 +106,13 @@ static bool is_replication(const Osr__Frame *frame)
     return frame->body_case >= OSR__FRAME__BODY_HELLO && frame->body_case <= OSR__FRAME__BODY_ERROR;
 }
 
+/* What members of the ledger say to each other. */
+static bool is_of_ledger(const Osr__Frame *frame)
+{
+    return frame->body_case >= OSR__FRAME__BODY_MEMBER &&
+           frame->body_case <= OSR__FRAME__BODY_LEDGER_ANSWER;
+}
+
 /* What a link may be answered beside an ERROR. */
 static bool is_reply_to_link(const struct osr_session *session, const Osr__Frame *frame)
 {
@@ -113,7 +121,21 @@ static bool is_reply_to_link(const struct osr_session *session, const Osr__Frame
 
 bool osr_session_is_of_link(const struct osr_session *session, const Osr__Frame *frame)
 {
-    return is_replication(frame) || is_reply_to_link(session, frame);
+    return is_replication(frame) || is_of_ledger(frame) || is_reply_to_link(session, frame);
+}
+
+/* Whether it is too early for what only a member may say. The other side may have seen our proof
+ * before we have seen through its own: what it says of itself then, it will say again. */
+static int check_is_shown(const struct osr_session *session, const Osr__Frame *frame,
+                          struct osr_err *err)
+{
+    bool is_early = is_of_ledger(frame) && session->instance[0] == '\0';
+    if (!is_early || frame->body_case == OSR__FRAME__BODY_MEMBER) {
+        return 0;
+    }
+    osr_err_set(err, OSR_INVALID_ARGUMENT, "%s before HELLO_PROOF and MEMBER",
+                osr_frame_type(frame));
+    return OSR_INVALID_ARGUMENT;
 }
 
 void osr_session_handle_link(struct osr_session *session, const Osr__Frame *frame)
@@ -125,9 +147,10 @@ void osr_session_handle_link(struct osr_session *session, const Osr__Frame *fram
                     osr_frame_type(frame));
         osr_err_hint(&err, "a link begins with HELLO as the first frame of the connection");
         osr_session_refuse(session, frame->request_id, &err);
-    } else if (osr_session_check_link(session, &err) != 0) {
+    } else if (osr_session_check_link(session, &err) != 0 ||
+               check_is_shown(session, frame, &err) != 0) {
         osr_session_refuse(session, frame->request_id, &err);
-    } else {
+    } else if (!is_of_ledger(frame) || session->instance[0] != '\0') {
         sessions->handler.on_link_frame(sessions->handler.context, session, frame);
     }
 }

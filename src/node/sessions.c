@@ -556,6 +556,11 @@ struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_
     return sessions->links[index];
 }
 
+uint32_t osr_sessions_last_number(const struct osr_sessions *sessions)
+{
+    return sessions->last_number;
+}
+
 struct osr_session *osr_sessions_find_link(const struct osr_sessions *sessions, uint32_t number)
 {
     for (size_t i = 0; i < sessions->link_count; i++) {

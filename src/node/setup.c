@@ -168,6 +168,7 @@ static int settle_config_of_member(struct setup *setup, const Osr__JoinResponse 
         .cluster = response->cluster,
         .peer = (const char *const *)response->peers,
         .peer_count = response->n_peers,
+        .joins_ledger = true,
     };
 
     list_listeners(setup->config, listen, &file);

@@ -53,6 +53,9 @@ static void make_text(const struct osr_setup_file *file, struct osr_buffer *text
     add_value(text, "cluster: ", file->cluster);
     add_list(text, "listen:\n", file->listen, file->listen_count);
     add_list(text, "peer:\n", file->peer, file->peer_count);
+    if (file->joins_ledger) {
+        osr_buffer_add_text(text, "ledger: join\n");
+    }
 }
 
 int osr_setup_file_write(const char *folder, const struct osr_setup_file *file, struct osr_err *err)

@@ -12,6 +12,7 @@ struct osr_setup_file {
     size_t listen_count;
     const char *const *peer;
     size_t peer_count;
+    bool joins_ledger; /* it waits to be added, instead of founding one */
 };
 
 bool osr_setup_file_exists(const char *folder);

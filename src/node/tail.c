@@ -136,10 +136,27 @@ void osr_tail_add(struct osr_tail *tail, struct osr_append *append)
     }
 }
 
+/* Of a ledger's appends only the ordinal counts from now on. So those that follow each other, and
+ * wait behind a batch, become one: a ledger may write much while a feed's signature is awaited. */
+static void join_with_previous(struct osr_tail *tail, struct osr_append *append)
+{
+    struct osr_append *previous = append->previous;
+    if (append->kind != OSR_APPEND_LEDGER || previous == NULL ||
+        previous->kind != OSR_APPEND_LEDGER || !previous->is_durable) {
+        return;
+    }
+    if (append->last_ordinal > 0) {
+        previous->last_ordinal = append->last_ordinal;
+    }
+    take_out(tail, append);
+    osr_append_destroy(append);
+}
+
 void osr_tail_stored(struct osr_tail *tail, struct osr_append *append)
 {
     if (append->code == OSR_OK) {
         append->is_durable = true;
+        join_with_previous(tail, append);
         return;
     }
     for (struct osr_append *other = tail->waiting; other != NULL; other = other->next) {

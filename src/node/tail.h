@@ -21,12 +21,12 @@ void osr_tail_destroy(struct osr_tail *tail); /* NULL is a no-op; frees what it 
 /* In the order in which they go into the log. A TRUNCATE takes what it cuts out of the
  * readers' sight at once. */
 void osr_tail_add(struct osr_tail *tail, struct osr_append *append);
-/* The log thread is done with it: append->code and last_ordinal say how. */
+/* The log thread is done with it: append->code and last_ordinal say how. It may be freed. */
 void osr_tail_stored(struct osr_tail *tail, struct osr_append *append);
 /* Stored batches of a feed that count now. */
 void osr_tail_commit(struct osr_tail *tail, struct osr_log *log, uint64_t first, uint64_t last);
-/* The next one to be released, or NULL; it lives until the next call. Facts and cuts come
- * too: they have an ordinal. */
+/* The next one to be released, or NULL; it lives until the next call. Facts, cuts and a ledger's
+ * come too: they have an ordinal. */
 const struct osr_append *osr_tail_release(struct osr_tail *tail);
 
 /* Offers the excerpt what is wanted of this log; false where its beginning is not in memory. */

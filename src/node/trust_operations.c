@@ -5,6 +5,8 @@
 
 #include "adapter/clock.h"
 #include "base/text.h"
+#include "node/agreed.h"
+#include "node/ledger.h"
 #include "node/members.h"
 #include "node/operation_handlers.h"
 
@@ -140,12 +142,14 @@ void osr_operation_token_create(struct osr_operations *operations, struct osr_ca
 
 /* -- taking a right away -- */
 
-/* Once all that it takes is stored. */
+enum { AGREE_MS = 5000 }; /* in which a majority is to have heard of a revocation */
+
+/* Once all that it takes is stored, and agreed on where that says whom it reaches. */
 struct revoking {
     struct osr_call *call;
-    size_t under_way;   /* changes, and 1 until all have begun */
-    struct osr_err err; /* of the last one that failed; code OK: none did */
-    bool is_local;
+    size_t under_way;                        /* changes, and 1 until all have begun */
+    struct osr_err err;                      /* of the last one that failed; code OK: none did */
+    bool is_local;                           /* it reaches nobody else */
     char who[OSR_POLICY_NAME_BYTES_MAX + 1]; /* whose certificate it was; "": not known */
 };
 
@@ -219,6 +223,41 @@ static int normalise_serial(const char *text, char *serial, struct osr_err *err)
     return OSR_INVALID_ARGUMENT;
 }
 
+static void on_agreed(void *context, const struct osr_agreed *agreed)
+{
+    struct revoking *revoking = context;
+    /* CONFLICT: it has been agreed on before. */
+    revoking->is_local |= agreed->code != OSR_OK && agreed->code != OSR_CONFLICT;
+    on_revoked(revoking, OSR_OK);
+}
+
+static void on_agreed_besides(void *context, const struct osr_agreed *agreed)
+{
+    (void)context;
+    (void)agreed;
+}
+
+/* What is in force here is told to the members of the ledger. The CA's instance tells everybody
+ * anyway, and need not wait for them. */
+static void agree_on(struct revoking *revoking, const struct osr_revocation_record *revocation)
+{
+    const struct osr_services *services = revoking->call->services;
+    const struct osr_credential *made =
+        osr_credentials_find_revocation(services->credentials, revocation);
+    bool leads = osr_trust_feed_leads(services->trust);
+    bool has_others = osr_ledger_member_count(services->ledger) > 1;
+    revoking->is_local |= !leads && !has_others;
+    if (!has_others || made == NULL) {
+        return;
+    }
+    if (leads) {
+        osr_agreed_propose_revocation(services->agreed, made, AGREE_MS, on_agreed_besides, NULL);
+    } else {
+        revoking->under_way++;
+        osr_agreed_propose_revocation(services->agreed, made, AGREE_MS, on_agreed, revoking);
+    }
+}
+
 /* Of each CA in the text: a serial number does not say whose it is. */
 static int revoke_under(struct revoking *revoking, struct osr_slice authorities,
                         struct osr_revocation_record *revocation, struct osr_err *err)
@@ -231,6 +270,9 @@ static int revoke_under(struct revoking *revoking, struct osr_slice authorities,
         code = osr_credentials_revoke_certificate(credentials, revocation, osr_wall_ms(),
                                                   await_one(revoking), err);
         code = give_up_one(revoking, code);
+        if (code == 0) {
+            agree_on(revoking, revocation);
+        }
     }
     return code;
 }
@@ -267,6 +309,11 @@ static int revoke_instance(struct revoking *revoking, const char *instance, stru
     int code = osr_credentials_revoke_instance(services->credentials, instance,
                                                revoking->call->identity.who, osr_wall_ms(),
                                                await_one(revoking), err);
+    if (code == 0) {
+        char who[sizeof("instance:") + OSR_INSTANCE_CHARS];
+        snprintf(who, sizeof(who), "instance:%s", instance);
+        agree_on(revoking, &(struct osr_revocation_record){.serial = "", .who = who});
+    }
     return give_up_one(revoking, code);
 }
 
@@ -316,10 +363,8 @@ static int take_away_named(struct revoking *revoking, const Osr__RevokeRequest *
         return give_up_one(
             revoking, osr_credentials_remove_user(credentials, name, await_one(revoking), err));
     case OSR__REVOKE_REQUEST__WHAT_INSTANCE:
-        revoking->is_local = !osr_trust_feed_leads(revoking->call->services->trust);
         return revoke_instance(revoking, name, err);
     default:
-        revoking->is_local = !osr_trust_feed_leads(revoking->call->services->trust);
         return revoke_certificate(revoking, name, err);
     }
 }
@@ -586,8 +631,8 @@ static void find_token(void *context, const struct osr_credential *credential)
     }
 }
 
-static const struct osr_role_names *own_roles_of(const struct osr_services *services,
-                                                 const char *who)
+const struct osr_role_names *osr_operation_own_roles(const struct osr_services *services,
+                                                     const char *who)
 {
     struct own_roles own = {0};
     if (strncmp(who, "user:", strlen("user:")) == 0) {
@@ -641,7 +686,7 @@ static int explain(const struct osr_services *services, const Osr__CheckAccessRe
                    bool *ret_allowed, struct osr_buffer *text, struct osr_err *err)
 {
     const struct osr_policy *policy = osr_access_policy(services->access);
-    const struct osr_role_names *own = own_roles_of(services, request->who);
+    const struct osr_role_names *own = osr_operation_own_roles(services, request->who);
     struct osr_policy_subject *subject = NULL;
     enum osr_action action;
     struct osr_part part;

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 
-import protocols  # these two stand beside this file
+import h2load  # these three stand beside this file
+import protocols
 from feed import free_port, wait_for_port
 from protocols import osiris
 
@@ -53,28 +54,12 @@ class Server:
 
     def load(self, path, seconds, clients, streams, is_post=True):
         """Requests a second, CPU a request in us, latencies in us."""
-        log = self.folder / "requests"
-        log.unlink(missing_ok=True)
-        post = ["-d", self.folder / "message", "-H", "content-type: application/grpc",
-                "-H", "te: trailers"] if is_post else []
-        command = ["taskset", "-c", "1", "h2load", "-D", f"{round(seconds * 1000)}ms", "--warm-up-time", "500ms",
-                   "-c", str(clients), "-m", str(streams), "-w", "30", "-W", "30",
-                   f"--log-file={log}", *post, f"http://127.0.0.1:{self.port}{path}"]
         before = self.cpu_s()
-        run = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
-        cpu = self.cpu_s() - before
-        if run.returncode != 0 or "finished" not in run.stdout:
-            sys.exit(f"h2load: {run.stdout}{run.stderr}")
-        rate = float(re.search(r"finished in .*?, ([\d.]+) req/s", run.stdout).group(1))
-        failed = int(re.search(r"(\d+) failed", run.stdout).group(1))
-        if failed or rate == 0:
-            sys.exit(f"h2load: {run.stdout}{run.stderr}")
-        lines = log.read_text().split("\n")[:-1]
-        times = sorted(int(line.split("\t")[2]) for line in lines)
+        figures = h2load.load(f"http://127.0.0.1:{self.port}{path}", self.folder, seconds, clients,
+                              streams, self.folder / "message" if is_post else None, cores="1")
         # CPU of the warm-up belongs to requests that are in the log as well, or nearly so.
-        share = cpu / (seconds + 0.5) / rate
-        return {"rate": rate, "cpu_us": share * 1e6, "p50": times[len(times) // 2],
-                "p99": times[len(times) * 99 // 100]}
+        share = (self.cpu_s() - before) / (seconds + h2load.WARM_UP_S) / figures["rate"]
+        return {**figures, "cpu_us": share * 1e6}
 
     def idle_kb(self):
         """RSS for each of many connections that have greeted and then say nothing."""

@@ -40,6 +40,8 @@ access:
         on: "collection:notes*"
       - deny: write
         on: "collection:notes-old"
+      - allow: [read, write]
+        on: "key:notes/*"
   members:
     "key:of-readers": reader
     "subject:editor.example": editor
@@ -84,6 +86,16 @@ REQUESTS = {
     "RELOAD": "+ + - - - - - - - ?",
     "WRITTEN": "+ + - - - - - - - ?",
     "RENEW_OWN": "+ + - - - - - - - ?",
+    "KV_GET": "+ + + + + + - - - ?",
+    "KV_PUT": "+ + + + - + - - - ?",
+    "KV_DEL": "+ + + + - + - - - ?",
+    "CLUSTER_STATUS": "+ + + + + - - - - ?",
+    "CLUSTER_CHANGE": "+ + - - - - - - - ?",
+    "CLUSTER_TRANSFER": "+ + - - - - - - - ?",
+    "CLUSTER_SET": "+ + - - - - - - - ?",
+    "CLUSTER_SETTINGS": "+ + + + + - - - - ?",
+    "ACCESS_SET": "+ + - - - - - - - ?",
+    "ACCESS_SHOW": "+ + - - - - - - - ?",
 }
 NOTE = {"id": "note", "collection": "notes"}
 # What is asked for, where an empty request would not show what is meant to be shown.
@@ -98,6 +110,11 @@ FIELDS = {
     "KB_HISTORY": {"id": "note"},
     "KB_WATCH": {"from_position": 1},
     "FEEDS_RESEND": {"peer": "nobody", "from_sequence": 1},
+    "KV_GET": {"key": b"notes/none"},
+    "KV_PUT": {"key": b"notes/one", "value": b"1"},
+    "KV_DEL": {"key": b"notes/one"},
+    "CLUSTER_TRANSFER": {"member": "nobody"},
+    "ACCESS_SET": {"yaml": "nothing"},
     "HELLO": {"protocol": 1, "entry_format": 1, "cluster": CLUSTER, "instance": "a" * 32,
               "name": "new", "nonce": bytes(32), "boot": bytes(16), "wanted": ["kb"]},
 }
@@ -113,9 +130,15 @@ ALLOWED = {
     "REVOKE": "INVALID_ARGUMENT",
     "ACCESS_CHECK": "INVALID_ARGUMENT",
     "WRITTEN": "INVALID_ARGUMENT",
+    "KV_GET": "NOT_FOUND",
+    "CLUSTER_CHANGE": "INVALID_ARGUMENT",
+    "CLUSTER_TRANSFER": "NOT_FOUND",
+    "CLUSTER_SET": "INVALID_ARGUMENT",
+    "ACCESS_SET": "INVALID_ARGUMENT",
 }
 # Messages of links, which begin with HELLO; '+' is a HELLO in answer.
-LINK_MESSAGES = ("HELLO", "HELLO_PROOF", "UPDATE", "ACK", "FETCH", "PING", "PONG", "ERROR")
+LINK_MESSAGES = ("HELLO", "HELLO_PROOF", "UPDATE", "ACK", "FETCH", "PING", "PONG", "ERROR",
+                 "MEMBER", "RAFT", "LEDGER_ASK", "LEDGER_ANSWER")
 #        adm adm loc edi rea cle pee new nob bad
 HELLO = "+ + + - - - + + - ?"
 METHODS = {
@@ -130,7 +153,11 @@ METHODS = {
     "Trust.CreateToken": "TOKEN_CREATE", "Trust.PutUser": "USER_PUT", "Trust.Revoke": "REVOKE",
     "Trust.Credentials": "CREDENTIALS", "Trust.CheckAccess": "ACCESS_CHECK",
     "Trust.Audit": "AUDIT", "Trust.Reload": "RELOAD", "Trust.Written": "WRITTEN",
-    "Trust.RenewOwn": "RENEW_OWN",
+    "Trust.RenewOwn": "RENEW_OWN", "Values.Get": "KV_GET", "Values.Put": "KV_PUT",
+    "Values.Remove": "KV_DEL", "Cluster.Status": "CLUSTER_STATUS",
+    "Cluster.Change": "CLUSTER_CHANGE", "Cluster.Transfer": "CLUSTER_TRANSFER",
+    "Cluster.Set": "CLUSTER_SET", "Cluster.Settings": "CLUSTER_SETTINGS",
+    "Cluster.SetAccess": "ACCESS_SET", "Cluster.ShowAccess": "ACCESS_SHOW",
 }
 # What is no request: links, and gRPC's own services, which say nothing of what anybody stored and
 # are open to all who are let in.

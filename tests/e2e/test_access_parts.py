@@ -2,6 +2,7 @@
 import grpc
 import pytest
 
+import asking
 import contract
 import osiris
 from contract import message
@@ -14,6 +15,12 @@ access:
         on: "collection:notes*"
       - deny: write
         on: "collection:notes-old"
+      - allow: [read, write]
+        on: "key:notes/*"
+      - deny: write
+        on: "key:notes/old/*"
+      - allow: read
+        on: "key:port"
 """
 
 
@@ -156,6 +163,39 @@ def test_writes_by_id_look_at_what_they_replace(clerk, instance):
     clerk.call("KB_DELETE", id="b1")
     assert instance.call("KB_GET", id="b0")["document"]["data"] == "mine"
     assert code_of(clerk, "KB_GET", id="b1") == "NOT_FOUND"
+
+
+# Keys of the ledger: which one is asked for decides, to the last byte.
+@pytest.mark.parametrize("key, may_read, may_write", [
+    (b"notes/", True, True),
+    (b"notes/a", True, True),
+    (b"notes/\x00\xff", True, True),
+    (b"notes/old", True, True),
+    (b"notes/old/a", True, False),
+    (b"port", True, False),
+    (b"ports", False, False),
+    (b"por", False, False),
+    (b"notes", False, False),
+    (b"Notes/a", False, False),
+    (b"/notes/a", False, False),
+    (b"\x00notes/a", False, False),
+])
+def test_key_ranges(clerk, instance, key, may_read, may_write):
+    asked, word, mine = asking.as_json({"key": key}), *asking.as_json([b"word", b"mine"])
+    instance.call("KV_PUT", **asked, value=word)
+    if may_read:
+        assert clerk.call("KV_GET", **asked)["value"] == word
+        assert clerk.call("KV_GET", local=True, **asked)["value"] == word
+    else:
+        assert code_of(clerk, "KV_GET", **asked) == "PERMISSION_DENIED"
+        assert code_of(clerk, "KV_GET", local=True, **asked) == "PERMISSION_DENIED"
+    if may_write:
+        clerk.call("KV_PUT", **asked, value=mine)
+        clerk.call("KV_DEL", **asked)
+        return
+    assert code_of(clerk, "KV_PUT", **asked) == "PERMISSION_DENIED"
+    assert code_of(clerk, "KV_DEL", **asked) == "PERMISSION_DENIED"
+    assert instance.call("KV_GET", **asked)["value"] == word
 
 
 # A watch that goes on after a reload shows what the new rules let its asker read.

@@ -276,7 +276,7 @@ def test_broken_json_is_refused(run):
 
 def commands():
     lines = cli.Cli()("--help").split("Commands:\n")[1].split("\n\n")[0].splitlines()
-    return [line[2:16].strip() for line in lines]
+    return [line[2:18].strip() for line in lines]
 
 
 def test_every_level_has_help():

@@ -131,10 +131,11 @@ def test_lost_key_is_not_replaced(make_daemon, folder):
     instance = daemon.instance()
     daemon.stop()
     key = daemon.data / "identity.key"
-    key.unlink()
-    daemon.start()  # the log is empty
-    assert daemon.instance() != instance
-    instance = daemon.instance()
+    key.rename(folder / "backup.key")
+    result = run("--data", daemon.data)  # no entries, but it is a member of its ledger
+    assert result.returncode == 78 and "log/ has records of a ledger" in result.stderr
+    (folder / "backup.key").rename(key)
+    daemon.start()
     daemon.put("kept")
     daemon.stop()
     key.rename(folder / "backup.key")
@@ -153,6 +154,7 @@ def test_lost_key_is_not_replaced(make_daemon, folder):
     daemon.stop()
     key.unlink()
     shutil.rmtree(daemon.data / "log")
+    shutil.rmtree(daemon.data / "ledger")
     daemon.start()
     assert daemon.instance() != instance
 

@@ -237,7 +237,7 @@ def test_link_by_grpc(make_daemon):
 # Generic clients learn the services by reflection, and balancers the health.
 def test_health_and_reflection(channel):
     health = method(channel, "grpc.health.v1.Health.Check")
-    for service in "", "osiris.v1.Knowledge":
+    for service in "", "osiris.v1.Knowledge", "osiris.v1.Values", "osiris.v1.Cluster":
         assert health(message("grpc.health.v1.HealthCheckRequest", service=service)).status == 1
     with pytest.raises(grpc.RpcError) as failure:
         health(message("grpc.health.v1.HealthCheckRequest", service="nothing"))
@@ -251,4 +251,5 @@ def test_health_and_reflection(channel):
         request = message(f"grpc.reflection.{version}.ServerReflectionRequest", list_services="*")
         reply, = method(channel, f"{name}.ServerReflectionInfo")(iter([request]))
         services = {service.name for service in reply.list_services_response.service}
-        assert {"osiris.v1.Knowledge", "osiris.v1.Instance", "osiris.v1.Replication"} <= services
+        assert {"osiris.v1.Knowledge", "osiris.v1.Instance", "osiris.v1.Replication",
+                "osiris.v1.Values", "osiris.v1.Cluster"} <= services

@@ -1,4 +1,4 @@
-"""Two machines, as two network namespaces with a wire between them: from nothing to a pair, in each
+"""Two machines, as two network namespaces with a switch between them: from nothing to a pair, in each
 way in which instances can show who they are. Needs root."""
 import os
 import pathlib
@@ -10,44 +10,26 @@ import subprocess
 import pytest
 
 import cli
+import network
 import osiris
 
 PORT = 7400
 
 
-def why_not():
-    """Why namespaces cannot be made here; None where they can."""
-    if os.geteuid() != 0:
-        return "network namespaces need root"
-    if shutil.which("ip") is None:
-        return "iproute2 is not installed"
-    name = f"osr-try-{os.getpid()}"
-    made = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True)
-    subprocess.run(["ip", "netns", "del", name], capture_output=True)
-    return None if made.returncode == 0 else f"no network namespaces: {made.stderr.strip()}"
-
-
-def ip(*words):
-    subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
-
-
 class Machine(cli.Cli):
     """Commands in a namespace of their own, with a data folder of their own."""
 
-    def __init__(self, folder, name, namespace, address):
+    def __init__(self, folder, name, place):
         self.home = folder / name
         self.home.mkdir()
         self.data = self.home / "data"
         super().__init__("--data", self.data)
         self.name = name
-        self.namespace = namespace
-        self.address = address
+        self.inside = place.inside
+        self.address = place.address
 
     def command(self, *words):
         return self.inside(super().command(*words))
-
-    def inside(self, command):
-        return ["ip", "netns", "exec", self.namespace, *command]
 
     def run(self, *words, **options):
         return super().run(*words, env={"HOME": str(self.home), "XDG_CONFIG_HOME": ""}, **options)
@@ -89,28 +71,17 @@ class Machine(cli.Cli):
 
 @pytest.fixture
 def machines(folder):
-    reason = why_not()
+    reason = network.why_not()
     if reason is not None:
         pytest.skip(reason)
-    names = [f"osr{os.getpid()}{letter}" for letter in "ab"]
-    made = [Machine(folder, who, name, f"10.77.0.{number}")
-            for who, name, number in zip(("ana", "ben"), names, (1, 2))]
-    try:
-        for name in names:
-            ip("netns", "add", name)
-        ip("link", "add", "wire", "netns", names[0], "type", "veth", "peer", "name", "wire",
-           "netns", names[1])
-        for machine in made:
-            ip("-n", machine.namespace, "address", "add", f"{machine.address}/24", "dev", "wire")
-            for device in ("wire", "lo"):
-                ip("-n", machine.namespace, "link", "set", device, "up")
-        yield made
-    finally:
-        for machine in made:
-            machine.stop()
-            print(f"--- {machine.name}\n{machine.log()}")
-        for name in names:
-            subprocess.run(["ip", "netns", "del", name], capture_output=True)
+    with network.Network() as wires:
+        made = [Machine(folder, who, wires.add()) for who in ("ana", "ben")]
+        try:
+            yield made
+        finally:
+            for machine in made:
+                machine.stop()
+                print(f"--- {machine.name}\n{machine.log()}")
     assert all("ERROR: AddressSanitizer" not in machine.log() for machine in made)
 
 

@@ -17,6 +17,9 @@ static int faulty_write(struct osr_disk *disk, struct osr_file *file, uint64_t o
     if (faulty->fails) {
         return osr_err_set(err, OSR_IO, "the disk is gone");
     }
+    if (faulty->has_no_room) {
+        return osr_err_set(err, OSR_DISK_FULL, "no room");
+    }
     return osr_disk_system()->ops->write(osr_disk_system(), file, offset, data, size, err);
 }
 
@@ -35,6 +38,7 @@ void faulty_disk_init(struct faulty_disk *faulty)
     faulty->ops.sync = faulty_sync;
     faulty->disk.ops = &faulty->ops;
     faulty->is_full = false;
+    faulty->has_no_room = false;
     faulty->fails = false;
     faulty->syncs = 0;
 }

@@ -9,9 +9,10 @@
 struct faulty_disk {
     struct osr_disk disk; /* first */
     struct osr_disk_ops ops;
-    atomic_bool is_full; /* no room for another segment */
-    atomic_bool fails;   /* writes inside a segment */
-    atomic_uint syncs;   /* so far */
+    atomic_bool is_full;     /* no room for another segment */
+    atomic_bool has_no_room; /* nor for anything else */
+    atomic_bool fails;       /* writes inside a segment */
+    atomic_uint syncs;       /* so far */
 };
 
 /* Without a fault. It must not move. */

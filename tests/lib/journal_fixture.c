@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "lib/journal_outputs.h"
+#include "node/ledger_log.h"
 
 /* ---- what the journal answers ---- */
 
@@ -55,6 +56,14 @@ static void on_release(void *context, const struct osr_batch *batch, uint32_t lo
                        uint64_t last_ordinal)
 {
     struct journal_fixture *fixture = context;
+    if (log_id >= OSR_LEDGER_LOG_FIRST) {
+        assert_null(batch);
+        assert_true(last_ordinal > fixture->passed);
+        fixture->passed = last_ordinal;
+        assert_int_equal(last_ordinal, osr_journal_released(fixture->journal));
+        return;
+    }
+    assert_true(fixture->release_count < RELEASES_MAX);
     fixture->releases[fixture->release_count++] = (struct release){
         .first = batch != NULL ? batch->first : 0,
         .count = batch != NULL ? batch->count : 0,
@@ -74,26 +83,46 @@ static void on_failure(void *context, const struct osr_err *err)
 
 /* ---- open and close ---- */
 
-static void journal_open(struct journal_fixture *fixture)
+static void on_trace(void *context, enum osr_level level, const char *line)
+{
+    struct journal_fixture *fixture = context;
+    if (level <= OSR_LEVEL_WARNING) {
+        fixture->warnings++;
+        snprintf(fixture->warning, sizeof(fixture->warning), "%s", line);
+    }
+}
+
+int journal_try_open(struct journal_fixture *fixture, struct osr_err *err)
 {
     struct osr_journal_handler handler = {on_stored,  on_signed,  on_verified, on_read,
                                           on_release, on_failure, fixture};
     char *folder = osr_format("%s/log", fixture->folder);
     struct osr_journal_options options = {
         .folder = folder, .disk = &fixture->disk.disk, .keys = fixture->keys, .wal = fixture->wal};
-    struct osr_err err;
-    int code = osr_journal_open(&fixture->loop, &options, &handler, &fixture->journal,
-                                &fixture->restored, &fixture->restored_count, &err);
-    free(folder);
-    if (code != 0) {
-        fail_msg("%s", err.message);
-    }
+    options.trace = (struct osr_trace){on_trace, fixture, OSR_LEVEL_WARNING};
     fixture->stored_count = 0;
     fixture->release_count = 0;
     fixture->update_count = 0;
+    fixture->passed = 0;
+    int code = osr_journal_open(&fixture->loop, &options, &handler, &fixture->journal,
+                                &fixture->restored, &fixture->restored_count, err);
+    free(folder);
+    if (code != 0) {
+        uv_run(&fixture->loop, UV_RUN_DEFAULT);
+    }
+    fixture->ledger.journal = fixture->journal;
+    return code;
 }
 
-static void journal_close(struct journal_fixture *fixture)
+static void journal_open(struct journal_fixture *fixture)
+{
+    struct osr_err err;
+    if (journal_try_open(fixture, &err) != 0) {
+        fail_msg("%s", err.message);
+    }
+}
+
+void journal_close(struct journal_fixture *fixture)
 {
     osr_journal_close(fixture->journal);
     fixture->journal = NULL;
@@ -126,6 +155,7 @@ int journal_set_up(void **state)
     fixture->wal.segment_bytes_max = 256 << 10;
     journal_feed_init(&fixture->own, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 1);
     journal_feed_init(&fixture->other, "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", 2);
+    ledger_writer_init(&fixture->ledger, &fixture->loop, NULL);
     journal_open(fixture);
     *state = fixture;
     return 0;
@@ -141,6 +171,7 @@ int journal_tear_down(void **state)
         osr_buffer_done(&fixture->updates[i]);
     }
     osr_buffer_done(&fixture->facts);
+    ledger_writer_done(&fixture->ledger);
     scratch_remove(fixture->folder);
     free(fixture);
     return 0;

@@ -1,9 +1,10 @@
 /* journal_fixture.h -- a journal on a real loop and a real disk that can be told to be full or to
- * fail; all that it answers is kept. Its feeds are written by the test. */
+ * fail; all that it answers is kept. Its feeds and its ledger are written by the test. */
 #ifndef OSR_TESTS_JOURNAL_FIXTURE_H
 #define OSR_TESTS_JOURNAL_FIXTURE_H
 
 #include "lib/faulty_disk.h"
+#include "lib/ledger_writer.h"
 #include "lib/scratch.h"
 #include "node/journal.h"
 
@@ -44,17 +45,24 @@ struct journal_fixture {
     size_t update_count;
     struct release releases[RELEASES_MAX];
     size_t release_count;
+    uint64_t passed; /* ordinal: up to it there is nothing but a ledger's since the last release */
     size_t failures;
+    size_t warnings; /* traced, and worse */
+    char warning[256];
     enum osr_code fact_code;
     struct osr_buffer facts;
 
     struct journal_feed own;
     struct journal_feed other;
+    struct ledger_writer ledger; /* goes on over restarts */
 };
 
 /* For cmocka: open, on an empty log. */
 int journal_set_up(void **state);
 int journal_tear_down(void **state);
+void journal_close(struct journal_fixture *fixture); /* may be closed already */
+/* Into fixture->journal; NULL where it failed. */
+int journal_try_open(struct journal_fixture *fixture, struct osr_err *err);
 void journal_reopen(struct journal_fixture *fixture);
 /* Runs the loop until there are that many answers since the last time. */
 void journal_run(struct journal_fixture *fixture, size_t answers);

@@ -146,19 +146,34 @@ static void make_value(struct message_maker *maker, const ProtobufCMessageDescri
     }
 }
 
+/* Of the arrays that the contract has so far. */
+static size_t element_size(const ProtobufCFieldDescriptor *field)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    case PROTOBUF_C_TYPE_UINT32:
+        return sizeof(uint32_t);
+    default:
+        fail_msg("arrays of field type %d are new: make values of them", field->type);
+        return 0;
+    }
+}
+
 static void make_array(struct message_maker *maker, ProtobufCMessage *message,
                        const ProtobufCFieldDescriptor *field)
 {
-    bool is_pointer =
-        field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;
-    assert_true(is_pointer); /* no other arrays in the contract so far */
+    size_t size = element_size(field);
     size_t count = below(maker, 20) == 0 ? below(maker, 100) : below(maker, 4);
-    void **elements = osr_arena_take(maker->arena, count * sizeof(void *));
+    char *elements = osr_arena_take(maker->arena, count * size);
     for (size_t i = 0; i < count; i++) {
-        make_value(maker, message->descriptor, field, &elements[i]);
+        make_value(maker, message->descriptor, field, elements + i * size);
     }
     *(size_t *)(void *)((char *)message + field->quantifier_offset) = count;
-    *(void ***)(void *)((char *)message + field->offset) = elements;
+    *(void **)(void *)((char *)message + field->offset) = elements;
 }
 
 ProtobufCMessage *random_message(struct message_maker *maker,

@@ -229,7 +229,7 @@ static const struct {
     {ROLE("allow:\n        - read\n        - wirte\n        on: 'key:a'"),
      "f.yaml:6: allow: no action is called 'wirte'", "did you mean 'write'?"},
     {ROLE("deny: fly\n        on: 'key:a'"), "f.yaml:4: deny: no action is called 'fly'",
-     "actions are link follow lead append read write observe operate trust audit"},
+     "actions are link follow lead append read write vote observe operate trust audit"},
     {ROLE("allow: read\n        on: ['key:a',\n          'colection:b']"),
      "f.yaml:6: on: no kind of part is called 'colection'", "did you mean 'collection'?"},
     {ROLE("allow: follow\n        on: collection:b"),

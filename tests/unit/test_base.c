@@ -30,12 +30,14 @@ static void buffer_gives_back_what_was_added(void **state)
     osr_buffer_add_u8(&buffer, 'c');
     osr_buffer_add_u32(&buffer, 0x01020304);
     osr_buffer_add_u64(&buffer, 0x05060708090a0b0c);
+    osr_buffer_add_u16(&buffer, 0x0d0e);
     osr_buffer_add(&buffer, NULL, 0);
-    assert_int_equal(buffer.size, 15);
-    assert_memory_equal(buffer.data, "abc\1\2\3\4\5\6\7\10\11\12\13\14", 15);
+    assert_int_equal(buffer.size, 17);
+    assert_memory_equal(buffer.data, "abc\1\2\3\4\5\6\7\10\11\12\13\14\15\16", 17);
     assert_int_equal(osr_get_u64(buffer.data + 7), 0x05060708090a0b0c);
+    assert_int_equal(osr_get_u16(buffer.data + 15), 0x0d0e);
     osr_buffer_consume(&buffer, 3);
-    assert_int_equal(buffer.size, 12);
+    assert_int_equal(buffer.size, 14);
     assert_int_equal(osr_get_u32(buffer.data), 0x01020304);
     osr_buffer_done(&buffer);
     assert_true(buffer.data == NULL && buffer.capacity == 0);

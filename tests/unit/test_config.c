@@ -51,6 +51,7 @@ static void config_file_sets_values(void **state)
                                "insecure: true\n"
                                "approved: [abcdefghijklmnopqrstuvwxyz234567]\n"
                                "audit: all\n"
+                               "ledger: join\n"
                                "log-level: trace\n"
                                "heartbeat-ms: 250\n";
     struct osr_config config = {0};
@@ -73,6 +74,7 @@ static void config_file_sets_values(void **state)
     assert_int_equal(config.approved_count, 1);
     assert_string_equal(config.approved[0], "abcdefghijklmnopqrstuvwxyz234567");
     assert_true(config.audit_all);
+    assert_int_equal(config.ledger, OSR_CONFIG_LEDGER_JOIN);
     assert_int_equal(config.log_level, OSR_LEVEL_TRACE);
     assert_int_equal(config.heartbeat_ms, 250);
     osr_config_done(&config);
@@ -223,6 +225,7 @@ static const struct {
      "unexpected argument '-x'",
      "values follow flags, as in --data DIR; see osirisd --help"},
     {{"--audit", "some"}, OSR_INVALID_ARGUMENT, "--audit: expected all or changes", ""},
+    {{"--ledger", "any"}, OSR_INVALID_ARGUMENT, "--ledger: expected found, join or rejoin", ""},
     {{"--approved", "kxq4-72mn-b3ta-w"},
      OSR_INVALID_ARGUMENT,
      "--approved: 'kxq4-72mn-b3ta-w' is no instance's id, which has 32 characters",

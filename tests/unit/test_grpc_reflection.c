@@ -150,6 +150,8 @@ static void reflection_lists_services(void **state)
     static const char *const expected[] = {"osiris.v1.Knowledge",
                                            "osiris.v1.Instance",
                                            "osiris.v1.Trust",
+                                           "osiris.v1.Values",
+                                           "osiris.v1.Cluster",
                                            "osiris.v1.Replication",
                                            "grpc.health.v1.Health",
                                            "grpc.reflection.v1.ServerReflection",
@@ -175,7 +177,7 @@ static void reflection_gives_a_file_with_its_imports(void **state)
     static const char *const imports[] = {"osiris/v1/frame.proto",     "osiris/v1/error.proto",
                                           "osiris/v1/feed.proto",      "osiris/v1/document.proto",
                                           "osiris/v1/knowledge.proto", "osiris/v1/instance.proto",
-                                          "osiris/v1/trust.proto"};
+                                          "osiris/v1/trust.proto",     "osiris/v1/consensus.proto"};
     for (size_t i = 0; i < COUNT(imports); i++) {
         assert_true(has_file(response, imports[i]));
     }

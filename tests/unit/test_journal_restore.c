@@ -1,5 +1,6 @@
 /* What the journal gives back to the core after a restart. */
 #include "lib/journal_fixture.h"
+#include "lib/loop.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,7 +66,7 @@ static void journal_restores_the_head_before_a_cut(void **state)
     assert_true(osr_hash_equal(&restored->head_chain, &chain_at_2));
 }
 
-/* The same while one segment after the other is written anew without what was cut off. */
+/* The same while the journal writes one segment after the other anew, without what was cut off. */
 static void journal_restores_a_compacted_log(void **state)
 {
     enum { BATCHES = 30, BATCH = 10, KEPT = 2 * BATCH, ENTRY_BYTES = 4000 };
@@ -81,6 +82,7 @@ static void journal_restores_a_compacted_log(void **state)
     journal_run(fixture, BATCHES + 1);
     size_t compactions = 0;
     bool is_compactable = true;
+    uint64_t bytes = osr_wal_bytes(osr_journal_wal(fixture->journal));
     while (is_compactable) {
         journal_reopen(fixture);
         assert_int_equal(fixture->restored_count, 1);
@@ -89,11 +91,15 @@ static void journal_restores_a_compacted_log(void **state)
         assert_true(osr_hash_equal(&restored->chain, &chain));
         assert_int_equal(restored->head_sequence, KEPT);
         struct osr_wal *wal = osr_journal_wal(fixture->journal);
+        while (osr_wal_bytes(wal) == bytes && osr_wal_is_compactable(wal)) {
+            loop_idle(&fixture->loop, 1);
+        }
+        compactions += osr_wal_bytes(wal) < bytes ? 1 : 0;
+        bytes = osr_wal_bytes(wal);
         is_compactable = osr_wal_is_compactable(wal);
-        assert_int_equal(osr_wal_compact(wal, NULL), 0);
-        compactions += is_compactable ? 1 : 0;
     }
-    assert_in_range(compactions, 3, 6);
+    assert_in_range(compactions, 1, 6);
+    assert_in_range(bytes, 1, BATCHES * BATCH * ENTRY_BYTES / 2);
 }
 
 /* Where the last head turns out to be forged those before it count: they are restored too, newest

@@ -319,10 +319,11 @@ static const struct {
     {"collection:x", OSR_ACTION_APPEND, "admin seed "},
     {"collection:x", OSR_ACTION_READ, "admin local "},
     {"collection:x", OSR_ACTION_WRITE, "admin local "},
-    {"key:x", OSR_ACTION_READ, "admin "},
-    {"key:x", OSR_ACTION_WRITE, "admin "},
+    {"key:x", OSR_ACTION_READ, "admin local "},
+    {"key:x", OSR_ACTION_WRITE, "admin local "},
     {"task:x", OSR_ACTION_READ, "admin "},
     {"task:x", OSR_ACTION_WRITE, "admin "},
+    {"instance:", OSR_ACTION_VOTE, "admin instance:x "},
     {"instance:", OSR_ACTION_OBSERVE, "admin local "},
     {"stream:kb", OSR_ACTION_OBSERVE, "admin local "},
     {"instance:", OSR_ACTION_OPERATE, "admin "},
@@ -583,8 +584,8 @@ static void policy_reads_actions(void **state)
     assert_string_equal(err.message, "no action is called 'wirte'");
     assert_string_equal(err.hint, "did you mean 'write'?");
     assert_int_equal(osr_action_parse("fly", &action, &err), OSR_INVALID_ARGUMENT);
-    assert_string_equal(err.hint, "actions are link follow lead append read write observe operate "
-                                  "trust audit");
+    assert_string_equal(err.hint, "actions are link follow lead append read write vote observe "
+                                  "operate trust audit");
 }
 
 /* -- for people -- */

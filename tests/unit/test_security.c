@@ -330,6 +330,13 @@ static void open_refuses_certificate_of_another(void **state)
     check_refused(fixture, OSR_CONFIG, FRIEND);
 }
 
+static struct osr_tls_context *dialler(const struct fixture *fixture, const char *text)
+{
+    struct osr_url url;
+    assert_int_equal(osr_url_parse(text, &url, NULL), 0);
+    return osr_security_dialler(fixture->security, &url);
+}
+
 /* Without any URL that wants TLS nothing of it is looked at or made. */
 static void plaintext_needs_no_key(void **state)
 {
@@ -338,9 +345,30 @@ static void plaintext_needs_no_key(void **state)
     argue(fixture, "--listen", "tcp://127.0.0.1:7400");
     must_open(fixture);
     assert_null(listener(fixture));
+    assert_null(dialler(fixture, "tls://192.0.2.1:7400"));
     assert_false(osr_trust_has(osr_security_trust(fixture->security), OSR_TRUST_TLS_KEY));
     osr_security_get_info(fixture->security, &info);
     assert_int_equal(info.certificate.expires_s, 0);
+}
+
+/* -- members of the ledger -- */
+
+/* They are dialled where they say that they are, which no config names; with TLS where there is
+ * any. */
+static void members_can_be_dialled_anywhere(void **state)
+{
+    struct fixture *fixture = *state;
+    make_authority(fixture);
+    argue(fixture, "--listen", "tls://127.0.0.1:7400");
+    must_open(fixture);
+    struct osr_tls_context *frames = dialler(fixture, "tls://192.0.2.1:7400");
+    assert_non_null(frames);
+    assert_ptr_equal(dialler(fixture, "zmq://192.0.2.2:7401"), frames);
+    assert_non_null(dialler(fixture, "grpcs://192.0.2.1:7400"));
+    assert_ptr_not_equal(dialler(fixture, "grpcs://192.0.2.1:7400"), frames);
+    assert_non_null(dialler(fixture, "udp://192.0.2.1:7400"));
+    assert_ptr_not_equal(dialler(fixture, "udp://192.0.2.1:7400"), frames);
+    assert_null(dialler(fixture, "tcp://127.0.0.1:7400"));
 }
 
 /* -- ids -- */
@@ -502,6 +530,7 @@ int main(void)
         SECURITY_TEST(open_refuses_peer_that_nobody_vouches_for),
         SECURITY_TEST(open_refuses_certificate_of_another),
         SECURITY_TEST(plaintext_needs_no_key),
+        SECURITY_TEST(members_can_be_dialled_anywhere),
         SECURITY_TEST(approved_are_named),
         SECURITY_TEST(reload_is_all_or_nothing),
         SECURITY_TEST(reload_is_one_at_a_time),

@@ -237,6 +237,41 @@ static void session_first_frame_decides(void **state)
     assert_int_equal(fixture->closed, 3);
 }
 
+/* What members of the ledger say is for links that have shown which instance they are: what comes
+ * too early is passed over or refused, what comes elsewhere is refused. */
+static void session_members_speak_on_links_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct osr_err err;
+    bool ended;
+    int client = connect_to(fixture);
+    say(fixture, client, "{\"type\":\"MEMBER\",\"member\":1}");
+    assert_non_null(strstr(hear(client, &ended), "INVALID_ARGUMENT"));
+    assert_true(ended);
+    close(client);
+
+    int early = connect_to(fixture);
+    say(fixture, early, "{\"type\":\"HELLO\"}{\"type\":\"MEMBER\"}");
+    assert_int_equal(fixture->link_frames, 1);
+    assert_string_equal(hear(early, &ended), "");
+    assert_false(ended);
+    say(fixture, early, "{\"type\":\"RAFT\"}");
+    assert_non_null(strstr(hear(early, &ended), "RAFT before HELLO_PROOF"));
+    assert_true(ended);
+    close(early);
+
+    int link = connect_to(fixture);
+    say(fixture, link, "{\"type\":\"HELLO\"}");
+    assert_int_equal(
+        osr_session_identify(fixture->last, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "a", &err), 0);
+    say(fixture, link,
+        "{\"type\":\"MEMBER\"}{\"type\":\"RAFT\"}{\"type\":\"LEDGER_ASK\"}"
+        "{\"type\":\"LEDGER_ANSWER\"}");
+    assert_int_equal(fixture->link_frames, 2 + 4);
+    assert_int_equal(fixture->requests, 0);
+    close(link);
+}
+
 /* An UPDATE_KB without a request_id is refused where seed programs are not let in. */
 static void session_refuses_append_elsewhere(void **state)
 {
@@ -593,6 +628,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SESSION_TEST(session_first_frame_decides),
+        SESSION_TEST(session_members_speak_on_links_alone),
         SESSION_TEST(session_refuses_append_elsewhere),
         SESSION_TEST(session_malformed_bytes_end_it),
         SESSION_TEST(session_unknown_type_fails_alone),

@@ -1,0 +1,110 @@
+/* Which members are dialled, and where: where they have said themselves that they are, and where
+ * the configuration says so. */
+#include <stdio.h>
+
+#include "node/ledger_addresses.h"
+#include "node/ledger_links_internal.h"
+
+_Static_assert((int)OSR_PEER_MEMBERS_MAX >= (int)OSR_RAFT_MEMBERS_MAX, "all can be dialled");
+_Static_assert((int)OSR_PEER_ADDRESSES_MAX >= (int)OSR_LEDGER_ADDRESSES_MAX, "at all addresses");
+
+static struct ledger_dialled *find(struct osr_ledger_links *links, const char *instance)
+{
+    for (size_t i = 0; i < links->dialled_count; i++) {
+        if (strcmp(links->dialled[i].instance, instance) == 0) {
+            return &links->dialled[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- addresses ---- */
+
+struct address_list {
+    struct osr_url urls[OSR_PEER_ADDRESSES_MAX];
+    size_t count;
+};
+
+static void add_addresses(struct address_list *list, const struct osr_ledger_member *who,
+                          bool allows_plaintext)
+{
+    for (size_t i = 0; i < who->address_count && list->count < OSR_PEER_ADDRESSES_MAX; i++) {
+        struct osr_url *url = &list->urls[list->count];
+        bool is_new = osr_ledger_address_take(who->addresses[i], NULL, allows_plaintext, url);
+        for (size_t j = 0; j < list->count; j++) {
+            is_new = is_new && strcmp(list->urls[j].text, url->text) != 0;
+        }
+        list->count += is_new;
+    }
+}
+
+static void dial(struct osr_ledger_links *links, const struct ledger_dialled *dialled,
+                 const struct osr_ledger_member *configured)
+{
+    struct address_list list = {.count = 0};
+    bool allows_plaintext = links->options.config->insecure;
+    add_addresses(&list, &dialled->heard, allows_plaintext);
+    add_addresses(&list, configured, allows_plaintext);
+    if (list.count > 0) {
+        osr_peers_add_member(links->options.peers, dialled->instance, list.urls, list.count);
+    }
+}
+
+/* ---- members ---- */
+
+static struct ledger_dialled *find_or_add(struct osr_ledger_links *links, const char *instance)
+{
+    struct ledger_dialled *dialled = find(links, instance);
+    if (dialled == NULL) {
+        dialled = &links->dialled[links->dialled_count++];
+        *dialled = (struct ledger_dialled){0};
+        snprintf(dialled->instance, sizeof(dialled->instance), "%s", instance);
+    }
+    return dialled;
+}
+
+static bool is_named(const struct osr_raft_configuration *configuration, const char *instance)
+{
+    for (size_t i = 0; i < configuration->count; i++) {
+        struct osr_ledger_member who;
+        if (osr_ledger_member_decode(&configuration->members[i], &who, NULL) == 0 &&
+            strcmp(who.instance, instance) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void remove_others(struct osr_ledger_links *links,
+                          const struct osr_raft_configuration *configuration)
+{
+    for (size_t i = links->dialled_count; i > 0; i--) {
+        struct ledger_dialled *dialled = &links->dialled[i - 1];
+        if (!is_named(configuration, dialled->instance)) {
+            osr_peers_remove_member(links->options.peers, dialled->instance);
+            *dialled = links->dialled[--links->dialled_count];
+        }
+    }
+}
+
+void osr_ledger_dialled_set(struct osr_ledger_links *links)
+{
+    const struct osr_raft_configuration *configuration = osr_ledger_links_configuration(links);
+    remove_others(links, configuration);
+    for (size_t i = 0; i < configuration->count; i++) {
+        struct osr_ledger_member who;
+        /* Not the instance itself, though an older configuration may know it by another id. */
+        if (osr_ledger_member_decode(&configuration->members[i], &who, NULL) == 0 &&
+            strcmp(who.instance, links->options.instance) != 0) {
+            dial(links, find_or_add(links, who.instance), &who);
+        }
+    }
+}
+
+void osr_ledger_dialled_hear(struct osr_ledger_links *links, const struct osr_ledger_member *who)
+{
+    struct ledger_dialled *dialled = find(links, who->instance);
+    if (dialled != NULL && who->address_count > 0) {
+        dialled->heard = *who;
+    }
+}

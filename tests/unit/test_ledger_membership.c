@@ -1,0 +1,337 @@
+/* Members that come back with less than they had, instances that wait to be added, and who is
+ * dialled. */
+#include "lib/ledger_links_rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* ---- who was restored from an old copy ---- */
+
+static struct puppet *come_back(struct links_rig *rig, struct puppet *gone, Osr__Member as)
+{
+    puppet_leave(gone);
+    rig->puppet_count = 0;
+    struct puppet *back = puppet_link(rig, ANA);
+    puppet_say_member(back, as);
+    return back;
+}
+
+/* Fewer starts, a smaller term, less than it acknowledged: it may not take part any more. */
+static void who_says_less_than_before_is_refused(void **state)
+{
+    struct links_rig *rig = *state;
+    Osr__Member ana = puppet_member(ANA_ID);
+    ana.starts = 3;
+    struct puppet *puppet = puppet_link(rig, ANA);
+    puppet_say_member(puppet, ana);
+    rig->acknowledged = 90;
+
+    ana.last_index = 89;
+    puppet = come_back(rig, puppet, ana);
+    assert_int_equal(puppet->refused, OSR_CONFLICT);
+    assert_int_equal(rig->lost, 1);
+    assert_non_null(strstr(osr_ledger_links_trouble(rig->links, ANA_ID), "old copy"));
+
+    ana.last_index = 90;
+    puppet = come_back(rig, puppet, ana);
+    assert_int_equal(puppet->refused, OSR_OK);
+
+    ana.term = 4;
+    puppet = come_back(rig, puppet, ana);
+    assert_int_equal(puppet->refused, OSR_CONFLICT);
+
+    ana.term = 6; /* and another leader may have had it cut off what it acknowledged here */
+    ana.last_index = 1;
+    puppet = come_back(rig, puppet, ana);
+    assert_int_equal(puppet->refused, OSR_OK);
+
+    ana.starts = 2;
+    puppet = come_back(rig, puppet, ana);
+    assert_int_equal(puppet->refused, OSR_CONFLICT);
+    puppet_say_raft(puppet, LEDGER, ANA_ID, OWN_ID);
+    assert_int_equal(rig->messages, 0);
+}
+
+static void count_fact(void *context, const char *key, struct osr_slice value)
+{
+    (void)key;
+    assert_int_equal(value.size, 8);
+    ++*(size_t *)context;
+}
+
+static void wait_for_fact(struct links_rig *rig, const char *key)
+{
+    size_t count = 0;
+    while (count == 0) {
+        uv_run(rig->loop, UV_RUN_ONCE);
+        osr_journal_facts(rig->journal->journal, key, count_fact, &count);
+    }
+}
+
+/* Starts are remembered over a restart of this instance. */
+static void starts_are_remembered(void **state)
+{
+    struct links_rig *rig = *state;
+    Osr__Member ana = puppet_member(ANA_ID);
+    ana.starts = 3;
+    struct puppet *puppet = puppet_link(rig, ANA);
+    puppet_say_member(puppet, ana);
+    puppet_leave(puppet);
+    wait_for_fact(rig, "member:2");
+    osr_ledger_links_destroy(rig->links);
+    links_open(rig);
+    links_settle(rig);
+
+    rig->puppet_count = 0;
+    puppet = puppet_link(rig, ANA);
+    ana.starts = 2;
+    puppet_say_member(puppet, ana);
+    assert_int_equal(puppet->refused, OSR_CONFLICT);
+    ana.starts = 4;
+    puppet_say_member(puppet, ana);
+    assert_int_equal(puppet->refused, OSR_OK);
+}
+
+/* What was said on one link does not make another, older one of the same process a liar. */
+static void links_may_overtake_each_other(void **state)
+{
+    struct links_rig *rig = *state;
+    struct puppet *slow = puppet_link(rig, ANA);
+    struct puppet *fast = puppet_link(rig, ANA);
+    Osr__Member ana = puppet_member(ANA_ID);
+    ana.term = 6;
+    puppet_say_member(fast, ana);
+    rig->acknowledged = 200;
+    puppet_leave(fast);
+    puppet_say_member(slow, puppet_member(ANA_ID)); /* term 5, 100 entries: sent before */
+    assert_int_equal(slow->refused, OSR_OK);
+}
+
+/* A member that says so makes this one stop; a stranger cannot. */
+static void only_members_can_say_that_this_one_is_old(void **state)
+{
+    struct links_rig *rig = *state;
+    Osr__Member member = puppet_member(77);
+    member.refused = OSR__CODE__CONFLICT;
+    member.why = "old";
+    rig->configuration.count = 2; /* own and ANA */
+    osr_ledger_links_changed(rig->links);
+    struct puppet *ben = puppet_link(rig, BEN);
+    puppet_say_member(ben, member);
+    member.member = ANA_ID;
+    puppet_say_member(ben, member);
+    assert_int_equal(rig->refusals, 0);
+
+    struct puppet *ana = puppet_link(rig, ANA);
+    puppet_say_member(ana, member);
+    assert_int_equal(rig->refusals, 1);
+    assert_int_equal(rig->refusal, OSR_CONFLICT);
+    assert_false(osr_ledger_links_is_reachable(rig->links, ANA_ID));
+    puppet_say_member(ana, puppet_member(ANA_ID));
+    assert_true(osr_ledger_links_is_reachable(rig->links, ANA_ID));
+}
+
+/* ---- who waits to be added ---- */
+
+/* It is told of, found by its name or id, and told who it has become. */
+static void who_waits_is_welcomed(void **state)
+{
+    struct links_rig *rig = *state;
+    rig->configuration.count = 2;
+    struct puppet *ben = puppet_link(rig, BEN);
+    assert_null(osr_ledger_links_find_applicant(rig->links, "benb"));
+    puppet_wants_in(ben);
+    assert_int_equal(rig->applicants, 1);
+    assert_string_equal(rig->applicant, "benb");
+    assert_non_null(osr_ledger_links_find_applicant(rig->links, "benb"));
+    assert_non_null(osr_ledger_links_find_applicant(rig->links, BEN));
+    assert_null(osr_ledger_links_find_applicant(rig->links, "ben"));
+
+    osr_ledger_links_welcome(rig->links, rig->applicant_link, BEN_ID);
+    links_settle(rig);
+    assert_int_equal(ben->your_member, BEN_ID);
+    rig->configuration.count = 3;
+    osr_ledger_links_changed(rig->links);
+    puppet_say_member(ben, puppet_member(BEN_ID));
+    assert_int_equal(rig->reachable, BEN_ID);
+    assert_null(osr_ledger_links_find_applicant(rig->links, "benb"));
+    links_settle(rig);
+    assert_int_equal(ben->your_member, 0);
+}
+
+/* A member that comes back with nothing has lost what it promised: it is not added as if it were
+ * new, until its old self is taken out. */
+static void who_lost_its_data_is_not_welcomed(void **state)
+{
+    struct links_rig *rig = *state;
+    struct puppet *ben = puppet_join(rig, BEN, BEN_ID);
+    puppet_wants_in(ben);
+    assert_int_equal(rig->applicants, 0);
+    assert_int_equal(ben->refused, OSR_ALREADY_EXISTS);
+    assert_null(osr_ledger_links_find_applicant(rig->links, BEN));
+    assert_non_null(strstr(osr_ledger_links_trouble(rig->links, BEN_ID), "lost its data"));
+    osr_ledger_links_welcome(rig->links, 2, BEN_ID);
+    links_settle(rig);
+    assert_int_equal(ben->your_member, 0);
+
+    rig->configuration.count = 2;
+    osr_ledger_links_changed(rig->links);
+    links_settle(rig);
+    assert_int_equal(ben->refused, OSR_OK);
+    assert_non_null(osr_ledger_links_find_applicant(rig->links, BEN));
+}
+
+/* This one waits, and becomes what it is told; who may not vote tells it nothing. */
+static void this_one_is_welcomed(void **state)
+{
+    struct links_rig *rig = *state;
+    rig->own = (struct osr_ledger_standing){.wants_in = true};
+    rig->configuration.count = 0;
+    osr_ledger_links_changed(rig->links);
+    struct puppet *mute = puppet_link(rig, MUTE);
+    struct puppet *ana = puppet_link(rig, ANA);
+    Osr__Member welcome = puppet_member(ANA_ID);
+    welcome.your_member = 9;
+    puppet_say_member(mute, welcome);
+    puppet_say_member(ana, puppet_member(ANA_ID));
+    assert_int_equal(rig->welcomes, 0);
+    puppet_say_member(ana, welcome);
+    assert_int_equal(rig->welcomes, 1);
+    assert_int_equal(rig->welcome, 9);
+    assert_int_equal(ana->member, 9);
+    puppet_say_member(ana, welcome);
+    assert_int_equal(rig->welcomes, 1);
+    puppet_say_raft(ana, LEDGER, ANA_ID, 9);
+    assert_int_equal(rig->messages, 1);
+}
+
+/* ---- addresses, and who is dialled ---- */
+
+/* Listeners of all networks are told with a star, those of this machine to this machine. */
+static void addresses_are_told(void **state)
+{
+    struct links_rig *rig = *state;
+    struct puppet *ana = puppet_link(rig, ANA);
+    assert_int_equal(ana->address_count, 1);
+    assert_string_equal(ana->address, osr_listener_url(rig->listeners[0]));
+    struct osr_ledger_member own;
+    osr_ledger_links_own(rig->links, &own);
+    assert_string_equal(own.instance, OWN);
+    assert_string_equal(own.name, "own");
+    assert_int_equal(own.address_count, 1);
+}
+
+static void expect_dialled(struct links_rig *rig, const char *instance)
+{
+    rig->their_listening = instance;
+    size_t before = rig->reached;
+    size_t puppets = rig->puppet_count;
+    uint64_t until_ns = uv_hrtime() + 10ull * 1000 * 1000 * 1000;
+    while (rig->puppet_count == puppets && uv_hrtime() < until_ns) {
+        links_end_turn(rig);
+        uv_run(rig->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(rig->puppet_count, puppets + 1);
+    links_wait(rig, &rig->puppets[puppets].members, 1);
+    puppet_say_member(&rig->puppets[puppets], puppet_member(ANA_ID));
+    assert_int_equal(rig->reached, before + 1);
+}
+
+/* A member is dialled where the configuration says it is, again when the link is lost, and not any
+ * more when it is none. */
+static void members_are_dialled(void **state)
+{
+    struct links_rig *rig = *state;
+    links_set_member(rig, 1, ANA_ID, ANA, osr_listener_url(rig->their_listener));
+    osr_ledger_links_changed(rig->links);
+    expect_dialled(rig, ANA);
+    assert_int_equal(osr_peers_count(rig->peers), 1);
+    puppet_leave(&rig->puppets[0]);
+    expect_dialled(rig, ANA);
+
+    rig->configuration.count = 1;
+    osr_ledger_links_changed(rig->links);
+    links_settle(rig);
+    assert_non_null(rig->puppets[1].session); /* stays, as long as it lasts */
+    puppet_leave(&rig->puppets[1]);
+    assert_int_equal(osr_peers_count(rig->peers), 0);
+}
+
+static void pass_time(struct links_rig *rig, uint64_t ms)
+{
+    uint64_t until_ns = uv_hrtime() + ms * 1000 * 1000;
+    while (uv_hrtime() < until_ns) {
+        links_settle(rig);
+        uv_sleep(1);
+    }
+}
+
+/* Where it has said itself that it is, it is dialled too, once its own link is gone. */
+static void members_are_dialled_where_they_say(void **state)
+{
+    struct links_rig *rig = *state;
+    struct puppet *ana = puppet_link(rig, ANA);
+    char address[64];
+    const char *port = strrchr(osr_listener_url(rig->their_listener), ':');
+    snprintf(address, sizeof(address), "tcp://*%s", port);
+    char *addresses[] = {"tcp://*:1?password_file=/etc/passwd", address};
+    Osr__Member member = puppet_member(ANA_ID);
+    member.addresses = addresses;
+    member.n_addresses = COUNT(addresses);
+    puppet_say_member(ana, member);
+    assert_int_equal(osr_peers_count(rig->peers), 0); /* it has a link: that is listed */
+    pass_time(rig, 3 * OSR_RETRY_MS_MIN);
+    assert_int_equal(rig->puppet_count, 1); /* and no other one is dialled */
+    puppet_leave(ana);
+    assert_int_equal(osr_peers_count(rig->peers), 1);
+    Osr__PeerStatus status;
+    osr_peers_status(rig->peers, 0, &status);
+    assert_string_equal(strrchr(status.url, ':'), port);
+    rig->puppet_count = 0;
+    expect_dialled(rig, ANA);
+}
+
+/* Somebody else at a member's address is let go. */
+static void another_instance_at_the_address_is_refused(void **state)
+{
+    struct links_rig *rig = *state;
+    links_set_member(rig, 1, ANA_ID, ANA, osr_listener_url(rig->their_listener));
+    rig->their_listening = BEN;
+    osr_ledger_links_changed(rig->links);
+    uint64_t until_ns = uv_hrtime() + 10ull * 1000 * 1000 * 1000;
+    while (rig->err.code != OSR_UNAUTHENTICATED && uv_hrtime() < until_ns) {
+        links_end_turn(rig);
+        uv_run(rig->loop, UV_RUN_ONCE);
+    }
+    assert_int_equal(rig->err.code, OSR_UNAUTHENTICATED);
+    assert_int_equal(rig->reached, 0);
+    rig->configuration.count = 1;
+    osr_ledger_links_changed(rig->links);
+    links_settle(rig);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, links_set_up, links_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(who_says_less_than_before_is_refused),
+        TEST(starts_are_remembered),
+        TEST(links_may_overtake_each_other),
+        TEST(only_members_can_say_that_this_one_is_old),
+        TEST(who_waits_is_welcomed),
+        TEST(who_lost_its_data_is_not_welcomed),
+        TEST(this_one_is_welcomed),
+        TEST(addresses_are_told),
+        TEST(members_are_dialled),
+        TEST(members_are_dialled_where_they_say),
+        TEST(another_instance_at_the_address_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
