@@ -56,9 +56,10 @@ void osr_agreed_propose_revocation(struct osr_agreed_state *state,
 
 enum osr_policy_source { OSR_POLICY_DEFAULT, OSR_POLICY_AGREED, OSR_POLICY_OWN_FILE };
 
-/* Puts into force what is to be; true: it is another one now. After a reload has put the config
- * file's into force, too. */
+/* Puts into force what is to be; true: it is another one now. */
 bool osr_agreed_review_policy(struct osr_agreed_state *state);
+/* The config's section, or the defaults where it has none, have just been put into force. */
+void osr_agreed_config_was_read(struct osr_agreed_state *state);
 enum osr_policy_source osr_agreed_policy_source(const struct osr_agreed_state *state);
 
 #endif

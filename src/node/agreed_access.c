@@ -72,6 +72,14 @@ bool osr_agreed_review_policy(struct osr_agreed_state *state)
     return is_other;
 }
 
+void osr_agreed_config_was_read(struct osr_agreed_state *state)
+{
+    if (!state->options.has_own_policy(state->options.context)) {
+        state->source = OSR_POLICY_DEFAULT; /* which hold now, whatever did before */
+    }
+    osr_agreed_review_policy(state);
+}
+
 enum osr_policy_source osr_agreed_policy_source(const struct osr_agreed_state *state)
 {
     return state->source;

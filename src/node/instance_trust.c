@@ -107,12 +107,10 @@ static int open_audit(struct osr_instance *instance, struct osr_err *err)
 static void on_security_changed(void *context, struct osr_policy *policy)
 {
     struct osr_instance *instance = context;
-    if (policy != NULL && osr_security_has_policy(instance->security)) {
+    if (policy != NULL) {
         osr_access_replace_policy(instance->access, policy);
-    } else {
-        osr_policy_destroy(policy); /* the defaults: something else may be agreed on */
+        osr_agreed_config_was_read(instance->agreed);
     }
-    osr_agreed_review_policy(instance->agreed);
     /* The first one is the data folder's socket. */
     for (size_t i = 1; i < instance->services.listener_count; i++) {
         struct osr_tls_context *context_now =

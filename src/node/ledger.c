@@ -84,6 +84,15 @@ void osr_ledger_post(struct osr_ledger *ledger, struct osr_raft_event *event)
 
 /* ---- what links say ---- */
 
+/* In memory a new leader's cut counts before it is on the disk. */
+static uint64_t last_index_on_disk(const struct osr_ledger *ledger,
+                                   const struct osr_raft_info *info)
+{
+    bool is_cut_under_way =
+        ledger->acknowledged_term == info->durable_term && ledger->acknowledged > info->durable;
+    return is_cut_under_way ? ledger->acknowledged : info->durable;
+}
+
 static void standing(void *context, struct osr_ledger_standing *ret_standing)
 {
     const struct osr_ledger *ledger = context;
@@ -93,7 +102,7 @@ static void standing(void *context, struct osr_ledger_standing *ret_standing)
         .member = ledger->member,
         .starts = ledger->starts,
         .term = info.durable_term,
-        .last_index = info.durable,
+        .last_index = last_index_on_disk(ledger, &info),
         .wants_in = ledger->id[0] == '\0',
     };
     memcpy(ret_standing->ledger, ledger->id, sizeof(ledger->id));

@@ -125,9 +125,11 @@ struct osr_ledger {
     bool is_closing;
     bool is_broken; /* the process ends; values may not be there any more */
     bool flush_wanted;
-    uint64_t given_index;  /* of the last entry that the state was given to apply, ... */
-    uint64_t given_term;   /* ... and its term */
-    uint64_t applied_news; /* to be told to the core; 0: nothing */
+    uint64_t acknowledged;      /* the last entry, to the leader ... */
+    uint64_t acknowledged_term; /* ... of this term */
+    uint64_t given_index;       /* of the last entry that the state was given to apply, ... */
+    uint64_t given_term;        /* ... and its term */
+    uint64_t applied_news;      /* to be told to the core; 0: nothing */
 
     /* ledger_requests.c */
     struct ledger_request *requests[OSR_LEDGER_REQUESTS_MAX]; /* by number, modulo */

@@ -212,8 +212,24 @@ static void on_state_failure(void *context, const struct osr_err *err)
 
 /* ---- outputs, in their order ---- */
 
+/* It is on the disk as long as this term is the one on the disk: a later leader's cut gets there
+ * together with its term. */
+static void note_acknowledged(struct osr_ledger *ledger, const struct osr_raft_message *message)
+{
+    if (message->term != ledger->acknowledged_term) {
+        ledger->acknowledged_term = message->term;
+        ledger->acknowledged = 0;
+    }
+    if (message->appended.index > ledger->acknowledged) {
+        ledger->acknowledged = message->appended.index;
+    }
+}
+
 static void carry_out_send(struct osr_ledger *ledger, const struct osr_raft_message *message)
 {
+    if (message->type == OSR_RAFT_APPENDED && !message->appended.is_refused) {
+        note_acknowledged(ledger, message);
+    }
     if (!osr_ledger_links_send(ledger->links, ledger->id, message)) {
         osr_trace(ledger->trace, OSR_LEVEL_TRACE, "ledger: no link to member %llu",
                   (unsigned long long)message->to);

@@ -265,7 +265,7 @@ void osr_ledger_readable(struct osr_ledger *ledger, uint64_t token)
 
 static void say_unknown(struct osr_err *err, const char *why)
 {
-    osr_err_set(err, OSR_TIMEOUT, "ledger: nobody knows whether it was done: %s", why);
+    osr_err_set(err, OSR_TIMEOUT, "ledger: %s", why);
     osr_err_hint(err, "look first, then do it again if need be");
 }
 
