@@ -2,7 +2,8 @@
 
 256-byte values are put over gRPC by h2load, with the same settings for both, at the leader. Each
 round starts both trios afresh on empty folders and measures them one after the other; ratios are taken
-round by round. What h2load counts, the key's version proves: it is how often the key was written.
+round by round. What h2load counts, the key's version proves: it is how often the key was written. Then
+Osiris once more without a client protocol: the leader proposes to itself (bench_consensus.c).
 """
 
 import argparse
@@ -25,6 +26,7 @@ MEMBERS = 3
 KEY = b"bench"
 VALUE_BYTES = 256
 SETTINGS = [(10, 100), (1, 256), (1, 64), (1, 1)]  # clients and streams of h2load
+OUTSTANDING = [1, 64, 256, 1000]  # commands that the engine is given at a time
 
 
 def field(number, data):
@@ -177,6 +179,51 @@ def measure(trio_class, options, base):
     return figures
 
 
+def lead_by_bench(trio, options):
+    """The first member starts again as bench_consensus, leads, and says what it measured."""
+    trio.processes[0].terminate()
+    trio.processes[0].wait(timeout=30)
+    bench = subprocess.Popen(
+        [options.build / "tests/bench/bench_consensus", ",".join(map(str, OUTSTANDING)),
+         str(max(1, round(options.seconds))), str(VALUE_BYTES), "--data", trio.folder / "0",
+         "--name", "m0", "--listen", f"tcp://127.0.0.1:{trio.ports[0]}"],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    trio.processes[0] = bench
+
+    def transfer():  # fails where it is not there yet
+        return subprocess.run([options.build / "osiris", "--data", trio.folder / "1", "cluster",
+                               "transfer", "m0"], capture_output=True).returncode == 0
+    osiris.wait_for(transfer, "m0 to lead")
+    return bench.communicate(timeout=60 + 10 * options.seconds)[0]
+
+
+def measure_engine(options, base):
+    folder = pathlib.Path(tempfile.mkdtemp(dir=base))
+    trio = Osiris(folder, options.build)
+    figures = {}
+    try:
+        for line in lead_by_bench(trio, options).splitlines():
+            words = dict(word.split("=") for word in line.split())
+            if words["failures"] != "0":
+                sys.exit(f"the engine: {line}")
+            figures[int(words["outstanding"])] = words
+    finally:
+        trio.stop()
+        shutil.rmtree(folder)
+    return figures
+
+
+def print_engine(rounds):
+    print("\nProposed inside the leader's process, without a client protocol\n\n"
+          "| outstanding | committed a second | p50, ms | p99, ms | longest, ms |\n|-|-|-|-|-|")
+    for outstanding in OUTSTANDING:
+        found = [figures[outstanding] for figures in rounds]
+        cells = [protocols.spread([float(words["committed_s"]) for words in found], "{:,.0f}")]
+        cells += [protocols.spread([float(words[key]) / 1000 for words in found], "{:.2f}")
+                  for key in ("p50_us", "p99_us", "max_us")]
+        print(f"| {outstanding:,} | {' | '.join(cells)} |")
+
+
 def rows():
     """Title, what to take of a round's figures, its form."""
     for clients, streams in SETTINGS:
@@ -213,12 +260,15 @@ def main():
     options = parser.parse_args()
     os.environ["OSIRIS_BUILD"] = str(options.build)
     rounds = {Osiris: [], Etcd: []}
+    engine = []
     with tempfile.TemporaryDirectory(dir=options.build) as base:
         for number in range(options.rounds):
             print(f"round {number + 1} of {options.rounds} ...", file=sys.stderr, flush=True)
             for kind, measured in rounds.items():
                 measured.append(measure(kind, options, base))
+            engine.append(measure_engine(options, base))
     print_table(rounds, options)
+    print_engine(engine)
 
 
 if __name__ == "__main__":
