@@ -74,6 +74,12 @@ void osr_raft_step_down(struct osr_raft *raft, const char *why)
 
 /* ---- standing ---- */
 
+void osr_raft_election_claim(const struct osr_raft *raft, struct osr_raft_message *request)
+{
+    request->vote_request.last_index = raft->log.durable;
+    request->vote_request.last_term = osr_raft_log_term(&raft->log, raft->log.durable);
+}
+
 static void ask_for_votes(struct osr_raft *raft)
 {
     bool is_pre = raft->role == OSR_RAFT_PRE_CANDIDATE;
@@ -87,8 +93,7 @@ static void ask_for_votes(struct osr_raft *raft)
         request->term += is_pre;
         request->vote_request.is_pre = is_pre;
         request->vote_request.is_transfer = raft->is_transfer;
-        request->vote_request.last_index = raft->log.durable;
-        request->vote_request.last_term = osr_raft_log_term(&raft->log, raft->log.durable);
+        osr_raft_election_claim(raft, request);
         osr_raft_send(raft, request);
     }
 }

@@ -129,7 +129,7 @@ void osr_raft_take_message(struct osr_raft *raft, const struct osr_raft_message 
 /* A message that makes no sense. */
 void osr_raft_refuse(struct osr_raft *raft, const struct osr_raft_message *message,
                      const char *why);
-/* Follows the message's newer term. False: that is too far ahead for now. */
+/* Follows the message's newer term. False: it is too far ahead yet. */
 bool osr_raft_message_follow(struct osr_raft *raft, const struct osr_raft_message *message,
                              uint64_t leader);
 
@@ -144,6 +144,8 @@ void osr_raft_election_tick(struct osr_raft *raft);
 void osr_raft_election_stand(struct osr_raft *raft, bool is_transfer);
 /* The own vote is durable. */
 void osr_raft_election_voted(struct osr_raft *raft);
+/* Fills in how far the own log goes, as it stands now. */
+void osr_raft_election_claim(const struct osr_raft *raft, struct osr_raft_message *request);
 void osr_raft_election_request(struct osr_raft *raft, const struct osr_raft_message *message);
 void osr_raft_election_reply(struct osr_raft *raft, const struct osr_raft_message *message);
 /* Follows whoever leads that term; 0: not known. */

@@ -44,7 +44,7 @@ static bool may_say(const struct osr_raft *raft, const struct osr_raft_message *
 
 /* ---- terms ---- */
 
-/* How high others may raise the own term for now. */
+/* How high others may raise the own term within this heartbeat. */
 static uint64_t highest_term(struct osr_raft *raft)
 {
     if (raft->now_ms >= raft->term_ms + raft->options.heartbeat_ms) {

@@ -101,6 +101,9 @@ void osr_raft_send_held(struct osr_raft *raft)
         if (is_worth_saying(raft, held)) {
             struct osr_raft_message *message = osr_raft_take(raft, sizeof(*message));
             *message = *held;
+            if (message->type == OSR_RAFT_VOTE_REQUEST) {
+                osr_raft_election_claim(raft, message); /* the log may have been cut meanwhile */
+            }
             put_out_message(raft, message);
         }
         osr_queue_pop(&raft->held);

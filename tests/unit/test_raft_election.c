@@ -253,6 +253,47 @@ static void a_candidate_says_what_is_durable(void **state)
     raft_rig_destroy(rig);
 }
 
+/* Appends entries of this term from index 2 on, as member 2 leads. */
+static void follow(struct raft_rig *rig, uint64_t term, size_t count)
+{
+    struct osr_raft_entry entries[2] = {{2, term, OSR_RAFT_COMMAND, 0, {0}},
+                                        {3, term, OSR_RAFT_COMMAND, 0, {0}}};
+    struct osr_raft_message append = heartbeat(2, term);
+    append.append.entries = entries;
+    append.append.count = count;
+    raft_rig_deliver(rig, &append);
+}
+
+/* A question that waited for the disk says how far the log goes when it is asked: it may have been
+ * cut since (seed 604211 of the simulation). */
+static void a_question_that_waited_says_what_is_durable(void **state)
+{
+    (void)state;
+    struct raft_rig *rig = raft_rig_create(3, 1);
+    follow(rig, 2, 2);
+    raft_rig_tick(rig, 1, 2 * RIG_TIMEOUT_MS);
+    rig->members[1].holds_stores = true;
+    struct osr_raft_message request = vote_request(3, 5, 1, 1);
+    raft_rig_deliver(rig, &request);
+    raft_rig_tick(rig, 1, 2 * RIG_TIMEOUT_MS);
+    assert_int_equal(raft_rig_info(rig, 1).role, OSR_RAFT_PRE_CANDIDATE);
+    follow(rig, 5, 1); /* cuts both */
+    assert_int_equal(raft_rig_info(rig, 1).durable, 1);
+    raft_rig_tick(rig, 1, 2 * RIG_TIMEOUT_MS);
+    assert_int_equal(raft_rig_info(rig, 1).role, OSR_RAFT_PRE_CANDIDATE);
+    raft_rig_forget(rig);
+    raft_rig_release(rig, 1, OSR_OK);
+    assert_true(raft_rig_count_said(rig, 2, OSR_RAFT_VOTE_REQUEST) > 1);
+    for (size_t i = 0; i < rig->seen_count; i++) {
+        const struct osr_raft_output *output = &rig->seen[i].output;
+        if (output->type == OSR_RAFT_OUT_SEND && output->send->type == OSR_RAFT_VOTE_REQUEST) {
+            assert_int_equal(output->send->vote_request.last_index, 1);
+            assert_int_equal(output->send->vote_request.last_term, 1);
+        }
+    }
+    raft_rig_destroy(rig);
+}
+
 /* Whoever hears a leader votes for nobody, and takes over no term, for as long as a time-out; it
  * does where the leader itself wants another. */
 static void who_hears_a_leader_does_not_vote(void **state)
@@ -347,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_vote_is_given_once),
         cmocka_unit_test(a_voter_compares_logs),
         cmocka_unit_test(a_candidate_says_what_is_durable),
+        cmocka_unit_test(a_question_that_waited_says_what_is_durable),
         cmocka_unit_test(who_hears_a_leader_does_not_vote),
         cmocka_unit_test(a_leader_without_majority_steps_down),
         cmocka_unit_test(an_old_leader_is_shown_the_new_term),
