@@ -13,7 +13,10 @@
 #include "adapter/clock.h"
 #include "adapter/private_file.h"
 
-enum { ZERO_BYTES = 1 << 20 }; /* written at a time */
+enum {
+    ZERO_BYTES = 1 << 20, /* written at a time */
+    ZERO_REST_NS_MAX = 5 * 1000 * 1000
+};
 
 struct osr_file {
     int fd;
@@ -174,10 +177,12 @@ static int system_zero(struct osr_disk *disk, struct osr_file *file, uint64_t si
     for (uint64_t offset = 0; code == 0 && offset < size; offset += ZERO_BYTES) {
         uint64_t rest = size - offset;
         size_t piece = rest < ZERO_BYTES ? (size_t)rest : ZERO_BYTES;
+        uint64_t began_ns = osr_monotonic_ns();
         code = system_write(disk, file, offset, zeros, piece, err);
         if (code == 0) {
             code = flush_piece(file, offset, piece, err);
         }
+        osr_rest_since(began_ns, ZERO_REST_NS_MAX);
     }
     return code;
 }

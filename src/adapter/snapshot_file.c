@@ -140,10 +140,8 @@ static int corrupt(const struct osr_snapshot_reader *reader, uint64_t offset, co
                    struct osr_err *err)
 {
     osr_err_set(err, OSR_CORRUPT, "%s: offset %" PRIu64 ": %s", reader->path, offset, what);
-    osr_err_hint(err,
-                 "take this member out of the cluster and let it join again with an empty data "
-                 "folder, as a learner: the others send it everything; or restore the folder "
-                 "from a backup");
+    osr_err_hint(err, "take this member out of the cluster and let it join again with an empty "
+                      "data folder, as a learner: the others send it everything");
     return OSR_CORRUPT;
 }
 

@@ -37,11 +37,13 @@
 #include "base/trace.h"
 
 enum {
-    OSR_VALUES_FLUSH_MS = 500,         /* since the first change that is not written */
-    OSR_VALUES_FLUSH_BYTES = 8 << 20,  /* or so many bytes of them */
-    OSR_VALUES_FLUSH_COUNT = 16 << 10, /* or so many values */
+    OSR_VALUES_FLUSH_MS = 500, /* since the first change that is not written */
+    /* Or so many bytes of them, or so many values: a sync of much holds up those of the log. While
+     * one is written more gathers, so that they become larger where the disk is slow. */
+    OSR_VALUES_FLUSH_BYTES = 1 << 20,
+    OSR_VALUES_FLUSH_COUNT = 2 << 10,
     OSR_VALUES_PENDING_BYTES_MAX = 64 << 20,
-    OSR_VALUES_PENDING_COUNT_MAX = 2 * OSR_VALUES_FLUSH_COUNT,
+    OSR_VALUES_PENDING_COUNT_MAX = 32 << 10,
     OSR_VALUES_KEY_BYTES_MAX = 480, /* and not empty */
     OSR_VALUES_VALUE_BYTES_MAX = 1028 << 10,
     /* Address space, not memory: the file may grow to this. */

@@ -15,6 +15,11 @@ int osr_values_batch_begin(struct osr_values_batch *batch, const struct osr_valu
         batch->txn = NULL;
         return osr_values_disk_fail(disk, status, err);
     }
+    status = mdb_cursor_open(batch->txn, disk->values, &batch->cursor);
+    if (status != 0) {
+        osr_values_batch_give_up(batch);
+        return osr_values_disk_fail(disk, status, err);
+    }
     return 0;
 }
 
@@ -56,7 +61,7 @@ static int put(struct osr_values_batch *batch, struct osr_slice key, struct osr_
 {
     MDB_val name = {key.size, (void *)key.data};
     MDB_val stored = {OSR_VALUES_CRC_SIZE + value.size, NULL};
-    int status = mdb_put(batch->txn, batch->disk->values, &name, &stored, flags | MDB_RESERVE);
+    int status = mdb_cursor_put(batch->cursor, &name, &stored, flags | MDB_RESERVE);
 
     if (status == 0) {
         uint8_t *bytes = stored.mv_data;

@@ -120,6 +120,7 @@ int osr_values_view_next(struct osr_values_view *view, struct osr_slice *ret_key
 struct osr_values_batch {
     const struct osr_values_disk *disk;
     MDB_txn *txn;
+    MDB_cursor *cursor; /* ends with the transaction; keys that come in order share its way down */
 };
 
 int osr_values_batch_begin(struct osr_values_batch *batch, const struct osr_values_disk *disk,

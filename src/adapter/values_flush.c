@@ -103,7 +103,7 @@ void osr_values_flush_consider(struct osr_values_file *file)
         file->is_due = false;
         return;
     }
-    if (file->is_due || osr_values_pending_bytes(file->now) >= OSR_VALUES_FLUSH_BYTES ||
+    if (file->is_due || osr_values_pending_used(file->now) >= OSR_VALUES_FLUSH_BYTES ||
         osr_values_pending_count(file->now) >= OSR_VALUES_FLUSH_COUNT) {
         begin_flush(file);
     } else if (!uv_is_active((const uv_handle_t *)&file->timer)) {

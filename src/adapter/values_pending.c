@@ -13,9 +13,15 @@ enum {
     KEPT_BYTES_MAX = 4 << 20,
 };
 
+/* The hash stands here, so that a look past other keys reads one line of memory, and no entries. */
+struct slot {
+    uint64_t hash;
+    struct osr_values_entry *entry; /* NULL: free */
+};
+
 /* Open addressing with linear probing; at most half of the slots are used. */
 struct osr_values_pending {
-    struct osr_values_entry **slots;
+    struct slot *slots;
     size_t slot_count; /* a power of two */
     size_t count;
     uint64_t hash_key[2];    /* secret: keys are chosen by clients */
@@ -27,7 +33,7 @@ struct osr_values_pending {
 static void set_slots(struct osr_values_pending *pending, size_t slot_count)
 {
     free(pending->slots);
-    pending->slots = osr_alloc(slot_count * sizeof(struct osr_values_entry *));
+    pending->slots = osr_alloc(slot_count * sizeof(struct slot));
     pending->slot_count = slot_count;
 }
 
@@ -74,30 +80,29 @@ void osr_values_pending_freeze(struct osr_values_pending *pending)
 /* ---- table ---- */
 
 /* Where the key stands, or would. */
-static struct osr_values_entry **find(const struct osr_values_pending *pending,
-                                      struct osr_slice key, uint64_t hash)
+static struct slot *find(const struct osr_values_pending *pending, struct osr_slice key,
+                         uint64_t hash)
 {
     size_t mask = pending->slot_count - 1;
-    size_t at = hash & mask;
+    struct slot *slot = &pending->slots[hash & mask];
 
-    while (pending->slots[at] != NULL &&
-           (pending->slots[at]->hash != hash ||
-            !osr_slice_equal(osr_values_entry_key(pending->slots[at]), key))) {
-        at = (at + 1) & mask;
+    while (slot->entry != NULL &&
+           (slot->hash != hash || !osr_slice_equal(osr_values_entry_key(slot->entry), key))) {
+        slot = &pending->slots[(size_t)(slot - pending->slots + 1) & mask];
     }
-    return &pending->slots[at];
+    return slot;
 }
 
 static void grow(struct osr_values_pending *pending)
 {
-    struct osr_values_entry **old = pending->slots;
+    struct slot *old = pending->slots;
     size_t old_count = pending->slot_count;
 
     pending->slots = NULL;
     set_slots(pending, old_count * 2);
     for (size_t i = 0; i < old_count; i++) {
-        if (old[i] != NULL) {
-            *find(pending, osr_values_entry_key(old[i]), old[i]->hash) = old[i];
+        if (old[i].entry != NULL) {
+            *find(pending, osr_values_entry_key(old[i].entry), old[i].hash) = old[i];
         }
     }
     free(old);
@@ -108,12 +113,12 @@ static struct osr_values_entry *add(struct osr_values_pending *pending, struct o
 {
     struct osr_values_entry *entry = osr_arena_take(pending->arena, sizeof(*entry) + key.size);
 
-    *entry = (struct osr_values_entry){.hash = hash, .key_size = (uint16_t)key.size};
+    *entry = (struct osr_values_entry){.key_size = (uint16_t)key.size};
     memcpy(entry->key, key.data, key.size);
     if ((pending->count + 1) * 2 > pending->slot_count) {
         grow(pending);
     }
-    *find(pending, key, hash) = entry;
+    *find(pending, key, hash) = (struct slot){hash, entry};
     pending->count++;
     osr_values_order_add(&pending->order, entry);
     return entry;
@@ -123,7 +128,7 @@ static struct osr_values_entry *find_or_add(struct osr_values_pending *pending,
                                             struct osr_slice key)
 {
     uint64_t hash = osr_siphash(pending->hash_key, key);
-    struct osr_values_entry *entry = *find(pending, key, hash);
+    struct osr_values_entry *entry = find(pending, key, hash)->entry;
 
     assert(!pending->is_frozen);
     return entry != NULL ? entry : add(pending, key, hash);
@@ -159,7 +164,8 @@ void osr_values_pending_remove(struct osr_values_pending *pending, struct osr_sl
 const struct osr_values_entry *osr_values_pending_get(const struct osr_values_pending *pending,
                                                       struct osr_slice key)
 {
-    return pending->count == 0 ? NULL : *find(pending, key, osr_siphash(pending->hash_key, key));
+    return pending->count == 0 ? NULL
+                               : find(pending, key, osr_siphash(pending->hash_key, key))->entry;
 }
 
 const struct osr_values_entry *osr_values_pending_seek(struct osr_values_pending *pending,
@@ -183,9 +189,13 @@ size_t osr_values_pending_count(const struct osr_values_pending *pending)
     return pending->count;
 }
 
+size_t osr_values_pending_used(const struct osr_values_pending *pending)
+{
+    return osr_arena_used(pending->arena);
+}
+
 size_t osr_values_pending_bytes(const struct osr_values_pending *pending)
 {
-    return osr_arena_used(pending->arena) +
-           pending->slot_count * sizeof(struct osr_values_entry *) +
+    return osr_values_pending_used(pending) + pending->slot_count * sizeof(struct slot) +
            osr_values_order_bytes(&pending->order);
 }

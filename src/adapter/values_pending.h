@@ -13,7 +13,6 @@
 /* What stands under a key: machine and key, as on disk. */
 struct osr_values_entry {
     uint8_t *value;
-    uint64_t hash;
     uint32_t value_size;
     uint32_t value_room; /* bytes at `value` that a later value may use */
     uint16_t key_size;
@@ -55,6 +54,8 @@ void osr_values_pending_walk(const struct osr_values_pending *pending,
                              struct osr_values_walk *ret_walk);
 
 size_t osr_values_pending_count(const struct osr_values_pending *pending);
-size_t osr_values_pending_bytes(const struct osr_values_pending *pending); /* of memory */
+/* Of entries and values; and of all memory, with what is kept for the next ones. */
+size_t osr_values_pending_used(const struct osr_values_pending *pending);
+size_t osr_values_pending_bytes(const struct osr_values_pending *pending);
 
 #endif

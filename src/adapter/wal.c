@@ -43,23 +43,37 @@ int osr_wal_sync_segment(struct osr_wal *wal, const struct osr_segment *segment)
 
 /* Making segments. */
 
-static uint64_t next_segment_bytes(const struct osr_wal *wal)
+/* With make_lock held, so that the last one stays what it is. */
+static const struct osr_segment *last_segment(struct osr_wal *wal)
+{
+    const struct osr_segment *last = NULL;
+
+    pthread_mutex_lock(&wal->lock);
+    if (wal->segment_count > 0) {
+        last = wal->segments[wal->segment_count - 1];
+    }
+    pthread_mutex_unlock(&wal->lock);
+    return last;
+}
+
+static uint64_t next_segment_bytes(const struct osr_wal *wal, const struct osr_segment *last)
 {
     uint64_t bytes = wal->options.segment_bytes_min;
 
-    if (wal->segment_count > 0 && wal->segments[wal->segment_count - 1]->size * 2 > bytes) {
-        bytes = wal->segments[wal->segment_count - 1]->size * 2;
+    if (last != NULL && last->size * 2 > bytes) {
+        bytes = last->size * 2;
     }
     return bytes < wal->options.segment_bytes_max ? bytes : wal->options.segment_bytes_max;
 }
 
-/* With make_lock held, so nobody else changes `segments`. */
+/* With make_lock held, so nobody else adds a segment. */
 static int make_segment(struct osr_wal *wal, struct osr_err *err)
 {
+    const struct osr_segment *last = last_segment(wal);
     struct osr_segment *segment;
-    int code =
-        osr_segment_create(wal->disk, wal->folder, wal->segment_count + 1, next_segment_bytes(wal),
-                           osr_random_u64(&wal->salts), &segment, err);
+    int code = osr_segment_create(
+        wal->disk, wal->folder, last == NULL ? 1 : osr_segment_last(last) + 1,
+        next_segment_bytes(wal, last), osr_random_u64(&wal->salts), &segment, err);
 
     if (code != 0) {
         return code;
@@ -74,18 +88,30 @@ static int make_segment(struct osr_wal *wal, struct osr_err *err)
     return 0;
 }
 
-/* The segment at a position, made if it is not there. */
-static int need_segment(struct osr_wal *wal, size_t position,
-                        const struct osr_segment **ret_segment, struct osr_err *err)
+/* The segment that is so far ahead of the current one; NULL if it is not there. */
+static const struct osr_segment *find_segment(struct osr_wal *wal, size_t ahead)
+{
+    const struct osr_segment *segment = NULL;
+
+    pthread_mutex_lock(&wal->lock);
+    if (wal->current + ahead < wal->segment_count) {
+        segment = wal->segments[wal->current + ahead];
+    }
+    pthread_mutex_unlock(&wal->lock);
+    return segment;
+}
+
+/* The same, made if it is not there. */
+static int need_segment(struct osr_wal *wal, size_t ahead, const struct osr_segment **ret_segment,
+                        struct osr_err *err)
 {
     int code = 0;
 
     pthread_mutex_lock(&wal->make_lock);
-    while (code == 0 && wal->segment_count <= position) {
+    *ret_segment = find_segment(wal, ahead);
+    while (code == 0 && *ret_segment == NULL) {
         code = make_segment(wal, err);
-    }
-    if (code == 0) {
-        *ret_segment = wal->segments[position];
+        *ret_segment = find_segment(wal, ahead);
     }
     pthread_mutex_unlock(&wal->make_lock);
     return code;
@@ -95,13 +121,12 @@ int osr_wal_prepare(struct osr_wal *wal, struct osr_err *err)
 {
     const struct osr_segment *segment;
     bool is_due;
-    size_t next;
 
     pthread_mutex_lock(&wal->lock);
-    next = wal->current + 1;
-    is_due = wal->segment_count <= next && wal->end >= wal->segments[wal->current]->size / 4;
+    is_due =
+        wal->segment_count == wal->current + 1 && wal->end >= wal->segments[wal->current]->size / 4;
     pthread_mutex_unlock(&wal->lock);
-    return is_due ? need_segment(wal, next, &segment, err) : 0;
+    return is_due ? need_segment(wal, 1, &segment, err) : 0;
 }
 
 /* Taking them into use. */
@@ -130,10 +155,10 @@ void osr_wal_move_on(struct osr_wal *wal, size_t position)
     osr_wal_index_begin_segment(wal->index);
 }
 
-int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *err)
+int osr_wal_start_segment(struct osr_wal *wal, size_t ahead, struct osr_err *err)
 {
     const struct osr_segment *segment;
-    int code = need_segment(wal, position, &segment, err);
+    int code = need_segment(wal, ahead, &segment, err);
 
     if (code != 0) {
         return code;
@@ -147,7 +172,7 @@ int osr_wal_start_segment(struct osr_wal *wal, size_t position, struct osr_err *
         return osr_wal_refuse(wal, err);
     }
     pthread_mutex_lock(&wal->lock);
-    osr_wal_move_on(wal, position);
+    osr_wal_move_on(wal, wal->current + ahead);
     pthread_mutex_unlock(&wal->lock);
     wal->synced = OSR_SEGMENT_FIRST_OFFSET;
     return 0;
@@ -157,7 +182,7 @@ static int roll_over(struct osr_wal *wal, struct osr_err *err)
 {
     int code = osr_wal_sync(wal, err);
 
-    return code != 0 ? code : osr_wal_start_segment(wal, wal->current + 1, err);
+    return code != 0 ? code : osr_wal_start_segment(wal, 1, err);
 }
 
 /* Appending. */
@@ -195,7 +220,7 @@ static int make_room(struct osr_wal *wal, const struct osr_wal_record *records, 
 {
     const struct osr_segment *segment = wal->segment;
     uint64_t room = segment->size - wal->end;
-    size_t position = wal->current;
+    size_t ahead = 0;
     int code = 0;
 
     for (size_t i = 0; i < count; i++) {
@@ -206,7 +231,7 @@ static int make_room(struct osr_wal *wal, const struct osr_wal_record *records, 
                                     records[i].payload.size, payload_bytes_max(wal));
         }
         while (code == 0 && span > room) {
-            code = need_segment(wal, ++position, &segment, err);
+            code = need_segment(wal, ++ahead, &segment, err);
             room = code == 0 ? segment->size - OSR_SEGMENT_FIRST_OFFSET : 0;
         }
         if (code != 0) {
@@ -215,7 +240,7 @@ static int make_room(struct osr_wal *wal, const struct osr_wal_record *records, 
         room -= span;
     }
     if (room < reserve_bytes(segment) && !may_use_reserve(records, count)) {
-        code = need_segment(wal, position + 1, &segment, err);
+        code = need_segment(wal, ahead + 1, &segment, err);
     }
     return code;
 }

@@ -13,7 +13,9 @@
  * instance stays small. A segment is made under a temporary name, synced, renamed, and its
  * folder synced; it is ready then, but has no records. Integers are big-endian.
  *     header, a block of 4096 bytes that is never written again: magic "OSIRISWL", CRC32C u32 of
- *     all behind it, format u32, sequence u64, size u64, salt u64, zeros
+ *     all behind it, format u32 (2 if joined is not 0, else 1: who knows nothing of joined ones
+ *     must not miss the others), sequence u64, size u64, salt u64, joined u64 (how many segments
+ *     behind it this one stands for, too), zeros
  *     records, each padded with zeros to 8 bytes:
  *     CRC32C u32, length u32 (of the payload), synced u32, log id u32, index u64, type u8,
  *     format u8, check u16, payload
@@ -41,12 +43,23 @@
  *
  * Compaction. A segment behind which another one has begun, and most of whose bytes are void, is
  * written anew: what counts is copied (in another place, so with other CRCs), each run of void
- * records becomes a VOID, and the file ends behind the last record. It is written under a temporary
- * name, synced, renamed over the old one, and its folder synced: a crash leaves the one or the
- * other. Only what is voided durably is taken away; should what voided it be damaged nevertheless
- * (see the limit above), entries would be missing that count, and open says CORRUPT. TRUNCATE,
- * BASE, FACT and LOG are always kept. Ordinals stay, and readers see no difference; who is under
- * way goes on in the old file.
+ * records becomes a VOID, and the file ends behind the last record. Neighbours that have no more
+ * than an eighth of the largest segment (OSR_WAL_JOIN_SHARE) of what counts together are written
+ * anew as one, which is called after the first, and whose header says for how many others it
+ * stands. It is written under a temporary name, synced, renamed over the (first) old one, and its
+ * folder synced: a crash leaves the one or the other. Only then the others' names are removed; what
+ * a crash leaves of them is passed over by open, and removed once the log is found whole. A segment
+ * that is missing and that no other stands for is CORRUPT. If the sync of the folder fails, nobody
+ * knows which files are replaced: no more are joined until the next open.
+ *     Only what is voided durably is taken away; should what voided it be damaged nevertheless
+ * (see the limit above), entries would be missing that count, and open says CORRUPT. TRUNCATE and
+ * LOG are always kept, of BASE and FACT the newest, and a BASE without which the entries would not
+ * go on where they did (wal_log.h). Ordinals stay, and readers see no difference; who is under way
+ * goes on in the old file.
+ *     So what counts bounds the segments, and one descriptor is open for each: when all is
+ * compacted, any two neighbours that are full have more than an eighth of the largest segment of it
+ * together. For L bytes that count these are at most 1 + 16 L / OSR_WAL_SEGMENT_BYTES_MAX, however
+ * much was written; the current one and the one that is ready come on top.
  *
  * Failures: no room for a new segment is DISK_FULL and leaves the log as it was. The end of the
  * last segment that could be made is kept for batches of VOTE, TRUNCATE and BASE alone
@@ -73,11 +86,13 @@ enum {
     OSR_WAL_PAYLOAD_BYTES_MAX = 2 << 20,
     OSR_WAL_RESERVE_BYTES = 64 << 10, /* hundreds of votes; of small segments ... */
     OSR_WAL_RESERVE_SHARE = 16,       /* ... that part */
+    OSR_WAL_JOIN_SHARE = 8, /* neighbours with no more than that part of the largest are joined */
 };
 
 /* What a record is. The log itself acts on TRUNCATE and BASE, and indexes ENTRY, HEAD and VOTE. */
 enum osr_wal_type {
-    OSR_WAL_FACT = 1,     /* a local fact; log id 0; payload is the caller's */
+    OSR_WAL_FACT = 1,     /* a local fact; log id 0; payload is the caller's. Void once a newer one
+                             with its key (osr_wal_fact_key) is there */
     OSR_WAL_LOG = 2,      /* says what a log id stands for; payload is the caller's */
     OSR_WAL_ENTRY = 3,    /* index follows the one before without a gap */
     OSR_WAL_HEAD = 4,     /* a signature over entries up to index, which is there, maybe some
@@ -87,8 +102,8 @@ enum osr_wal_type {
                              void once a newer one of this log is there */
     OSR_WAL_BASE = 7,     /* entries and heads of this log up to and including index are void: a
                              snapshot, which is durable, stands for them. If the last entry is
-                             below index, the next one is index + 1. Never goes back: a lower one
-                             changes nothing. Payload is the caller's */
+                             below index, the next one is index + 1. Never goes back: one that is
+                             not higher changes nothing and is void. Payload is the caller's */
 };
 
 struct osr_wal_record {
@@ -102,10 +117,15 @@ struct osr_wal_record {
 
 struct osr_wal;
 
+/* The key of a FACT, which points into the payload: the record is void once there is a newer one
+ * with this key. Empty: it never is. */
+typedef struct osr_slice osr_wal_fact_key(const struct osr_wal_record *record);
+
 struct osr_wal_options {
     uint64_t segment_bytes_min; /* 0: OSR_WAL_SEGMENT_BYTES_MIN */
     uint64_t segment_bytes_max; /* 0: OSR_WAL_SEGMENT_BYTES_MAX */
     uint64_t seed;              /* of salts: random in a process, fixed in a simulation */
+    osr_wal_fact_key *fact_key; /* NULL: no FACT is ever void */
     struct osr_trace trace;
 };
 
@@ -119,6 +139,8 @@ typedef int osr_wal_visit(void *context, const struct osr_wal_record *record, st
 int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal_options *options,
                  osr_wal_visit *visit, void *context, struct osr_wal **ret_wal,
                  struct osr_err *err);
+/* What to do about a log that is CORRUPT, or a FOREIGN_FILE; an open that fails so has said it. */
+void osr_wal_hint(struct osr_err *err);
 void osr_wal_close(struct osr_wal *wal); /* NULL is a no-op; marks, and does not sync */
 
 /* Appends all or, with DISK_FULL or TOO_LARGE, nothing. Sets each record's ordinal. Visible to
@@ -134,9 +156,9 @@ int osr_wal_mark(struct osr_wal *wal, struct osr_err *err);
  * waits. An append that needs that segment waits for it. DISK_FULL is reported and may be ignored.
  */
 int osr_wal_prepare(struct osr_wal *wal, struct osr_err *err);
-/* Writes the segment anew in which most is void, if there is one, without that; no more than one
- * a call. Beside appends and reads, where nobody waits. On failure the log is as it was;
- * DISK_FULL may be ignored. */
+/* Writes the segment anew in which most is void, if there is one, without that; else joins
+ * neighbours of which little is left. Makes one segment a call. Beside appends and reads, where
+ * nobody waits. On failure the log is as it was; DISK_FULL may be ignored. */
 int osr_wal_compact(struct osr_wal *wal, struct osr_err *err);
 bool osr_wal_is_compactable(struct osr_wal *wal); /* whether there is one now */
 

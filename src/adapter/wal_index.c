@@ -4,32 +4,27 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "adapter/wal_facts.h"
 #include "adapter/wal_segment.h"
 #include "adapter/wal_void.h"
 #include "base/map.h"
 
-/* A segment is rewritten for no less than a block of the file system. */
-enum { VOID_BYTES_LEAST = 4 << 10 };
-
-struct segment {
-    struct osr_wal_places places;
-    uint64_t void_bytes; /* of records that are there and void; never too many */
-};
-
 struct osr_wal_index {
-    struct segment *segments;
-    size_t segment_count;
-    uint64_t last_ordinal;
+    struct osr_wal_space space;
     uint64_t published;         /* ordinal */
     uint64_t voided_by;         /* ordinal */
+    osr_wal_fact_key *fact_key; /* NULL: no fact is void */
+    struct osr_wal_facts *facts;
     struct osr_map *logs;       /* id -> struct osr_wal_log */
     struct osr_wal_log *newest; /* the log that was added to last: most often the next one too */
 };
 
-struct osr_wal_index *osr_wal_index_create(uint64_t seed)
+struct osr_wal_index *osr_wal_index_create(uint64_t seed, osr_wal_fact_key *fact_key)
 {
     struct osr_wal_index *index = osr_alloc(sizeof(*index));
 
+    index->fact_key = fact_key;
+    index->facts = osr_wal_facts_create(seed);
     index->logs = osr_map_create(seed);
     return index;
 }
@@ -48,10 +43,8 @@ void osr_wal_index_destroy(struct osr_wal_index *index)
         free(value);
     }
     osr_map_destroy(index->logs);
-    for (size_t i = 0; i < index->segment_count; i++) {
-        osr_wal_places_done(&index->segments[i].places);
-    }
-    free(index->segments);
+    osr_wal_facts_destroy(index->facts);
+    osr_wal_space_done(&index->space);
     free(index);
 }
 
@@ -82,54 +75,21 @@ static struct osr_wal_log *need_log(struct osr_wal_index *index, uint32_t id)
 
 void osr_wal_index_begin_segment(struct osr_wal_index *index)
 {
-    if (index->segment_count > 0) {
-        osr_wal_places_complete(&index->segments[index->segment_count - 1].places);
-    }
-    index->segments =
-        osr_realloc(index->segments, (index->segment_count + 1) * sizeof(*index->segments));
-    index->segments[index->segment_count] = (struct segment){0};
-    osr_wal_places_init(&index->segments[index->segment_count].places, index->last_ordinal + 1);
-    index->segment_count++;
+    osr_wal_space_begin_segment(&index->space);
 }
 
-/* The last segment that begins at or before the ordinal. */
-static size_t segment_of(const struct osr_wal_index *index, uint64_t ordinal)
-{
-    size_t low = 0;
-    size_t high = index->segment_count - 1;
-
-    assert(ordinal > 0 && ordinal <= index->last_ordinal);
-    while (low < high) {
-        size_t middle = high - (high - low) / 2;
-        if (index->segments[middle].places.first <= ordinal) {
-            low = middle;
-        } else {
-            high = middle - 1;
-        }
-    }
-    return low;
-}
-
-/* Takes note of void records, segment by segment. */
+/* An osr_wal_voided. */
 static void note_voided(void *context, uint64_t ordinal, uint64_t count)
 {
     struct osr_wal_index *index = context;
 
-    while (count > 0) {
-        struct segment *segment = &index->segments[segment_of(index, ordinal)];
-        uint64_t rest = segment->places.next - ordinal;
-        uint64_t here = count < rest ? count : rest;
-        segment->void_bytes += osr_wal_places_bytes(&segment->places, ordinal, here);
-        ordinal += here;
-        count -= here;
-    }
+    osr_wal_space_note_voided(&index->space, ordinal, count);
 }
 
 struct osr_wal_place osr_wal_index_locate(const struct osr_wal_index *index, uint64_t ordinal,
                                           size_t *ret_segment)
 {
-    *ret_segment = segment_of(index, ordinal);
-    return osr_wal_places_locate(&index->segments[*ret_segment].places, ordinal);
+    return osr_wal_space_locate(&index->space, ordinal, ret_segment);
 }
 
 /* Growing. */
@@ -197,15 +157,29 @@ int osr_wal_index_check(const struct osr_wal_index *index, const struct osr_wal_
 static void add_void(struct osr_wal_index *index, struct osr_wal_record *record, uint64_t begin,
                      uint64_t end)
 {
-    struct osr_wal_places *places = &index->segments[index->segment_count - 1].places;
-
-    record->ordinal = index->last_ordinal + 1;
-    index->last_ordinal += record->index;
-    osr_wal_places_add_void(places, record->index, begin, end);
+    record->ordinal = osr_wal_space_add_void(&index->space, record->index, begin, end);
     for (size_t i = 0; i < osr_wal_void_hole_count(record); i++) {
         struct osr_wal_hole hole = osr_wal_void_hole(record, i);
         osr_wal_log_add_entries(need_log(index, hole.log_id), hole.first, hole.count,
                                 record->ordinal);
+    }
+}
+
+/* The key of a fact that counts until there is a newer one; else an empty one. */
+static struct osr_slice key_of(const struct osr_wal_index *index,
+                               const struct osr_wal_record *record)
+{
+    return index->fact_key == NULL ? osr_slice(NULL, 0) : index->fact_key(record);
+}
+
+static void add_fact(struct osr_wal_index *index, const struct osr_wal_record *record)
+{
+    struct osr_slice key = key_of(index, record);
+    uint64_t older = key.size > 0 ? osr_wal_facts_put(index->facts, key, record->ordinal) : 0;
+
+    if (older > 0) {
+        note_voided(index, older, 1);
+        index->voided_by = record->ordinal;
     }
 }
 
@@ -229,7 +203,7 @@ static void act_on(struct osr_wal_index *index, const struct osr_wal_record *rec
         index->voided_by = record->ordinal;
         break;
     case OSR_WAL_BASE:
-        osr_wal_log_raise_base(log, record->index, note_voided, index);
+        osr_wal_log_raise_base(log, record->index, record->ordinal, note_voided, index);
         index->voided_by = record->ordinal;
         break;
     case OSR_WAL_FACT:
@@ -245,46 +219,17 @@ void osr_wal_index_add(struct osr_wal_index *index, struct osr_wal_record *recor
         add_void(index, record, begin, end);
         return;
     }
-    record->ordinal = ++index->last_ordinal;
-    osr_wal_places_add(&index->segments[index->segment_count - 1].places, begin, end);
-    if (record->type != OSR_WAL_FACT && record->type != OSR_WAL_LOG) {
+    record->ordinal = osr_wal_space_add(&index->space, begin, end);
+    if (record->type == OSR_WAL_FACT) {
+        add_fact(index, record);
+    } else if (record->type != OSR_WAL_LOG) {
         act_on(index, record);
     }
 }
 
 void osr_wal_index_publish(struct osr_wal_index *index)
 {
-    index->published = index->last_ordinal;
-}
-
-/* The first ordinal from this one on that has a record; one above the last where there is none. */
-static uint64_t skip_voids(const struct osr_wal_index *index, uint64_t ordinal)
-{
-    while (ordinal <= index->last_ordinal) {
-        const struct osr_wal_places *places = &index->segments[segment_of(index, ordinal)].places;
-        ordinal = osr_wal_places_skip_voids(places, ordinal);
-        if (ordinal < places->next) {
-            break;
-        }
-    }
-    return ordinal;
-}
-
-/* Whether all entries of a run have records. */
-static bool is_run_there(const struct osr_wal_index *index, uint64_t ordinal, uint64_t count)
-{
-    uint64_t end = ordinal + count;
-
-    while (ordinal < end) {
-        size_t segment = segment_of(index, ordinal);
-        const struct osr_wal_places *places = &index->segments[segment].places;
-        uint64_t rest = (end < places->next ? end : places->next) - ordinal;
-        if (osr_wal_places_has_void(places, ordinal, rest)) {
-            return false;
-        }
-        ordinal += rest;
-    }
-    return true;
+    index->published = index->space.last_ordinal;
 }
 
 int osr_wal_index_check_voids(const struct osr_wal_index *index, struct osr_err *err)
@@ -297,7 +242,8 @@ int osr_wal_index_check_voids(const struct osr_wal_index *index, struct osr_err 
         const struct osr_wal_log *log = value;
         for (size_t i = 0; i < log->runs.count; i++) {
             const struct osr_wal_point *run = &log->runs.items[i];
-            if (!is_run_there(index, run->ordinal, osr_wal_log_run_length(log, i))) {
+            if (!osr_wal_space_is_there(&index->space, run->ordinal,
+                                        osr_wal_log_run_length(log, i))) {
                 return (int)osr_err_set(err, OSR_CORRUPT,
                                         "entries of log %" PRIu32 " from %" PRIu64
                                         " on were taken away, and what voided them is not there",
@@ -312,7 +258,7 @@ int osr_wal_index_check_voids(const struct osr_wal_index *index, struct osr_err 
 
 uint64_t osr_wal_index_last_ordinal(const struct osr_wal_index *index)
 {
-    return index->last_ordinal;
+    return index->space.last_ordinal;
 }
 
 uint64_t osr_wal_index_last_index(const struct osr_wal_index *index, uint32_t log_id)
@@ -337,17 +283,28 @@ uint64_t osr_wal_index_find(const struct osr_wal_index *index, uint32_t log_id, 
     return ordinal <= index->published ? ordinal : 0;
 }
 
+static bool is_newest_fact(const struct osr_wal_index *index, const struct osr_wal_record *record)
+{
+    struct osr_slice key = key_of(index, record);
+
+    return key.size == 0 || osr_wal_facts_newest(index->facts, key) == record->ordinal;
+}
+
 bool osr_wal_index_is_live(const struct osr_wal_index *index, const struct osr_wal_record *record)
 {
     const struct osr_wal_log *log = find_log(index, record->log_id);
 
     switch (record->type) {
+    case OSR_WAL_FACT:
+        return is_newest_fact(index, record);
     case OSR_WAL_ENTRY:
         return log != NULL && osr_wal_log_ordinal(log, record->index) == record->ordinal;
     case OSR_WAL_HEAD:
         return log != NULL && osr_wal_log_has_head(log, record->ordinal);
     case OSR_WAL_VOTE:
         return log != NULL && log->vote == record->ordinal;
+    case OSR_WAL_BASE:
+        return log != NULL && osr_wal_log_has_base(log, record->ordinal);
     default:
         return true;
     }
@@ -373,7 +330,7 @@ void osr_wal_walk_log(struct osr_wal_walk *walk, const struct osr_wal_index *ind
 
 static uint64_t next_of_all(struct osr_wal_walk *walk)
 {
-    uint64_t ordinal = skip_voids(walk->index, walk->ordinal);
+    uint64_t ordinal = osr_wal_space_skip_voids(&walk->index->space, walk->ordinal);
 
     if (ordinal <= walk->index->published) {
         walk->ordinal = ordinal + 1;
@@ -396,42 +353,25 @@ uint64_t osr_wal_index_voided_by(const struct osr_wal_index *index)
     return index->voided_by;
 }
 
-bool osr_wal_index_pick(const struct osr_wal_index *index, size_t *ret_segment)
+bool osr_wal_index_pick(const struct osr_wal_index *index, uint64_t join_bytes,
+                        struct osr_wal_range *ret_range)
 {
-    uint64_t most = 0;
-
-    for (size_t i = 0; i + 1 < index->segment_count; i++) {
-        const struct segment *segment = &index->segments[i];
-        uint64_t bytes = segment->places.end - OSR_SEGMENT_FIRST_OFFSET;
-        if (segment->void_bytes >= VOID_BYTES_LEAST && segment->void_bytes >= bytes / 2 &&
-            segment->void_bytes > most) {
-            most = segment->void_bytes;
-            *ret_segment = i;
-        }
-    }
-    return most > 0;
+    return osr_wal_space_pick(&index->space, join_bytes, ret_range);
 }
 
 struct osr_wal_places osr_wal_index_places(const struct osr_wal_index *index, size_t segment)
 {
-    assert(segment + 1 < index->segment_count);
-    return index->segments[segment].places;
+    assert(segment + 1 < index->space.segment_count);
+    return index->space.segments[segment].places;
 }
 
-void osr_wal_index_exchange(struct osr_wal_index *index, size_t segment,
+void osr_wal_index_exchange(struct osr_wal_index *index, struct osr_wal_range range,
                             struct osr_wal_places *places)
 {
-    struct osr_wal_places old = index->segments[segment].places;
-
-    assert(old.first == places->first && old.next == places->next);
-    index->segments[segment].places = *places;
-    *places = old;
+    osr_wal_space_exchange(&index->space, range, places);
 }
 
 void osr_wal_index_write_off(struct osr_wal_index *index, size_t segment, uint64_t bytes)
 {
-    uint64_t *counted = &index->segments[segment].void_bytes;
-
-    /* Fewer were counted where a MARK came behind a record after that was void. */
-    *counted -= bytes < *counted ? bytes : *counted;
+    osr_wal_space_write_off(&index->space, segment, bytes);
 }

@@ -1,7 +1,7 @@
 /* wal_index.h -- what the log knows about its records without reading them: where each ordinal
  * stands, which ordinals a logical log's entries and heads have, and what is void.
  *
- * Memory: wal_places.h and wal_log.h say.
+ * Memory: wal_places.h, wal_log.h and wal_facts.h say.
  *
  * Private to the log. No I/O and no lock: the caller has one. */
 #ifndef OSR_ADAPTER_WAL_INDEX_H
@@ -9,11 +9,11 @@
 
 #include "adapter/wal.h"
 #include "adapter/wal_log.h"
-#include "adapter/wal_places.h"
+#include "adapter/wal_space.h"
 
 struct osr_wal_index;
 
-struct osr_wal_index *osr_wal_index_create(uint64_t seed);
+struct osr_wal_index *osr_wal_index_create(uint64_t seed, osr_wal_fact_key *fact_key);
 void osr_wal_index_destroy(struct osr_wal_index *index); /* NULL is a no-op */
 
 /* The next record is the first of a further segment; these count from 0. */
@@ -35,7 +35,8 @@ uint64_t osr_wal_index_last_index(const struct osr_wal_index *index, uint32_t lo
 uint64_t osr_wal_index_base_index(const struct osr_wal_index *index, uint32_t log_id);
 /* The ordinal of a published entry; 0: none. */
 uint64_t osr_wal_index_find(const struct osr_wal_index *index, uint32_t log_id, uint64_t entry);
-/* False for an entry or head that was truncated or is below the base, and for an old vote. */
+/* False for an entry or head that was truncated or is below the base, for an old vote, base or
+ * fact. */
 bool osr_wal_index_is_live(const struct osr_wal_index *index, const struct osr_wal_record *record);
 /* Where an ordinal stands that has a record, and in which segment. */
 struct osr_wal_place osr_wal_index_locate(const struct osr_wal_index *index, uint64_t ordinal,
@@ -57,14 +58,13 @@ uint64_t osr_wal_walk_next(struct osr_wal_walk *walk); /* 0: no more */
 
 /* The ordinal of the newest record that may have voided others; 0: none. */
 uint64_t osr_wal_index_voided_by(const struct osr_wal_index *index);
-/* The segment, not the newest, that has most to give; false where none is worth it. */
-bool osr_wal_index_pick(const struct osr_wal_index *index, size_t *ret_segment);
-/* Of a segment that is not the newest. The copy stays good until they are exchanged. */
+/* These as wal_space.h says. */
+bool osr_wal_index_pick(const struct osr_wal_index *index, uint64_t join_bytes,
+                        struct osr_wal_range *ret_range);
+/* Of a segment that is not the newest. The copy stays good until it is exchanged. */
 struct osr_wal_places osr_wal_index_places(const struct osr_wal_index *index, size_t segment);
-/* Puts others in their place, of the same ordinals, and gives back the old ones. */
-void osr_wal_index_exchange(struct osr_wal_index *index, size_t segment,
+void osr_wal_index_exchange(struct osr_wal_index *index, struct osr_wal_range range,
                             struct osr_wal_places *places);
-/* So many bytes of void records are there no more, or not to be counted any longer. */
 void osr_wal_index_write_off(struct osr_wal_index *index, size_t segment, uint64_t bytes);
 
 #endif

@@ -34,6 +34,13 @@ static size_t points_from(const struct osr_wal_points *points, uint64_t ordinal)
     return low;
 }
 
+static bool points_have(const struct osr_wal_points *points, uint64_t ordinal)
+{
+    size_t at = points_from(points, ordinal);
+
+    return at < points->count && points->items[at].ordinal == ordinal;
+}
+
 static void points_drop_first(struct osr_wal_points *points, size_t count)
 {
     points->count -= count;
@@ -46,6 +53,7 @@ void osr_wal_log_done(struct osr_wal_log *log)
 {
     free(log->runs.items);
     free(log->heads.items);
+    free(log->anchors.items);
 }
 
 /* Where things stand. */
@@ -91,9 +99,12 @@ uint64_t osr_wal_log_ordinal(const struct osr_wal_log *log, uint64_t entry)
 
 bool osr_wal_log_has_head(const struct osr_wal_log *log, uint64_t ordinal)
 {
-    size_t at = points_from(&log->heads, ordinal);
+    return points_have(&log->heads, ordinal);
+}
 
-    return at < log->heads.count && log->heads.items[at].ordinal == ordinal;
+bool osr_wal_log_has_base(const struct osr_wal_log *log, uint64_t ordinal)
+{
+    return ordinal == log->base_ordinal || points_have(&log->anchors, ordinal);
 }
 
 /* Growing. */
@@ -129,6 +140,14 @@ void osr_wal_log_vote(struct osr_wal_log *log, uint64_t ordinal, osr_wal_voided 
         voided(context, log->vote, 1);
     }
     log->vote = ordinal;
+}
+
+/* The newest BASE says where entries go on. */
+static void anchor(struct osr_wal_log *log)
+{
+    if (!points_have(&log->anchors, log->base_ordinal)) {
+        points_add(&log->anchors, log->base, log->base_ordinal);
+    }
 }
 
 /* Cutting behind. */
@@ -167,6 +186,9 @@ static void truncate_runs(struct osr_wal_log *log, uint64_t entry, osr_wal_voide
 void osr_wal_log_truncate(struct osr_wal_log *log, uint64_t entry, osr_wal_voided *voided,
                           void *context)
 {
+    if (log->base > entry) {
+        anchor(log);
+    }
     if (log->last > entry) {
         truncate_heads(log, entry, voided, context);
         truncate_runs(log, entry, voided, context);
@@ -208,17 +230,23 @@ static void raise_runs(struct osr_wal_log *log, osr_wal_voided *voided, void *co
     points_drop_first(&log->runs, dropped);
 }
 
-void osr_wal_log_raise_base(struct osr_wal_log *log, uint64_t entry, osr_wal_voided *voided,
-                            void *context)
+void osr_wal_log_raise_base(struct osr_wal_log *log, uint64_t entry, uint64_t ordinal,
+                            osr_wal_voided *voided, void *context)
 {
     if (entry <= log->base) {
+        voided(context, ordinal, 1);
         return;
     }
+    if (log->base > 0 && !points_have(&log->anchors, log->base_ordinal)) {
+        voided(context, log->base_ordinal, 1);
+    }
     log->base = entry;
+    log->base_ordinal = ordinal;
     raise_heads(log, voided, context);
     raise_runs(log, voided, context);
     if (log->last < entry) {
         log->last = entry;
+        anchor(log);
     }
 }
 

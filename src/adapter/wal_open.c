@@ -4,7 +4,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "adapter/durable_name.h"
 #include "adapter/wal_state.h"
 
 enum {
@@ -31,13 +30,11 @@ struct recovery {
     struct osr_err *err;
 };
 
-static int advise(const struct recovery *recovery)
+void osr_wal_hint(struct osr_err *err)
 {
-    osr_err_hint(recovery->err,
-                 "alone, use a backup of the data folder. Where there are other members it would "
-                 "forget votes: have them remove this one (osiris cluster remove NAME) and join "
-                 "with a new folder; entries come from its peers");
-    return OSR_CORRUPT;
+    osr_err_hint(err, "run at another member `osiris cluster remove NAME` and `osiris invite`, and "
+                      "here `osiris join INVITATION --data NEW_FOLDER`: it begins as a learner and "
+                      "gets everything from the others. Only one that is alone may use a backup");
 }
 
 static int corrupt(const struct recovery *recovery, const struct osr_segment *segment,
@@ -45,7 +42,7 @@ static int corrupt(const struct recovery *recovery, const struct osr_segment *se
 {
     osr_err_set(recovery->err, OSR_CORRUPT, "%s: offset %" PRIu64 ": %s", segment->path, offset,
                 what);
-    return advise(recovery);
+    return OSR_CORRUPT;
 }
 
 /* Points *ret_bytes at `size` bytes of a segment, which has as many there. */
@@ -206,8 +203,7 @@ static int check_voids(const struct recovery *recovery)
     if (osr_wal_index_check_voids(wal->index, recovery->err) == 0) {
         return 0;
     }
-    osr_err_prefix(recovery->err, "%s", wal->folder);
-    return advise(recovery);
+    return (int)osr_err_prefix(recovery->err, "%s", wal->folder);
 }
 
 /* Where the records end, as judged so far. */
@@ -397,54 +393,6 @@ static int recover(struct osr_wal *wal, osr_wal_visit *visit, void *context, str
     return code;
 }
 
-/* The segments that a folder holds. */
-struct opening {
-    struct osr_wal *wal;
-    int code;
-    struct osr_err *err;
-};
-
-static void open_found(void *context, uint64_t sequence)
-{
-    struct opening *opening = context;
-    struct osr_wal *wal = opening->wal;
-    struct osr_segment *segment;
-
-    if (opening->code == 0 && sequence != wal->segment_count + 1) {
-        opening->code =
-            (int)osr_err_set(opening->err, OSR_CORRUPT, "%s: segment %zu of the log is missing",
-                             wal->folder, wal->segment_count + 1);
-    }
-    if (opening->code == 0) {
-        opening->code = osr_segment_open(wal->disk, wal->folder, sequence, &segment, opening->err);
-    }
-    if (opening->code != 0) {
-        return;
-    }
-    wal->segments =
-        osr_realloc(wal->segments, (wal->segment_count + 1) * sizeof(struct osr_segment *));
-    wal->segments[wal->segment_count++] = segment;
-}
-
-static int open_segments(struct osr_wal *wal, struct osr_err *err)
-{
-    struct osr_disk *disk = wal->disk;
-    struct opening opening = {.wal = wal, .err = err};
-    int code = osr_durable_folder(disk, wal->folder, err);
-
-    if (code == 0) {
-        code = osr_segment_list(disk, wal->folder, open_found, &opening, err);
-    }
-    if (code == 0) {
-        code = opening.code;
-    }
-    /* A segment that was renamed, and then the process died, is used from now on. */
-    if (code == 0) {
-        code = disk->ops->sync_folder(disk, wal->folder, err);
-    }
-    return code;
-}
-
 static struct osr_wal *wal_new(struct osr_disk *disk, const char *folder,
                                const struct osr_wal_options *options)
 {
@@ -453,6 +401,7 @@ static struct osr_wal *wal_new(struct osr_disk *disk, const char *folder,
     wal->disk = disk;
     wal->folder = osr_strdup(folder);
     wal->options = *options;
+    wal->may_join = true;
     if (wal->options.segment_bytes_min == 0) {
         wal->options.segment_bytes_min = OSR_WAL_SEGMENT_BYTES_MIN;
     }
@@ -462,7 +411,7 @@ static struct osr_wal *wal_new(struct osr_disk *disk, const char *folder,
     pthread_mutex_init(&wal->make_lock, NULL);
     pthread_mutex_init(&wal->lock, NULL);
     osr_random_init(&wal->salts, options->seed);
-    wal->index = osr_wal_index_create(osr_random_u64(&wal->salts));
+    wal->index = osr_wal_index_create(osr_random_u64(&wal->salts), options->fact_key);
     return wal;
 }
 
@@ -484,15 +433,23 @@ int osr_wal_open(struct osr_disk *disk, const char *folder, const struct osr_wal
                  osr_wal_visit *visit, void *context, struct osr_wal **ret_wal, struct osr_err *err)
 {
     struct osr_wal *wal = wal_new(disk, folder, options);
+    struct osr_buffer replaced = {0};
     int code;
 
     assert(wal->options.segment_bytes_min <= wal->options.segment_bytes_max &&
            wal->options.segment_bytes_min >= OSR_WAL_SEGMENT_BYTES_LEAST &&
            wal->options.segment_bytes_min % OSR_SEGMENT_UNIT_BYTES == 0 &&
            wal->options.segment_bytes_max % OSR_SEGMENT_UNIT_BYTES == 0);
-    code = open_segments(wal, err);
+    code = osr_wal_open_segments(wal, &replaced, err);
     if (code == 0) {
         code = recover(wal, visit, context, err);
+    }
+    if (code == 0) {
+        code = osr_wal_remove_replaced(wal, &replaced, err);
+    }
+    osr_buffer_done(&replaced);
+    if (code == OSR_CORRUPT || code == OSR_FOREIGN_FILE) {
+        osr_wal_hint(err);
     }
     if (code != 0) {
         wal_free(wal);

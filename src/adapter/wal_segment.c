@@ -17,6 +17,7 @@ enum {
     SEQUENCE_AT = 16,
     SIZE_AT = 24,
     SALT_AT = 32,
+    JOINED_AT = 40,
 };
 static const char magic[] = "OSIRISWL";
 _Static_assert(sizeof(magic) - 1 == CRC_AT, "magic has eight bytes");
@@ -74,10 +75,12 @@ static int write_header(struct osr_disk *disk, struct osr_segment *segment, uint
     uint8_t header[HEADER_BYTES] = {0};
 
     memcpy(header + MAGIC_AT, magic, sizeof(magic) - 1);
-    osr_put_u32(header + FORMAT_AT, OSR_SEGMENT_FORMAT);
+    osr_put_u32(header + FORMAT_AT,
+                segment->joined > 0 ? OSR_SEGMENT_FORMAT_JOINED : OSR_SEGMENT_FORMAT);
     osr_put_u64(header + SEQUENCE_AT, segment->sequence);
     osr_put_u64(header + SIZE_AT, segment->size);
     osr_put_u64(header + SALT_AT, salt);
+    osr_put_u64(header + JOINED_AT, segment->joined);
     segment->seed = header_crc(header);
     osr_put_u32(header + CRC_AT, segment->seed);
     return disk->ops->write(disk, segment->file, 0, header, sizeof(header), err);
@@ -151,12 +154,14 @@ fail_open:
     return code;
 }
 
-int osr_segment_draft(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t size,
-                      uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err)
+int osr_segment_draft(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t joined,
+                      uint64_t size, uint64_t salt, struct osr_segment **ret_segment,
+                      struct osr_err *err)
 {
     struct osr_segment *segment = segment_new(folder, sequence);
     int code;
 
+    segment->joined = joined;
     segment->size = size;
     segment->used = size;
     code = open_temporary(disk, folder, segment, err);
@@ -187,6 +192,7 @@ static int check_header(const struct osr_segment *segment, const uint8_t *header
                         uint64_t file_size, struct osr_err *err)
 {
     const char *path = segment->path;
+    uint32_t format = osr_get_u32(header + FORMAT_AT);
 
     if (size < HEADER_BYTES || memcmp(header + MAGIC_AT, magic, sizeof(magic) - 1) != 0) {
         return (int)osr_err_set(err, OSR_FOREIGN_FILE, "%s is not a segment of a log", path);
@@ -194,10 +200,10 @@ static int check_header(const struct osr_segment *segment, const uint8_t *header
     if (osr_get_u32(header + CRC_AT) != header_crc(header)) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s: the header at offset 0 is damaged", path);
     }
-    if (osr_get_u32(header + FORMAT_AT) != OSR_SEGMENT_FORMAT) {
+    if (format != OSR_SEGMENT_FORMAT && format != OSR_SEGMENT_FORMAT_JOINED) {
         return (int)osr_err_set(err, OSR_UNSUPPORTED_VERSION,
-                                "%s has format %" PRIu32 ", known: %d", path,
-                                osr_get_u32(header + FORMAT_AT), OSR_SEGMENT_FORMAT);
+                                "%s has format %" PRIu32 ", known: %d, %d", path, format,
+                                OSR_SEGMENT_FORMAT, OSR_SEGMENT_FORMAT_JOINED);
     }
     if (osr_get_u64(header + SEQUENCE_AT) != segment->sequence) {
         return (int)osr_err_set(err, OSR_CORRUPT, "%s is segment %" PRIu64 ", going by its header",
@@ -207,6 +213,10 @@ static int check_header(const struct osr_segment *segment, const uint8_t *header
         return (int)osr_err_set(err, OSR_CORRUPT,
                                 "%s has %" PRIu64 " bytes, not %" PRIu64 " as its header says",
                                 path, file_size, osr_get_u64(header + SIZE_AT));
+    }
+    if (osr_get_u64(header + JOINED_AT) > UINT64_MAX - segment->sequence) {
+        return (int)osr_err_set(err, OSR_CORRUPT, "%s stands for an impossible number of segments",
+                                path);
     }
     if (file_size < OSR_SEGMENT_FIRST_OFFSET || file_size % OSR_SEGMENT_UNIT_BYTES != 0 ||
         file_size / OSR_SEGMENT_UNIT_BYTES > UINT32_MAX) {
@@ -220,7 +230,7 @@ int osr_segment_open(struct osr_disk *disk, const char *folder, uint64_t sequenc
                      struct osr_segment **ret_segment, struct osr_err *err)
 {
     struct osr_segment *segment = segment_new(folder, sequence);
-    uint8_t header[HEADER_BYTES];
+    uint8_t header[HEADER_BYTES] = {0};
     size_t size;
     int code = disk->ops->open(disk, segment->path, false, &segment->file, err);
 
@@ -240,6 +250,7 @@ int osr_segment_open(struct osr_disk *disk, const char *folder, uint64_t sequenc
         goto fail;
     }
     segment->seed = osr_get_u32(header + CRC_AT);
+    segment->joined = osr_get_u64(header + JOINED_AT);
     *ret_segment = segment;
     return 0;
 
@@ -278,14 +289,20 @@ static uint64_t listed(const struct osr_buffer *sequences, size_t i)
     return sequence;
 }
 
-static int remove_left_over(struct osr_disk *disk, const char *folder, uint64_t sequence,
-                            struct osr_err *err)
+static int remove_file(struct osr_disk *disk, const char *folder, uint64_t sequence,
+                       const char *suffix, struct osr_err *err)
 {
-    char *path = segment_path(folder, sequence, ".tmp");
+    char *path = segment_path(folder, sequence, suffix);
     int code = disk->ops->remove(disk, path, err);
 
     free(path);
     return code;
+}
+
+int osr_segment_remove(struct osr_disk *disk, const char *folder, uint64_t sequence,
+                       struct osr_err *err)
+{
+    return remove_file(disk, folder, sequence, "", err);
 }
 
 int osr_segment_list(struct osr_disk *disk, const char *folder,
@@ -296,7 +313,7 @@ int osr_segment_list(struct osr_disk *disk, const char *folder,
     int code = disk->ops->list(disk, folder, sort_name, &listing, err);
 
     for (size_t i = 0; code == 0 && i < listing.left_over.size / sizeof(uint64_t); i++) {
-        code = remove_left_over(disk, folder, listed(&listing.left_over, i), err);
+        code = remove_file(disk, folder, listed(&listing.left_over, i), ".tmp", err);
     }
     for (size_t i = 0; code == 0 && i < listing.sequences.size / sizeof(uint64_t); i++) {
         found(context, listed(&listing.sequences, i));

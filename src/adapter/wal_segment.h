@@ -9,6 +9,7 @@
 
 enum {
     OSR_SEGMENT_FORMAT = 1,
+    OSR_SEGMENT_FORMAT_JOINED = 2,   /* of those that stand for others as well */
     OSR_SEGMENT_UNIT_BYTES = 8,      /* records begin at multiples of it */
     OSR_SEGMENT_START_OFFSET = 4096, /* behind the header: the START record */
     OSR_SEGMENT_FIRST_OFFSET = OSR_SEGMENT_START_OFFSET + 32, /* the record after it */
@@ -25,6 +26,7 @@ struct osr_segment {
     struct osr_file *file;
     char *path;
     uint64_t sequence; /* 1.. */
+    uint64_t joined;   /* how many segments behind it this one stands for as well */
     uint64_t size;     /* of the file */
     uint64_t used;     /* bytes with records, once no more are added */
     uint32_t seed;     /* of the records' checks: the header's CRC */
@@ -35,12 +37,13 @@ struct osr_segment {
  * is left behind. */
 int osr_segment_create(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t size,
                        uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err);
-/* Makes a file beside segment `sequence` that may take its place: with a header alone. Records are
- * written by the caller, up to `size`. */
-int osr_segment_draft(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t size,
-                      uint64_t salt, struct osr_segment **ret_segment, struct osr_err *err);
-/* Puts it, synced, in the place of the segment, which lives on without a name where it is open.
- * On failure it may or may not be there. */
+/* Makes a file beside segment `sequence` that may take the place of it and of the `joined` ones
+ * behind it: with a header alone. Records are written by the caller, up to `size`. */
+int osr_segment_draft(struct osr_disk *disk, const char *folder, uint64_t sequence, uint64_t joined,
+                      uint64_t size, uint64_t salt, struct osr_segment **ret_segment,
+                      struct osr_err *err);
+/* Puts it, synced, in the place of the first segment, which lives on without a name where it is
+ * open. On failure it may or may not be there. */
 int osr_segment_replace(struct osr_disk *disk, const char *folder, struct osr_segment *draft,
                         struct osr_err *err);
 void osr_segment_discard(struct osr_disk *disk, const char *folder, struct osr_segment *draft);
@@ -48,6 +51,14 @@ void osr_segment_discard(struct osr_disk *disk, const char *folder, struct osr_s
 int osr_segment_open(struct osr_disk *disk, const char *folder, uint64_t sequence,
                      struct osr_segment **ret_segment, struct osr_err *err);
 void osr_segment_close(struct osr_disk *disk, struct osr_segment *segment); /* NULL is a no-op */
+/* Takes the name from a segment that another one stands for. */
+int osr_segment_remove(struct osr_disk *disk, const char *folder, uint64_t sequence,
+                       struct osr_err *err);
+/* The sequence of the last segment that it stands for. */
+static inline uint64_t osr_segment_last(const struct osr_segment *segment)
+{
+    return segment->sequence + segment->joined;
+}
 
 /* Calls found with the sequence of each segment in the folder, in order, and removes what was left
  * of those that were being made. Other files are passed over. */

@@ -33,7 +33,7 @@ bool osr_wal_void_is_sound(const struct osr_wal_record *record)
     uint64_t left = record->index;
 
     if (record->payload.size % OSR_WAL_HOLE_BYTES != 0 || count > OSR_WAL_HOLES_MAX || left == 0 ||
-        left > UINT32_MAX) {
+        left > OSR_WAL_VOID_ORDINALS_MAX) {
         return false;
     }
     for (size_t i = 0; i < count; i++) {

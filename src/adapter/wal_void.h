@@ -15,6 +15,7 @@ enum {
     OSR_WAL_HOLE_BYTES = 16,
     OSR_WAL_HOLES_MAX = 64, /* in one VOID; then comes another */
 };
+#define OSR_WAL_VOID_ORDINALS_MAX UINT32_MAX /* likewise */
 
 /* Entries of one log, without a gap. */
 struct osr_wal_hole {

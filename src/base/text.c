@@ -1,6 +1,8 @@
 #include "base/text.h"
 
 #include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <time.h>
 
 static bool is_continuation(uint8_t byte)
@@ -347,4 +349,23 @@ void osr_time_write(char *text, uint64_t seconds)
     struct tm utc;
     gmtime_r(&time, &utc);
     strftime(text, OSR_TIME_CHARS + 1, "%Y-%m-%d %H:%M:%S UTC", &utc);
+}
+
+char *osr_duration_write(char *text, uint64_t ms)
+{
+    uint64_t seconds = ms / 1000;
+    size_t size = OSR_DURATION_CHARS;
+    if (ms < 1000) {
+        snprintf(text, size, "%" PRIu64 " ms", ms);
+    } else if (seconds < 60) {
+        snprintf(text, size, "%" PRIu64 ".%" PRIu64 " s", seconds, ms % 1000 / 100);
+    } else if (seconds < 3600) {
+        snprintf(text, size, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
+    } else if (seconds < 86400) {
+        snprintf(text, size, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds % 3600 / 60);
+    } else {
+        snprintf(text, size, "%" PRIu64 " d %" PRIu64 " h", seconds / 86400,
+                 seconds % 86400 / 3600);
+    }
+    return text;
 }

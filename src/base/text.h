@@ -43,6 +43,10 @@ int osr_hex_value(uint8_t digit); /* 0 to 15, of either case; -1 for what is no 
 enum { OSR_TIME_CHARS = 23 };
 void osr_time_write(char *text, uint64_t seconds); /* OSR_TIME_CHARS characters and a NUL */
 
+/* "850 ms", "12.3 s", "4 min 5 s", "3 h 12 min", "2 d 5 h" */
+enum { OSR_DURATION_CHARS = 32 };
+char *osr_duration_write(char *text, uint64_t ms); /* returns text, with its NUL in that room */
+
 /* How many characters must be put in, left out, replaced or swapped with their neighbour to make
  * b from a: for "did you mean". SIZE_MAX where one has over OSR_TEXT_DISTANCE_BYTES_MAX bytes. */
 enum { OSR_TEXT_DISTANCE_BYTES_MAX = 32 };

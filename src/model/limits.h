@@ -38,9 +38,13 @@ enum {
     OSR_HISTORY_MAX = 1000,
 
     OSR_FEEDS_MAX = 1024, /* held by one instance: stops made-up origins */
-    OSR_PEERS_MAX = 64,   /* links between instances */
+    OSR_PEERS_MAX = 64,   /* links between instances, for feeds */
+    /* Links for the ledger, which has at most 16 members (OSR_RAFT_MEMBERS_MAX): the others, those
+     * that are taken out or come in, and links that have broken and are not given up yet. */
+    OSR_LEDGER_LINKS_MAX = 32,
+    OSR_LINKS_MAX = OSR_PEERS_MAX + OSR_LEDGER_LINKS_MAX, /* between instances */
     /* Of these, that one of them may have, also before HELLO_PROOF: stops it from taking the places
-     * of all. Two are enough, but for those that have broken and are not given up yet. */
+     * of all. Two for each purpose are enough, but for those that have broken. */
     OSR_LINKS_OF_ONE_MAX = 8,
     /* Feeds of others than who speaks of them: made-up ones leave room for each peer's own, one a
      * stream. */

@@ -1,5 +1,5 @@
 /* Recovery over arbitrary segments. Raw bytes would never get past the checks, so the input is a
- * list of commands that build two segments out of records, whole ones and others. Whatever is
+ * list of commands that build segments out of records, whole ones and others. Whatever is
  * in them, the log is refused and left alone, or it opens; and what it gave at open it gives
  * again, at the next open and to readers. */
 #include "fuzz.h"
@@ -9,9 +9,10 @@
 #include "adapter/wal_void.h"
 #include "lib/sim_disk.h"
 
-enum { SEGMENT_BYTES = 16 << 10, SEGMENTS = 2 };
+enum { SEGMENT_BYTES = 16 << 10, SEGMENTS = 4 };
 
-static const char *const paths[SEGMENTS] = {"log/0000000001.seg", "log/0000000002.seg"};
+static const char *const paths[SEGMENTS] = {"log/0000000001.seg", "log/0000000002.seg",
+                                            "log/0000000003.seg", "log/0000000004.seg"};
 
 static const struct osr_wal_options options = {
     .segment_bytes_min = SEGMENT_BYTES,

@@ -342,20 +342,31 @@ static void path_of(char *path, uint64_t segment)
     snprintf(path, PATH_BYTES_MAX, "log/%010" PRIu64 ".seg", segment);
 }
 
-static uint64_t count_segments(const struct raft_wal *wal)
+static void see_segment(void *context, const char *name)
 {
-    char path[PATH_BYTES_MAX];
-    uint64_t count = 0;
-    do {
-        path_of(path, ++count);
-    } while (osr_sim_disk_content(wal->disk, path).data != NULL);
-    return count - 1;
+    uint64_t segment = strtoull(name, NULL, 10);
+    if (strstr(name, ".tmp") == NULL) {
+        osr_buffer_add(context, &segment, sizeof(segment));
+    }
+}
+
+/* In order; those that others stand for are not there. To be freed. */
+static uint64_t *list_segments(const struct raft_wal *wal, size_t *ret_count)
+{
+    struct osr_disk *disk = osr_sim_disk_port(wal->disk);
+    struct osr_buffer segments = {0};
+    disk->ops->list(disk, "log", see_segment, &segments, NULL);
+    *ret_count = segments.size / sizeof(uint64_t);
+    return (uint64_t *)(void *)segments.data;
 }
 
 void raft_wal_rot(struct raft_wal *wal, struct osr_random *random)
 {
     char path[PATH_BYTES_MAX];
-    path_of(path, 1 + osr_random_below(random, count_segments(wal)));
+    size_t count;
+    uint64_t *segments = list_segments(wal, &count);
+    path_of(path, segments[osr_random_below(random, count)]);
+    free(segments);
     size_t size = osr_sim_disk_content(wal->disk, path).size;
     osr_sim_disk_flip(wal->disk, path,
                       SEGMENT_HEAD_BYTES + osr_random_below(random, size - SEGMENT_HEAD_BYTES),
@@ -364,9 +375,12 @@ void raft_wal_rot(struct raft_wal *wal, struct osr_random *random)
 
 void raft_wal_rot_tail(struct raft_wal *wal, struct osr_random *random)
 {
-    for (uint64_t segment = count_segments(wal); segment > 0; segment--) {
+    size_t count;
+    uint64_t *segments = list_segments(wal, &count);
+    bool is_done = false;
+    while (!is_done && count > 0) {
         char path[PATH_BYTES_MAX];
-        path_of(path, segment);
+        path_of(path, segments[--count]);
         struct osr_slice content = osr_sim_disk_content(wal->disk, path);
         size_t end = content.size;
         while (end > SEGMENT_HEAD_BYTES && content.data[end - 1] == 0) {
@@ -375,7 +389,8 @@ void raft_wal_rot_tail(struct raft_wal *wal, struct osr_random *random)
         if (end > SEGMENT_HEAD_BYTES) {
             osr_sim_disk_flip(wal->disk, path, end - 1 - osr_random_below(random, TAIL_BYTES),
                               (uint8_t)(1 + osr_random_below(random, 255)));
-            return;
+            is_done = true;
         }
     }
+    free(segments);
 }

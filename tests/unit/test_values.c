@@ -339,6 +339,31 @@ static void file_says_when_it_is_busy(void **state)
     free(bytes);
 }
 
+/* What a burst has left of memory is no reason to write small changes one by one: they gather. */
+static void small_changes_gather_after_a_burst(void **state)
+{
+    struct values_fixture *fixture = *state;
+    char key[16];
+    int before;
+
+    for (int burst = 0; burst < 2; burst++) { /* for what is pending, and what is being written */
+        for (int i = 0; i < 20000; i++) {
+            snprintf(key, sizeof(key), "burst%d", i);
+            values_put(fixture, key, "x");
+        }
+        values_advance(fixture);
+        values_flush(fixture);
+    }
+    before = fixture->flushed_count;
+    for (int i = 0; i < 100; i++) {
+        values_put(fixture, "small", "x");
+        values_advance(fixture);
+        usleep(1000);
+        uv_run(&fixture->loop, UV_RUN_NOWAIT);
+    }
+    assert_in_range(fixture->flushed_count - before, 0, 20);
+}
+
 #define ON_BOTH(test)                                                                              \
     cmocka_unit_test_setup_teardown(test, set_up_memory, tear_down_twin),                          \
         cmocka_unit_test_setup_teardown(test, set_up_file, tear_down_twin)
@@ -351,7 +376,7 @@ int main(void)
         ON_BOTH(values_are_walked_in_order),    ON_BOTH(values_take_up_to_their_limits),
         ON_FILE(file_stands_where_it_was_left), ON_FILE(file_takes_no_halves),
         ON_FILE(file_is_flushed_in_time),       ON_FILE(file_keeps_machines_apart),
-        ON_FILE(file_says_when_it_is_busy),
+        ON_FILE(file_says_when_it_is_busy),     ON_FILE(small_changes_gather_after_a_burst),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -357,6 +357,9 @@ static void assert_refused(struct log_fixture *fixture, int code, const char *me
     assert_null(fixture->wal);
     assert_non_null(strstr(fixture->err.message, "log/0000000001.seg"));
     assert_non_null(strstr(fixture->err.message, message));
+    if (code != OSR_UNSUPPORTED_VERSION) {
+        assert_non_null(strstr(fixture->err.hint, "`osiris join "));
+    }
     assert_true(osr_slice_equal(osr_sim_disk_content(fixture->sim, "log/0000000001.seg"),
                                 osr_buffer_slice(&before)));
     osr_buffer_done(&before);
@@ -382,11 +385,11 @@ static void wal_refuses_a_later_format(void **state)
     log_close(fixture);
     content = osr_sim_disk_content(fixture->sim, "log/0000000001.seg");
     osr_buffer_add(&changed, content.data, content.size);
-    osr_put_u32(changed.data + 12, 2);
+    osr_put_u32(changed.data + 12, 3);
     osr_put_u32(changed.data + 8, osr_crc32c(0, changed.data + 12, 4096 - 12));
     osr_sim_disk_put(fixture->sim, "log/0000000001.seg", osr_buffer_slice(&changed));
     osr_buffer_done(&changed);
-    assert_refused(fixture, OSR_UNSUPPORTED_VERSION, "format 2");
+    assert_refused(fixture, OSR_UNSUPPORTED_VERSION, "format 3");
 }
 
 /* A segment that was cut short by somebody else is damaged. */

@@ -22,10 +22,17 @@ enum {
 
 static uint64_t current_seed; /* told when its run fails */
 
+/* The first byte of a fact's payload is its key; of an empty one there is none. */
+static struct osr_slice first_byte(const struct osr_wal_record *record)
+{
+    return osr_slice(record->payload.data, record->payload.size > 0 ? 1 : 0);
+}
+
 static const struct osr_wal_options small = {
     .segment_bytes_min = 8 << 10,
     .segment_bytes_max = 32 << 10,
     .seed = 11,
+    .fact_key = first_byte,
 };
 
 /* A record as the test remembers it. */
@@ -36,6 +43,7 @@ struct fact {
     size_t size;
     uint64_t content; /* the payload is made from it */
     bool is_void;     /* by a later record */
+    bool is_anchor;   /* a base that later entries need, so no other voids it */
 };
 
 /* One run: the log, the disk below, and what should be in it. */
@@ -96,10 +104,20 @@ static void check_missing(const struct run *run)
         assert_true(!run->is_missing[i] || run->facts[i].is_void);
 }
 
+static bool have_one_key(const struct fact *one, const struct fact *other)
+{
+    uint8_t keys[2][PAYLOAD_MAX];
+
+    fill_payload(keys[0], one);
+    fill_payload(keys[1], other);
+    return one->size > 0 && other->size > 0 && keys[0][0] == keys[1][0];
+}
+
 /* Whether `newer` voids an older fact. */
 static bool is_voided(const struct fact *fact, const struct fact *newer)
 {
     bool is_entry_or_head = fact->type == OSR_WAL_ENTRY || fact->type == OSR_WAL_HEAD;
+    bool is_base = fact->type == OSR_WAL_BASE;
 
     if (fact->log_id != newer->log_id)
         return false;
@@ -107,11 +125,31 @@ static bool is_voided(const struct fact *fact, const struct fact *newer)
     case OSR_WAL_TRUNCATE:
         return is_entry_or_head && fact->index > newer->index;
     case OSR_WAL_BASE:
-        return is_entry_or_head && fact->index <= newer->index;
+        return (is_entry_or_head && fact->index <= newer->index) ||
+               (is_base && !fact->is_anchor && fact->index < newer->index);
     case OSR_WAL_VOTE:
         return fact->type == OSR_WAL_VOTE;
+    case OSR_WAL_FACT:
+        return have_one_key(fact, newer);
     default:
         return false;
+    }
+}
+
+/* A base that goes back changes nothing; one that jumps, or has entries cut off below it, says
+ * where the next entry stands. */
+static void judge_bases(struct run *run, struct fact *fact)
+{
+    uint64_t base = run->base[fact->log_id];
+
+    if (fact->type == OSR_WAL_BASE) {
+        fact->is_void = fact->index <= base;
+        fact->is_anchor = fact->index > run->last[fact->log_id];
+    }
+    for (size_t i = 0; fact->type == OSR_WAL_TRUNCATE && i < run->appended; i++) {
+        struct fact *older = &run->facts[i];
+        older->is_anchor |= older->type == OSR_WAL_BASE && older->log_id == fact->log_id &&
+                            older->index == base && fact->index < base;
     }
 }
 
@@ -133,6 +171,7 @@ static void move_ends(struct run *run, const struct fact *fact)
 static void remember(struct run *run, struct fact fact)
 {
     assert_true(run->appended < RECORDS_MAX);
+    judge_bases(run, &fact);
     for (size_t i = 0; i < run->appended; i++)
         run->facts[i].is_void |= is_voided(&run->facts[i], &fact);
     move_ends(run, &fact);
@@ -147,7 +186,7 @@ static void forget(struct run *run, size_t count)
     memset(run->last, 0, sizeof(run->last));
     while (run->appended < count) {
         struct fact fact = run->facts[run->appended];
-        fact.is_void = false;
+        fact.is_void = fact.is_anchor = false;
         remember(run, fact);
     }
 }
