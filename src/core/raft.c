@@ -17,7 +17,7 @@ enum {
     PENDING_ENTRIES_DEFAULT = 64 << 10,
     READS_DEFAULT = 16 << 10,
     APPLY_BYTES_DEFAULT = 4 << 20,
-    CACHE_BYTES_DEFAULT = 32 << 20,
+    CACHE_BYTES_DEFAULT = 8 << 20, /* twice a window */
     CHUNK_BYTES_DEFAULT = 256 << 10,
     CAUGHT_UP_ENTRIES_DEFAULT = 4096,
     /* Of the outputs of one step: copies of entries for APPLY and for each member. */

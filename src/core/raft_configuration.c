@@ -111,7 +111,9 @@ static int remove_member(struct osr_raft_configuration *configuration,
                          struct osr_raft_member *member, struct osr_err *err)
 {
     if (member->standing == OSR_RAFT_VOTER && osr_raft_configuration_voters(configuration) == 1) {
-        return osr_err_set(err, OSR_INVALID_ARGUMENT, "the last voter cannot be removed");
+        osr_err_set(err, OSR_INVALID_ARGUMENT, "the last voter cannot be removed");
+        osr_err_hint(err, "let another one join first, and become a voter");
+        return OSR_INVALID_ARGUMENT;
     }
     size_t behind = (size_t)(configuration->members + configuration->count - (member + 1));
     memmove(member, member + 1, behind * sizeof(*member));

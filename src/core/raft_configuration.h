@@ -49,7 +49,7 @@ bool osr_raft_configuration_is_valid(const struct osr_raft_configuration *config
 /* What is asked of a leader. */
 enum osr_raft_change_type {
     OSR_RAFT_ADD = 1, /* a learner; ALREADY_EXISTS, TOO_LARGE where there are too many */
-    OSR_RAFT_PROMOTE, /* a learner to a voter */
+    OSR_RAFT_PROMOTE, /* a learner to a voter; BUSY while it is silent, or lacks much */
     OSR_RAFT_REMOVE,  /* either; INVALID_ARGUMENT for the last voter */
     OSR_RAFT_UPDATE,  /* the context */
 };

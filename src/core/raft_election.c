@@ -62,8 +62,13 @@ void osr_raft_follow_term(struct osr_raft *raft, uint64_t term, uint64_t leader)
         stop_leading(raft);
     }
     osr_raft_election_rest(raft);
-    osr_raft_say(raft, OSR_LEVEL_INFO, "term %llu, led by %llu",
-                 (unsigned long long)raft->vote.term, (unsigned long long)leader);
+    if (leader == 0) {
+        osr_raft_say(raft, OSR_LEVEL_INFO, "term %llu, nobody leads",
+                     (unsigned long long)raft->vote.term);
+    } else {
+        osr_raft_say(raft, OSR_LEVEL_INFO, "term %llu, led by %llu",
+                     (unsigned long long)raft->vote.term, (unsigned long long)leader);
+    }
 }
 
 void osr_raft_step_down(struct osr_raft *raft, const char *why)
@@ -74,10 +79,16 @@ void osr_raft_step_down(struct osr_raft *raft, const char *why)
 
 /* ---- standing ---- */
 
+/* What is durable counts, on both sides: what was not acknowledged need not be kept. */
+static uint64_t last_that_counts(const struct osr_raft *raft)
+{
+    return OSR_RAFT_GUARD(ELECTION_DURABLE) ? raft->log.durable : raft->log.last;
+}
+
 void osr_raft_election_claim(const struct osr_raft *raft, struct osr_raft_message *request)
 {
-    request->vote_request.last_index = raft->log.durable;
-    request->vote_request.last_term = osr_raft_log_term(&raft->log, raft->log.durable);
+    request->vote_request.last_index = last_that_counts(raft);
+    request->vote_request.last_term = osr_raft_log_term(&raft->log, last_that_counts(raft));
 }
 
 static void ask_for_votes(struct osr_raft *raft)
@@ -160,13 +171,12 @@ void osr_raft_election_tick(struct osr_raft *raft)
 
 /* ---- voting ---- */
 
-/* Compares what is durable on both sides: what was not acknowledged need not be kept. */
 static bool is_up_to_date(const struct osr_raft *raft, const struct osr_raft_message *request)
 {
-    uint64_t own_term = osr_raft_log_term(&raft->log, raft->log.durable);
+    uint64_t own_last = last_that_counts(raft);
+    uint64_t own_term = osr_raft_log_term(&raft->log, own_last);
     uint64_t term = request->vote_request.last_term;
-    return term > own_term ||
-           (term == own_term && request->vote_request.last_index >= raft->log.durable);
+    return term > own_term || (term == own_term && request->vote_request.last_index >= own_last);
 }
 
 /* A leader hears itself: it would have stepped down without a majority. */

@@ -17,6 +17,7 @@
     X(VOTE_DURABLE, vote_durable, "a vote is said before it is durable")                           \
     X(ONE_VOTE, one_vote, "a voter votes again in a term, for the target of a transfer")           \
     X(LOG_UP_TO_DATE, log_up_to_date, "votes go to candidates that lack entries")                  \
+    X(ELECTION_DURABLE, election_durable, "elections count entries that are not on the disk yet")  \
     X(OWN_MATCH_DURABLE, own_match_durable, "a leader counts its own entries too early")           \
     X(ACK_DURABLE, ack_durable, "a follower acknowledges what is not durable")                     \
     X(ACK_MATCHED, ack_matched, "a follower acknowledges entries that were not compared")          \

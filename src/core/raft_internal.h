@@ -164,6 +164,8 @@ void osr_raft_peers_dismiss(struct osr_raft *raft);
 /* At the beginning of a term that is led. */
 void osr_raft_peer_begin(struct osr_raft *raft, struct peer *peer);
 void osr_raft_peers_done(struct osr_raft *raft);
+/* While leading: it has shown of late that it follows. */
+bool osr_raft_peer_is_there(const struct osr_raft *raft, const struct peer *peer);
 /* Probes from behind what it surely has; nothing that was sent counts. */
 void osr_raft_peer_probe(struct peer *peer, uint64_t next);
 static inline bool osr_raft_is_voter(const struct osr_raft *raft)

@@ -122,6 +122,25 @@ static const char *what_hinders(const struct osr_raft *raft)
     return NULL;
 }
 
+static bool has_caught_up(const struct osr_raft *raft, const struct peer *peer)
+{
+    return raft->log.last - peer->matched <= raft->options.caught_up_entries;
+}
+
+/* Likewise. A voter that is not there, or lacks much, is one that the majority needs and does not
+ * have: beside a single voter nothing could ever take it back. */
+static const char *what_hinders_promotion(struct osr_raft *raft, uint64_t member)
+{
+    const struct peer *peer = osr_raft_peer_find(raft, member);
+    if (peer == NULL || peer->is_voter) {
+        return NULL; /* the configuration says more */
+    }
+    if (!osr_raft_peer_is_there(raft, peer)) {
+        return "the learner cannot be reached now";
+    }
+    return has_caught_up(raft, peer) ? NULL : "the learner lacks much yet";
+}
+
 static int enter(struct osr_raft *raft, uint64_t token, const struct osr_raft_change *change)
 {
     struct osr_raft_configuration *next = osr_raft_take(raft, sizeof(*next));
@@ -145,6 +164,9 @@ void osr_raft_members_change(struct osr_raft *raft, uint64_t token,
         return;
     }
     const char *hindrance = what_hinders(raft);
+    if (hindrance == NULL && change->type == OSR_RAFT_PROMOTE) {
+        hindrance = what_hinders_promotion(raft, change->member.id);
+    }
     if (hindrance != NULL) {
         osr_raft_put_out_failed(raft, token, OSR_BUSY, hindrance);
         return;
@@ -169,7 +191,7 @@ void osr_raft_members_committed(struct osr_raft *raft)
 
 void osr_raft_members_watch(struct osr_raft *raft, struct peer *peer)
 {
-    if (raft->log.last - peer->matched > raft->options.caught_up_entries) {
+    if (!has_caught_up(raft, peer)) {
         peer->caught_up_ms = 0;
     } else if (peer->caught_up_ms == 0) {
         peer->caught_up_ms = osr_raft_max(raft->now_ms, 1);
@@ -179,7 +201,8 @@ void osr_raft_members_watch(struct osr_raft *raft, struct peer *peer)
 uint64_t osr_raft_members_deadline(const struct osr_raft *raft, const struct peer *peer)
 {
     bool can_be_promoted =
-        peer->is_promoted && peer->caught_up_ms != 0 && what_hinders(raft) == NULL &&
+        peer->is_promoted && peer->caught_up_ms != 0 && osr_raft_peer_is_there(raft, peer) &&
+        what_hinders(raft) == NULL &&
         osr_raft_configuration_voters(&raft->configuration) < OSR_RAFT_VOTERS_MAX;
     return can_be_promoted ? peer->caught_up_ms + raft->options.election_timeout_ms : UINT64_MAX;
 }

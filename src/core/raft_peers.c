@@ -35,6 +35,11 @@ struct peer *osr_raft_peer_find(struct osr_raft *raft, uint64_t id)
     return NULL;
 }
 
+bool osr_raft_peer_is_there(const struct osr_raft *raft, const struct peer *peer)
+{
+    return peer->acked_ms != 0 && raft->now_ms < peer->acked_ms + raft->options.election_timeout_ms;
+}
+
 /* ---- who is in it ---- */
 
 /* All that a removed member has to be told, or it is not there to be told. */

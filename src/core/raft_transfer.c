@@ -23,9 +23,8 @@ static struct peer *best_successor(struct osr_raft *raft)
     struct peer *best = NULL;
     for (size_t i = 0; i < raft->peer_count; i++) {
         struct peer *peer = &raft->peers[i];
-        bool is_there = peer->acked_ms != 0 &&
-                        raft->now_ms < peer->acked_ms + raft->options.election_timeout_ms;
-        if (peer->is_voter && is_there && (best == NULL || peer->matched > best->matched)) {
+        if (peer->is_voter && osr_raft_peer_is_there(raft, peer) &&
+            (best == NULL || peer->matched > best->matched)) {
             best = peer;
         }
     }

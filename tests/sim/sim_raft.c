@@ -32,6 +32,7 @@ static const char *const words[OSR_RAFT_GUARD_COUNT] = {
     [OSR_RAFT_GUARD_VOTE_DURABLE] = "durable is its vote for",
     [OSR_RAFT_GUARD_ONE_VOTE] = "votes twice in term",
     [OSR_RAFT_GUARD_LOG_UP_TO_DATE] = "leader completeness",
+    [OSR_RAFT_GUARD_ELECTION_DURABLE] = "stands for election with",
     [OSR_RAFT_GUARD_OWN_MATCH_DURABLE] = "which no majority of",
     [OSR_RAFT_GUARD_ACK_DURABLE] = ", durable are",
     [OSR_RAFT_GUARD_ACK_MATCHED] = "which is another than its leader",

@@ -52,6 +52,29 @@ static void adding_makes_a_learner_in_its_place(void **state)
     assert_null(osr_raft_configuration_find(configuration, 8));
 }
 
+/* What is known of a member is another then, and nothing else is. */
+static void an_update_changes_what_is_known_of_a_member(void **state)
+{
+    struct osr_raft_configuration *configuration = *state;
+    struct osr_raft_change change = change_of(OSR_RAFT_UPDATE, 5);
+    struct osr_err err;
+    change.member.standing = OSR_RAFT_LEARNER;
+    change.member.is_promoted = true;
+    change.member.context_size = 3;
+    memcpy(change.member.context, "new", 3);
+    assert_int_equal(osr_raft_configuration_change(configuration, &change, &err), 0);
+    const struct osr_raft_member *member = osr_raft_configuration_find(configuration, 5);
+    assert_int_equal(member->context_size, 3);
+    assert_memory_equal(member->context, "new", 3);
+    assert_int_equal(member->standing, OSR_RAFT_VOTER);
+    assert_false(member->is_promoted);
+    assert_int_equal(configuration->count, 2);
+
+    change.member.context_size = OSR_RAFT_CONTEXT_BYTES_MAX + 1;
+    assert_int_equal(osr_raft_configuration_change(configuration, &change, &err), OSR_TOO_LARGE);
+    assert_int_equal(member->context_size, 3);
+}
+
 /* What makes no sense changes nothing. */
 static void silly_changes_are_refused(void **state)
 {
@@ -184,6 +207,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(adding_makes_a_learner_in_its_place, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_update_changes_what_is_known_of_a_member, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(silly_changes_are_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(the_last_voter_stays, set_up, tear_down),
         cmocka_unit_test_setup_teardown(numbers_are_bounded, set_up, tear_down),

@@ -330,6 +330,9 @@ static void a_leader_without_majority_steps_down(void **state)
     raft_rig_advance(rig, 2);
     assert_int_not_equal(raft_rig_info(rig, 1).role, OSR_RAFT_LEADER);
     assert_int_equal(raft_rig_info(rig, 1).leader, 0);
+    osr_buffer_add_u8(&rig->said, '\0');
+    assert_non_null(strstr((const char *)rig->said.data, "nobody leads\n"));
+    assert_null(strstr((const char *)rig->said.data, "led by 0"));
     raft_rig_destroy(rig);
 }
 

@@ -209,6 +209,50 @@ static void who_lags_does_not_vote(void **state)
     raft_rig_destroy(rig);
 }
 
+/* Nor who has caught up and then fell silent: beside a sole voter nothing would be agreed on again.
+ */
+static void who_fell_silent_does_not_vote(void **state)
+{
+    (void)state;
+    struct raft_rig *rig = leading(1);
+    raft_rig_add(rig, 1, 7, 4, true);
+    raft_rig_appended(rig, 4, 1, last_of(rig));
+    raft_rig_advance(rig, 3 * RIG_TIMEOUT_MS);
+    assert_int_equal(member_of(rig, 1, 4)->standing, OSR_RAFT_LEARNER);
+    assert_int_equal(raft_rig_info(rig, 1).role, OSR_RAFT_LEADER);
+    for (uint64_t i = 0; i < 2 * RIG_TIMEOUT_MS / RIG_HEARTBEAT_MS; i++) {
+        raft_rig_appended(rig, 4, 1, last_of(rig));
+        raft_rig_advance(rig, RIG_HEARTBEAT_MS);
+    }
+    assert_int_equal(member_of(rig, 1, 4)->standing, OSR_RAFT_VOTER);
+    raft_rig_destroy(rig);
+}
+
+/* Nor is it made one by hand then, or while it is silent: with a sole voter it would be the end. */
+static void only_who_is_there_and_keeps_up_is_promoted(void **state)
+{
+    (void)state;
+    struct raft_rig *rig = leading(1);
+    raft_rig_add(rig, 1, 7, 4, false);
+    raft_rig_change(rig, 1, 8, OSR_RAFT_PROMOTE, 4);
+    assert_int_equal(raft_rig_failure(rig, 1, 8), OSR_BUSY);
+    for (uint64_t i = 0; i <= RIG_CAUGHT_UP_ENTRIES; i++) {
+        raft_rig_propose(rig, 1, 10 + i, 10);
+    }
+    raft_rig_appended(rig, 4, 1, 1);
+    raft_rig_change(rig, 1, 9, OSR_RAFT_PROMOTE, 4);
+    assert_int_equal(raft_rig_failure(rig, 1, 9), OSR_BUSY);
+    raft_rig_appended(rig, 4, 1, last_of(rig));
+    raft_rig_advance(rig, RIG_TIMEOUT_MS);
+    raft_rig_change(rig, 1, 100, OSR_RAFT_PROMOTE, 4);
+    assert_int_equal(raft_rig_failure(rig, 1, 100), OSR_BUSY);
+    raft_rig_appended(rig, 4, 1, last_of(rig));
+    raft_rig_change(rig, 1, 101, OSR_RAFT_PROMOTE, 4);
+    assert_int_equal(raft_rig_failure(rig, 1, 101), OSR_OK);
+    assert_int_equal(member_of(rig, 1, 4)->standing, OSR_RAFT_VOTER);
+    raft_rig_destroy(rig);
+}
+
 /* Beside seven voters it waits, without being tried again and again, until one of them goes. */
 static void a_learner_beside_seven_voters_waits(void **state)
 {
@@ -397,6 +441,8 @@ int main(void)
         cmocka_unit_test(learners_do_not_count),
         cmocka_unit_test(who_has_caught_up_votes),
         cmocka_unit_test(who_lags_does_not_vote),
+        cmocka_unit_test(who_fell_silent_does_not_vote),
+        cmocka_unit_test(only_who_is_there_and_keeps_up_is_promoted),
         cmocka_unit_test(a_learner_beside_seven_voters_waits),
         cmocka_unit_test(a_removed_leader_leads_until_that_is_committed),
         cmocka_unit_test(who_may_be_removed_stands),

@@ -79,14 +79,22 @@ static void who_is_far_behind_gets_the_snapshot(void **state)
     raft_rig_destroy(rig);
 }
 
+/* Of the snapshot the first chunk has come, and is being written. */
+static struct raft_rig *with_one_being_given(void)
+{
+    struct raft_rig *rig = with_one_behind();
+    rig->members[3].is_cut_off = false;
+    rig->members[3].holds_chunks = true;
+    raft_rig_advance(rig, RIG_TIMEOUT_MS / 2);
+    assert_int_equal(raft_rig_count(rig, 3, OSR_RAFT_OUT_WRITE_CHUNK), 1);
+    return rig;
+}
+
 /* After an interruption it goes on where it was. */
 static void an_interrupted_snapshot_goes_on(void **state)
 {
     (void)state;
-    struct raft_rig *rig = with_one_behind();
-    rig->members[3].is_cut_off = false;
-    rig->members[3].holds_chunks = true;
-    raft_rig_advance(rig, 2 * RIG_HEARTBEAT_MS);
+    struct raft_rig *rig = with_one_being_given();
     rig->members[3].holds_chunks = false;
     rig->members[3].is_cut_off = true;
     raft_rig_release(rig, 3, OSR_OK);
@@ -123,11 +131,7 @@ static void a_damaged_snapshot_is_taken_again(void **state)
 static void a_newer_snapshot_takes_its_place(void **state)
 {
     (void)state;
-    struct raft_rig *rig = with_one_behind();
-    rig->members[3].is_cut_off = false;
-    rig->members[3].holds_chunks = true;
-    raft_rig_advance(rig, RIG_TIMEOUT_MS / 2);
-    assert_int_equal(raft_rig_count(rig, 3, OSR_RAFT_OUT_WRITE_CHUNK), 1);
+    struct raft_rig *rig = with_one_being_given();
     raft_rig_snapshot(rig, 1, SIZE + 1); /* the caller has no other any more */
     rig->members[3].holds_chunks = false;
     raft_rig_release(rig, 3, OSR_OK);
@@ -142,11 +146,8 @@ static void a_newer_snapshot_takes_its_place(void **state)
 static void the_log_behind_a_given_snapshot_stays(void **state)
 {
     (void)state;
-    struct raft_rig *rig = with_one_behind();
+    struct raft_rig *rig = with_one_being_given();
     uint64_t given = raft_rig_info(rig, 1).snapshot;
-    rig->members[3].is_cut_off = false;
-    rig->members[3].holds_chunks = true;
-    raft_rig_advance(rig, RIG_TIMEOUT_MS / 2);
     propose_some(rig, 1, 200, 5);
     raft_rig_snapshot(rig, 1, SIZE);
     propose_some(rig, 1, 210, 5);
