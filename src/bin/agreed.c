@@ -1,11 +1,11 @@
 /* cluster set, cluster settings, access set, access show: what all members of the ledger obey. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/input.h"
-#include "bin/table.h"
 
 enum { POLICY_BYTES_MAX = 64 << 10 }; /* as core/cluster_settings.h has it */
 
@@ -33,31 +33,25 @@ int osr_run_cluster_set(struct osr_context *context, const struct osr_arguments 
     return osr_context_call(context, "cluster_set", &request.base, on_set, context, err);
 }
 
-static void write_settings(struct osr_output *out, const Osr__ClusterSettingsResponse *response)
+/* What it means stands below its value. */
+static void write_setting(struct osr_output *out, const Osr__ClusterSetting *setting)
 {
-    static const struct osr_column columns[] = {
-        {"NAME", 0}, {"VALUE", 0}, {"SET", 0}, {"MEANING", 0}};
-    struct osr_table table;
-    osr_table_init(&table, columns, sizeof(columns) / sizeof(columns[0]), out);
-    for (size_t i = 0; i < response->n_settings; i++) {
-        const Osr__ClusterSetting *setting = response->settings[i];
-        osr_table_add_text(&table, setting->name);
-        osr_table_add_text(&table, setting->value);
-        osr_table_add_text(&table, setting->by_default ? "by default" : "yes");
-        osr_table_add_text(&table, setting->meaning);
-    }
-    osr_table_finish(&table);
+    char *value = osr_format("%s%s", setting->value, setting->by_default ? " (by default)" : "");
+    osr_output_add_field(out, setting->name, value);
+    osr_output_add_field(out, "", setting->meaning);
+    free(value);
 }
 
 static int on_settings(void *context, const ProtobufCMessage *reply)
 {
     struct osr_context *run = context;
     const Osr__ClusterSettingsResponse *response = (const Osr__ClusterSettingsResponse *)reply;
-    if (!run->json) {
-        write_settings(&run->out, response);
-    }
-    for (size_t i = 0; run->json && i < response->n_settings; i++) {
-        osr_output_add_message(&run->out, &response->settings[i]->base);
+    for (size_t i = 0; i < response->n_settings; i++) {
+        if (run->json) {
+            osr_output_add_message(&run->out, &response->settings[i]->base);
+        } else {
+            write_setting(&run->out, response->settings[i]);
+        }
     }
     return run->out.failure.code;
 }

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fields.h"
+#include "base/text.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/table.h"
@@ -23,9 +24,9 @@ static int call_status(struct osr_context *context, osr_on_reply *on_reply, void
 
 /* ---- members ---- */
 
+/* On a terminal of 80 columns. */
 static const struct osr_column member_columns[] = {
     {"NAME", 0},
-    {"INSTANCE", OSR_COLUMN_WHOLE},
     {"MEMBER", OSR_COLUMN_RIGHT | OSR_COLUMN_WHOLE},
     {"STANDING", 0},
     {"STATE", OSR_COLUMN_OPTIONAL},
@@ -46,33 +47,41 @@ static const char *standing_of(const Osr__MemberStatus *member)
 /* What the leader knows, others have no number for. */
 static void add_progress_cells(struct osr_table *table, const Osr__MemberStatus *member)
 {
-    char text[OSR_DISPLAY_DURATION_CHARS];
+    char text[OSR_DURATION_CHARS];
     if (member->matched > 0) {
         osr_table_add_number(table, member->matched);
     } else {
         osr_table_add_text(table, "");
     }
     if (member->heard_ms > 0) {
-        osr_table_add_text(table, osr_display_duration(text, member->heard_ms));
+        osr_table_add_text(table, osr_duration_write(text, member->heard_ms));
     } else {
         osr_table_add_text(table, "-");
     }
 }
 
+static const char *reach_of(const Osr__MemberStatus *member, bool is_self)
+{
+    if (is_self) {
+        return "this one";
+    }
+    if (!member->reachable) {
+        return "no";
+    }
+    return member->own_link ? "yes" : "by feeds";
+}
+
 static void add_member_row(struct osr_table *table, const Osr__ClusterStatusResponse *status,
                            const Osr__MemberStatus *member)
 {
-    char speakable[OSR_SPEAKABLE_CHARS + 1];
     char number[NUMBER_CHARS];
     bool is_self = member->member == status->member;
-    osr_speakable_write(speakable, member->instance);
     snprintf(number, sizeof(number), "%" PRIu64, member->member);
     osr_table_add_text(table, member->name);
-    osr_table_add_text(table, speakable);
     osr_table_add_text(table, number);
     osr_table_add_text(table, standing_of(member));
     osr_table_add_text(table, member->leader ? "leader" : member->progress);
-    osr_table_add_text(table, is_self ? "this one" : member->reachable ? "yes" : "no");
+    osr_table_add_text(table, reach_of(member, is_self));
     add_progress_cells(table, member);
     osr_table_add_text(table, member->trouble);
 }
@@ -91,7 +100,9 @@ static int on_members(void *context, const ProtobufCMessage *reply)
 {
     struct osr_context *run = context;
     const Osr__ClusterStatusResponse *status = (const Osr__ClusterStatusResponse *)reply;
-    if (!run->json) {
+    if (!run->json && status->n_members == 0) {
+        osr_output_add_text(&run->out, "no members are known here yet\n");
+    } else if (!run->json) {
         write_members(&run->out, status);
     }
     for (size_t i = 0; run->json && i < status->n_members; i++) {
@@ -137,10 +148,12 @@ static void add_number_field(struct osr_output *out, const char *title, uint64_t
 
 static void write_status(struct osr_output *out, const Osr__ClusterStatusResponse *status)
 {
-    char since[OSR_DISPLAY_DURATION_CHARS];
+    char since[OSR_DURATION_CHARS];
     osr_output_add_field(out, "ledger", status->ledger[0] != '\0' ? status->ledger : "none yet");
     osr_output_add_field(out, "role", status->role);
-    osr_output_add_field(out, "for", osr_display_duration(since, status->since_ms));
+    if (status->since_ms > 0) { /* else it has no part yet */
+        osr_output_add_field(out, "for", osr_duration_write(since, status->since_ms));
+    }
     add_member_field(out, "member", status, status->member);
     add_member_field(out, "leader", status, status->leader);
     add_number_field(out, "term", status->term);
@@ -371,14 +384,26 @@ int osr_run_cluster_remove(struct osr_context *context, const struct osr_argumen
 
 /* ---- transfer ---- */
 
+static void write_leader(struct osr_output *out, const Osr__ClusterTransferResponse *response)
+{
+    struct osr_buffer name = {0};
+    osr_display_clean(&name, osr_slice_text(response->name), OSR_DISPLAY_ONE_LINE);
+    if (name.size > 0) {
+        osr_output_add(out, osr_buffer_slice(&name));
+        osr_output_add_format(out, " (%" PRIu64 ") leads\n", response->leader);
+    } else {
+        osr_output_add_format(out, "member %" PRIu64 " leads\n", response->leader);
+    }
+    osr_buffer_done(&name);
+}
+
 static int on_transferred(void *context, const ProtobufCMessage *reply)
 {
     struct osr_context *run = context;
     if (run->json) {
         osr_output_add_message(&run->out, reply);
     } else {
-        osr_output_add_format(&run->out, "member %" PRIu64 " leads\n",
-                              ((const Osr__ClusterTransferResponse *)reply)->leader);
+        write_leader(&run->out, (const Osr__ClusterTransferResponse *)reply);
     }
     return run->out.failure.code;
 }

@@ -77,7 +77,9 @@ static const struct osr_flag_help kv_put_flags[] = {
     {OSR_FLAG_FILE, "what stands in this file, instead of VALUE"}, FOR_EXPECTED, END};
 static const struct osr_flag_help kv_del_flags[] = {FOR_EXPECTED, END};
 static const struct osr_flag_help cluster_add_flags[] = {
-    {OSR_FLAG_LEARNER, "gets all, and never counts: for copies"}, END};
+    {OSR_FLAG_LEARNER, "gets all, and never counts: for copies; where join\n"
+                       "is by-hand"},
+    END};
 static const struct osr_flag_help cluster_remove_flags[] = {
     {OSR_FLAG_YES, "do not ask, though another voter cannot be reached"}, END};
 static const struct osr_flag_help access_set_flags[] = {
@@ -361,11 +363,14 @@ const struct osr_command osr_commands[] = {
      "  osiris cluster why\n",
      0, 0, no_flags, osr_run_cluster_why},
     {"cluster add", "NAME", "make a linked instance a member of the ledger",
-     "Adds an instance that is linked and waits; who has joined by osiris join is\n"
-     "added without this. It begins as a learner, and votes once it has caught up.\n"
-     "NAME is the instance's name or id.\n"
+     "Adds an instance that is linked and waits. Who joins is added within seconds\n"
+     "without this, and is to vote; only after osiris cluster set join by-hand does it\n"
+     "wait for this command. It begins as a learner, and votes once it has caught up;\n"
+     "with --learner it stays one, until osiris cluster promote. NAME is the\n"
+     "instance's name or id.\n"
      "\n"
      "Examples:\n"
+     "  osiris cluster set join by-hand\n"
      "  osiris cluster add desk\n"
      "  osiris cluster add --learner archive\n",
      1, 1, cluster_add_flags, osr_run_cluster_add},
@@ -380,8 +385,8 @@ const struct osr_command osr_commands[] = {
      "  osiris cluster remove 25505762104352 --yes\n",
      1, 1, cluster_remove_flags, osr_run_cluster_remove},
     {"cluster promote", "NAME", "make a learner a voter",
-     "For a learner that was added to stay one; the others are promoted by themselves\n"
-     "once they have caught up.\n"
+     "For a learner that was added to stay one, by osiris cluster add --learner or\n"
+     "past voters-max; the others are promoted by themselves once they have caught up.\n"
      "\n"
      "Example:\n"
      "  osiris cluster promote archive\n",

@@ -131,25 +131,6 @@ char *osr_display_number(char *text, uint64_t number)
     return text;
 }
 
-char *osr_display_duration(char *text, uint64_t ms)
-{
-    uint64_t seconds = ms / 1000;
-    size_t size = OSR_DISPLAY_DURATION_CHARS;
-    if (ms < 1000) {
-        snprintf(text, size, "%" PRIu64 " ms", ms);
-    } else if (seconds < 60) {
-        snprintf(text, size, "%" PRIu64 ".%" PRIu64 " s", seconds, ms % 1000 / 100);
-    } else if (seconds < 3600) {
-        snprintf(text, size, "%" PRIu64 " min %" PRIu64 " s", seconds / 60, seconds % 60);
-    } else if (seconds < 86400) {
-        snprintf(text, size, "%" PRIu64 " h %" PRIu64 " min", seconds / 3600, seconds % 3600 / 60);
-    } else {
-        snprintf(text, size, "%" PRIu64 " d %" PRIu64 " h", seconds / 86400,
-                 seconds % 86400 / 3600);
-    }
-    return text;
-}
-
 char *osr_display_time(char *text, uint64_t time_ms)
 {
     text[0] = '\0';

@@ -24,9 +24,6 @@ size_t osr_display_fit(struct osr_slice text, size_t columns);
 /* "1,234,567" */
 enum { OSR_DISPLAY_NUMBER_CHARS = 27 };
 char *osr_display_number(char *text, uint64_t number); /* returns text */
-/* "850 ms", "12.3 s", "4 min 5 s", "3 h 12 min", "2 d 5 h" */
-enum { OSR_DISPLAY_DURATION_CHARS = 32 };
-char *osr_display_duration(char *text, uint64_t ms);
 /* "2024-02-29 13:04:05" in local time; empty for 0. */
 enum { OSR_DISPLAY_TIME_CHARS = 32 };
 char *osr_display_time(char *text, uint64_t time_ms);

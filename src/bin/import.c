@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "base/occurrences.h"
+#include "base/text.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/document.h"
@@ -388,11 +389,11 @@ static void write_summary(struct import *import)
     uint64_t elapsed_ms = osr_progress_elapsed_ms(&import->progress);
     uint64_t count = import->imported + import->existed;
     char imported[OSR_DISPLAY_NUMBER_CHARS], existed[OSR_DISPLAY_NUMBER_CHARS];
-    char duration[OSR_DISPLAY_DURATION_CHARS], rate[OSR_DISPLAY_NUMBER_CHARS];
+    char duration[OSR_DURATION_CHARS], rate[OSR_DISPLAY_NUMBER_CHARS];
     osr_output_add_format(out, "%s imported, %s already there, in %s (%s/s)\n",
                           osr_display_number(imported, import->imported),
                           osr_display_number(existed, import->existed),
-                          osr_display_duration(duration, elapsed_ms),
+                          osr_duration_write(duration, elapsed_ms),
                           osr_display_number(rate, count * 1000 / (elapsed_ms + 1)));
 }
 

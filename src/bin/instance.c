@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "adapter/clock.h"
+#include "base/text.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/progress.h"
@@ -62,12 +63,12 @@ static void write_events(struct osr_output *out, const Osr__StatusResponse *stat
 
 static void write_status(struct osr_output *out, const Osr__StatusResponse *status)
 {
-    char text[OSR_DISPLAY_DURATION_CHARS];
+    char text[OSR_DURATION_CHARS];
     osr_output_add_field(out, "name", status->name);
     osr_output_add_field(out, "instance", status->instance);
     osr_output_add_field(out, "cluster", status->cluster);
     osr_output_add_field(out, "version", status->version);
-    osr_output_add_field(out, "up", osr_display_duration(text, status->uptime_ms));
+    osr_output_add_field(out, "up", osr_duration_write(text, status->uptime_ms));
     osr_output_add_field(out, "data", status->data_folder);
     for (size_t i = 0; i < status->n_listeners; i++) {
         osr_output_add_field(out, i == 0 ? "listens" : "", status->listeners[i]);
@@ -185,13 +186,13 @@ static const char *follower_name(const Osr__FollowerStatus *follower)
 
 static void add_follower_cells(struct osr_table *table, const Osr__FollowerStatus *follower)
 {
-    char text[OSR_DISPLAY_DURATION_CHARS];
+    char text[OSR_DURATION_CHARS];
     osr_table_add_text(table, follower_name(follower));
     osr_table_add_text(table, follower->connected ? "up" : "away");
     osr_table_add_number(table, follower->acked);
     osr_table_add_number(table, follower->lag_entries);
     osr_table_add_text(table,
-                       follower->lag_ms > 0 ? osr_display_duration(text, follower->lag_ms) : "-");
+                       follower->lag_ms > 0 ? osr_duration_write(text, follower->lag_ms) : "-");
     if (follower->doubles > 0) {
         osr_table_add_number(table, follower->doubles);
     } else {
@@ -301,10 +302,10 @@ int osr_run_rebuild(struct osr_context *context, const struct osr_arguments *arg
     int code = osr_context_call(context, "rebuild", &request.base, on_rebuild, &rebuild, err);
     osr_progress_end(&rebuild.progress);
     if (code == OSR_OK && !context->json) {
-        char number[OSR_DISPLAY_NUMBER_CHARS], duration[OSR_DISPLAY_DURATION_CHARS];
+        char number[OSR_DISPLAY_NUMBER_CHARS], duration[OSR_DURATION_CHARS];
         osr_output_add_format(
             &context->out, "%s records in %s\n", osr_display_number(number, rebuild.done),
-            osr_display_duration(duration, osr_progress_elapsed_ms(&rebuild.progress)));
+            osr_duration_write(duration, osr_progress_elapsed_ms(&rebuild.progress)));
     }
     return code;
 }

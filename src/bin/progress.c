@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "adapter/clock.h"
+#include "base/text.h"
 #include "bin/display.h"
 
 enum { SHOW_EVERY_MS = 100, BAR_COLUMNS = 24 };
@@ -49,9 +50,9 @@ void osr_progress_show(struct osr_progress *progress, uint64_t done, uint64_t to
     fprintf(stderr, "%s %s  %s/s", osr_display_number(number, count), progress->unit,
             osr_display_number(rate, (uint64_t)((double)count * 1000 / elapsed_ms)));
     if (total > 0 && done > 0 && done < total) {
-        char left[OSR_DISPLAY_DURATION_CHARS];
+        char left[OSR_DURATION_CHARS];
         double left_ms = elapsed_ms * (double)(total - done) / (double)done;
-        fprintf(stderr, "  %s left", osr_display_duration(left, (uint64_t)left_ms));
+        fprintf(stderr, "  %s left", osr_duration_write(left, (uint64_t)left_ms));
     }
 }
 

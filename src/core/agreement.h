@@ -12,9 +12,9 @@
  * for -> the caller looks at the machine's values, before it returns.
  *
  * What another engine must bring to stand here: one order of commands, each applied once and all
- * together with its place in that order (osr_values of all machines move forward in one piece), and
- * reads that see what was committed before them. docs/ARCHITECTURE.md says how an etcd cluster
- * would.
+ * together with its place in that order (osr_values of all machines move forward in one piece),
+ * reads that see what was committed before them, callers that may go away (`forget`), and word that
+ * it has ended (`is_broken`). docs/ARCHITECTURE.md says how an etcd cluster would.
  *
  * No I/O, no clock, one thread: the loop's. */
 #ifndef OSR_CORE_AGREEMENT_H
@@ -77,7 +77,8 @@ struct osr_machine {
 
 struct osr_agreed {
     /* OK or what apply returned: it is done. UNAVAILABLE, BUSY, TOO_LARGE: it was not done, and
-     * will not be. TIMEOUT: nobody knows whether it was or will be done. */
+     * will not be. TIMEOUT: nobody knows whether it was or will be done; of a read that its time
+     * was over. */
     enum osr_code code;
     const struct osr_err *err; /* where it was not applied; NULL where it was */
     uint64_t index;            /* of the command; of a read up to where the values stand */
@@ -88,15 +89,23 @@ struct osr_agreed {
 typedef void osr_agreed_done(void *context, const struct osr_agreed *agreed);
 
 struct osr_agreement {
-    /* Command is copied. It is tried until it is done or timeout_ms are over. */
-    void (*propose)(struct osr_agreement *agreement, enum osr_machine_id machine, uint8_t version,
-                    struct osr_slice command, uint32_t timeout_ms, osr_agreed_done *done,
-                    void *context);
-    /* Linearizable; is_local: what this member has applied, at once in its turn. */
-    void (*read)(struct osr_agreement *agreement, bool is_local, uint32_t timeout_ms,
-                 osr_agreed_done *done, void *context);
+    /* Command is copied. It is tried until it is done or timeout_ms are over. Returns a number for
+     * `forget`; 0: it was refused: `done` comes all the same, after the return, and cannot be
+     * forgotten. */
+    uint64_t (*propose)(struct osr_agreement *agreement, enum osr_machine_id machine,
+                        uint8_t version, struct osr_slice command, uint32_t timeout_ms,
+                        osr_agreed_done *done, void *context);
+    /* Linearizable; is_local: what this member has applied, at once in its turn. Returns as
+     * `propose` does. */
+    uint64_t (*read)(struct osr_agreement *agreement, bool is_local, uint32_t timeout_ms,
+                     osr_agreed_done *done, void *context);
+    /* Nobody waits for the answer any more, `done` is not called: what was proposed may be done all
+     * the same. Passes over a number that was answered, and 0. */
+    void (*forget)(struct osr_agreement *agreement, uint64_t number);
     /* Of a machine, as applied so far: in `done` of a read, or where stale is good enough. */
     struct osr_values *(*values)(struct osr_agreement *agreement, enum osr_machine_id machine);
+    /* The process ends. What is not found among values now, or just was not, may be there. */
+    bool (*is_broken)(struct osr_agreement *agreement);
     /* The highest version of its commands that all members understand. */
     uint8_t (*version)(struct osr_agreement *agreement, enum osr_machine_id machine);
 };

@@ -98,6 +98,9 @@ static const struct setting *find_setting(struct osr_slice name, struct osr_err 
         osr_text_guess_offer(&near, settings[i].info.name);
     }
     refuse_word("setting of the cluster", name, near.nearest, err);
+    if (near.nearest == NULL) {
+        osr_err_hint(err, "`osiris cluster settings` lists them");
+    }
     return NULL;
 }
 

@@ -34,8 +34,7 @@ enum {
 
 /* X(NAME, how it is written, what holds where nobody has set it, what it is) */
 #define OSR_CLUSTER_SETTINGS(X)                                                                    \
-    X(JOIN, "join", "automatic",                                                                   \
-      "automatic: who joined is added to the ledger by itself; by-hand: by osiris cluster add")    \
+    X(JOIN, "join", "automatic", "automatic: who joins is added; by-hand: by osiris cluster add")  \
     X(VOTERS_MAX, "voters-max", "7", "1 to 7: who is added past so many voters stays a learner")
 
 enum osr_cluster_setting {

@@ -74,7 +74,8 @@ int osr_feed_create(const struct osr_feed_options *options, struct osr_feed **re
     core->deadline_ms = UINT64_MAX;
     /* The boot is random and known to linked peers alone, who are trusted not to slow us. */
     core->replica_by_id = osr_map_create(osr_get_u64(options->boot));
-    core->peers = osr_alloc(options->peers_max * sizeof(core->peers[0]));
+    core->slot_count = options->peers_max + OSR_LEDGER_LINKS_MAX;
+    core->peers = osr_alloc(core->slot_count * sizeof(core->peers[0]));
     core->parties = osr_alloc(OSR_FEED_PARTIES_MAX * sizeof(core->parties[0]));
     core->arena = osr_arena_create(ARENA_KEEP_BYTES, ARENA_BYTES_MAX);
     osr_feed_own_init(core);
@@ -90,7 +91,7 @@ void osr_feed_destroy(struct osr_feed *core)
     for (size_t i = 0; i < core->replica_count; i++) {
         osr_feed_replica_destroy(core, core->replicas[i]);
     }
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
+    for (uint32_t i = 0; i < core->slot_count; i++) {
         if (core->peers[i] != NULL) {
             osr_feed_session_destroy(core->peers[i]);
         }
@@ -217,7 +218,7 @@ static void on_tick(struct osr_feed *core)
 {
     core->deadline_ms = UINT64_MAX;
     core->unannounced = true; /* who had to wait may be told now */
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
+    for (uint32_t i = 0; i < core->slot_count; i++) {
         if (core->peers[i] != NULL) {
             osr_feed_session_tick(core, core->peers[i]);
         }
@@ -259,8 +260,7 @@ static void dispatch(struct osr_feed *core, const struct osr_feed_event *event)
                      event->read_done.bytes);
         break;
     case OSR_FEED_PEER_UP:
-        osr_feed_session_up(core, event->peer_up.peer, event->peer_up.dialled, event->peer_up.nonce,
-                            event->peer_up.binding);
+        osr_feed_session_up(core, event);
         break;
     case OSR_FEED_PEER_DOWN:
         if ((peer = osr_feed_session_find(core, event->peer_down.peer)) != NULL) {
@@ -273,7 +273,8 @@ static void dispatch(struct osr_feed *core, const struct osr_feed_event *event)
         }
         break;
     case OSR_FEED_RESEND:
-        if ((peer = osr_feed_session_find(core, event->resend.peer)) != NULL) {
+        peer = osr_feed_session_find(core, event->resend.peer);
+        if (peer != NULL && peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
             osr_feed_lead_rewind(core, peer, event->resend.from_sequence);
         }
         break;

@@ -10,6 +10,10 @@
  * cursor, the one peer that suits it best (the origin, else whoever holds most). Everything
  * that was lost on the way is asked for again; everything doubled is dropped.
  *
+ * Links for the ledger (FOR_LEDGER) are greeted and watched for silence as the others are, and
+ * settled among themselves where there are two of one instance; nothing about feeds is said or
+ * heard there.
+ *
  * Failures: a peer that breaks a rule gets an ERROR and is closed; the others go on. A
  * write that cannot be stored is answered with its code, and the feed stands where it stood.
  * A batch whose signature fails is cut off the log again (TRUNCATE).
@@ -42,7 +46,8 @@ struct osr_feed_options {
     const char *name;                 /* of the instance, for people */
     struct osr_public_key public_key; /* the instance's id is made from it */
     uint8_t boot[OSR_BOOT_SIZE];      /* random, new for each start */
-    uint32_t peers_max;               /* 1..OSR_PEERS_MAX */
+    uint32_t peers_max;               /* 1..OSR_PEERS_MAX; beside OSR_LEDGER_LINKS_MAX links for
+                                         the ledger */
     uint32_t window_bytes;            /* in flight for each feed and follower; the same in a whole
                                          cluster: a peer that sends two of it unasked is closed */
     uint32_t batch_bytes;             /* of stored entries in one batch, 1..OSR_BATCH_BYTES_MAX */
@@ -100,7 +105,7 @@ enum osr_feed_event_type {
     OSR_FEED_READ_DONE, /* answers READ */
     OSR_FEED_PEER_UP,   /* a link whose other side may be an instance */
     OSR_FEED_PEER_DOWN,
-    OSR_FEED_FRAME,          /* from a peer; replication messages only */
+    OSR_FEED_FRAME,          /* from a peer; replication messages only, HELLO to ERROR */
     OSR_FEED_RESEND,         /* rewind what a connected peer is sent of the own kb feed */
     OSR_FEED_ACCESS_CHANGED, /* the access of the options answers otherwise than before */
     OSR_FEED_TICK,           /* time has come to osr_feed_deadline_ms */
@@ -156,6 +161,7 @@ struct osr_feed_event {
         struct {
             uint32_t peer; /* chosen by the caller; unique among those up */
             bool dialled;  /* by us: decides which of two links to one instance stays */
+            Osr__LinkPurpose purpose;
             uint8_t nonce[OSR_NONCE_SIZE]; /* random, new for each link */
             /* What ties the proofs to this very channel, at most OSR_BINDING_BYTES_MAX; empty in
              * plaintext. Copied. */

@@ -21,6 +21,20 @@ static Osr__FeedHead *held_head(struct osr_feed *core, struct replica *replica)
     return head;
 }
 
+static void name_held(struct osr_feed *core, struct peer *peer, Osr__Hello *hello)
+{
+    hello->held = osr_feed_take(core, core->replica_count * sizeof(hello->held[0]));
+    /* Those that find no place in it are stated with ACK as soon as the link is up. */
+    for (size_t i = 0; i < core->replica_count && hello->n_held < OSR_FEEDS_MAX; i++) {
+        struct replica *replica = core->replicas[i];
+        if (replica->restoring) {
+            continue;
+        }
+        hello->held[hello->n_held++] = held_head(core, replica);
+        osr_feed_channel(replica, peer)->told = replica->head.sequence;
+    }
+}
+
 void osr_feed_greeting_begin(struct osr_feed *core, struct peer *peer)
 {
     Osr__Hello *hello = osr_feed_take(core, sizeof(*hello));
@@ -32,15 +46,9 @@ void osr_feed_greeting_begin(struct osr_feed *core, struct peer *peer)
     hello->name = core->name;
     hello->nonce = osr_feed_binary(peer->nonce, sizeof(peer->nonce));
     hello->boot = osr_feed_binary(core->options.boot, sizeof(core->options.boot));
-    hello->held = osr_feed_take(core, core->replica_count * sizeof(hello->held[0]));
-    /* Those that find no place in it are stated with ACK as soon as the link is up. */
-    for (size_t i = 0; i < core->replica_count && hello->n_held < OSR_FEEDS_MAX; i++) {
-        struct replica *replica = core->replicas[i];
-        if (replica->restoring) {
-            continue;
-        }
-        hello->held[hello->n_held++] = held_head(core, replica);
-        osr_feed_channel(replica, peer)->told = replica->head.sequence;
+    hello->purpose = peer->purpose;
+    if (peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
+        name_held(core, peer, hello);
     }
     Osr__Frame *frame = osr_feed_make_frame(core, OSR__FRAME__BODY_HELLO);
     frame->hello = hello;
@@ -49,7 +57,7 @@ void osr_feed_greeting_begin(struct osr_feed *core, struct peer *peer)
 
 static bool is_own_nonce(const struct osr_feed *core, const uint8_t *nonce)
 {
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
+    for (uint32_t i = 0; i < core->slot_count; i++) {
         if (core->peers[i] != NULL && memcmp(core->peers[i]->nonce, nonce, OSR_NONCE_SIZE) == 0) {
             return true;
         }
@@ -76,7 +84,23 @@ static int check_identity(const struct osr_feed *core, const Osr__Hello *hello, 
     return 0;
 }
 
-static int check_hello(const struct osr_feed *core, const Osr__Hello *hello, struct osr_err *err)
+/* What this side dialled for is what it gets. An instance that knows of no links for the ledger
+ * takes each for one for feeds. */
+static int check_purpose(const struct peer *peer, const Osr__Hello *hello, struct osr_err *err)
+{
+    if (hello->purpose == peer->purpose) {
+        return 0;
+    }
+    if (peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
+        return osr_err_set(err, OSR_UNSUPPORTED_VERSION, "HELLO: this link was dialled for feeds");
+    }
+    osr_err_set(err, OSR_UNSUPPORTED_VERSION, "HELLO: it has no links for the ledger alone");
+    osr_err_hint(err, "what members agree on goes over the other link; an upgrade there helps");
+    return err->code;
+}
+
+static int check_hello(const struct osr_feed *core, const struct peer *peer,
+                       const Osr__Hello *hello, struct osr_err *err)
 {
     if (hello->protocol != OSR_FEED_PROTOCOL || hello->entry_format < OSR_ENTRY_FORMAT) {
         return osr_err_set(err, OSR_UNSUPPORTED_VERSION,
@@ -106,7 +130,8 @@ static int check_hello(const struct osr_feed *core, const Osr__Hello *hello, str
         osr_err_hint(err, "instances of one cluster are given the same cluster name");
         return err->code;
     }
-    return check_identity(core, hello, err);
+    int code = check_identity(core, hello, err);
+    return code != 0 ? code : check_purpose(peer, hello, err);
 }
 
 /* Keeps what is claimed to be held until the proof is there. Feeds that this build does not
@@ -148,17 +173,20 @@ void osr_feed_greeting_hello(struct osr_feed *core, struct peer *peer, const Osr
         return; /* doubled on the way */
     }
     struct osr_err err;
-    if (check_hello(core, hello, &err) != 0) {
+    if (check_hello(core, peer, hello, &err) != 0) {
         osr_feed_session_close(core, peer, &err);
         return;
     }
     snprintf(peer->instance, sizeof(peer->instance), "%s", hello->instance);
     snprintf(peer->name, sizeof(peer->name), "%s", hello->name);
-    snprintf(peer->label, sizeof(peer->label), "%.40s",
-             hello->name[0] != '\0' ? hello->name : hello->instance);
+    snprintf(peer->label, sizeof(peer->label), "%.32s%s",
+             hello->name[0] != '\0' ? hello->name : hello->instance,
+             peer->purpose == OSR__LINK_PURPOSE__FOR_LEDGER ? " (ledger)" : "");
     memcpy(peer->their_nonce, hello->nonce.data, sizeof(peer->their_nonce));
     memcpy(peer->boot, hello->boot.data, sizeof(peer->boot));
-    keep_claims(peer, hello);
+    if (peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
+        keep_claims(peer, hello);
+    }
     peer->state = PEER_PROVING;
     sign_proof(core, peer);
 }

@@ -201,12 +201,13 @@ struct statement {
     struct claim claim;
 };
 
-/* A link. */
+/* A link. One for the ledger has no party and nothing else that is about feeds. */
 struct peer {
     uint32_t number; /* the caller's */
     uint32_t slot;   /* index in core->peers */
     uint64_t serial; /* never used twice */
     enum peer_state state;
+    Osr__LinkPurpose purpose;
     bool dialled;
     bool proof_sent;
     bool proof_pending; /* theirs is being verified */
@@ -222,7 +223,7 @@ struct peer {
     struct claim *claims;                 /* HELLO.held, until the proof is done */
     size_t claim_count;
     struct osr_queue early; /* of struct statement, until then too */
-    struct party *party;    /* once up */
+    struct party *party;    /* once up, for feeds */
     uint64_t opened_ms;
     uint64_t heard_ms;
     uint64_t pinged_ms;
@@ -311,7 +312,10 @@ struct osr_feed {
     struct osr_batch incoming; /* reused, unless the receiver of STORE takes its memory */
     uint64_t receipt_id_last;
 
-    struct peer **peers; /* by slot; NULL: free */
+    /* By slot; NULL: free. Feeds have channels to the first options.peers_max, and know nothing of
+     * the links for the ledger behind these. */
+    struct peer **peers;
+    uint32_t slot_count;
     uint64_t peer_serial_last;
     struct party *parties;
     size_t party_count;
@@ -405,8 +409,7 @@ void osr_feed_restore_finish(struct osr_feed *core, struct replica *replica);
 
 /* ---- feed_session.c ---- */
 
-void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, const uint8_t *nonce,
-                         struct osr_slice binding);
+void osr_feed_session_up(struct osr_feed *core, const struct osr_feed_event *event);
 void osr_feed_session_down(struct osr_feed *core, struct peer *peer);
 void osr_feed_session_destroy(struct peer *peer);
 void osr_feed_session_frame(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame);

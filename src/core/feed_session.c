@@ -2,10 +2,10 @@
  * is still there, and what is done with each frame. Only once both sides have proved who they are
  * (feed_greeting.c) anything about feeds is believed or sent.
  *
- * Two links to one instance are one too many. If it is the same process (boot), both sides
- * must close the same one: the link that the smaller id dialled stays, and of two that
- * the same side dialled the newer. A link on which nothing was heard for two heartbeats
- * does not count: it is replaced. */
+ * Two links to one instance are one too many, but for one of each purpose. If it is the same
+ * process (boot), both sides must close the same one: the link that the smaller id dialled stays,
+ * and of two that the same side dialled the newer. A link on which nothing was heard for two
+ * heartbeats does not count: it is replaced. */
 #include "core/feed_internal.h"
 
 #include <assert.h>
@@ -14,7 +14,7 @@
 
 struct peer *osr_feed_session_find(const struct osr_feed *core, uint32_t number)
 {
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
+    for (uint32_t i = 0; i < core->slot_count; i++) {
         if (core->peers[i] != NULL && core->peers[i]->number == number) {
             return core->peers[i];
         }
@@ -24,7 +24,7 @@ struct peer *osr_feed_session_find(const struct osr_feed *core, uint32_t number)
 
 struct peer *osr_feed_session_by_serial(const struct osr_feed *core, uint64_t serial)
 {
-    for (uint32_t i = 0; i < core->options.peers_max; i++) {
+    for (uint32_t i = 0; i < core->slot_count; i++) {
         if (core->peers[i] != NULL && core->peers[i]->serial == serial) {
             return core->peers[i];
         }
@@ -46,60 +46,78 @@ void osr_feed_session_close(struct osr_feed *core, struct peer *peer, const stru
 
 /* ---- a link comes and goes ---- */
 
-static void refuse_link(struct osr_feed *core, uint32_t number)
+static void refuse_link(struct osr_feed *core, uint32_t number, uint32_t linked)
 {
     struct osr_err err;
-    osr_err_set(&err, OSR_BUSY, "already linked to %u instances", core->options.peers_max);
+    osr_err_set(&err, OSR_BUSY, "already linked to %u instances", linked);
     osr_err_hint(&err, "link to fewer, or let some relay for others");
     osr_feed_send_error(core, number, &err);
     osr_feed_put_out_close(core, number, &err);
 }
 
-void osr_feed_session_up(struct osr_feed *core, uint32_t number, bool dialled, const uint8_t *nonce,
-                         struct osr_slice binding)
+static struct peer *make_peer(struct osr_feed *core, const struct osr_feed_event *event,
+                              uint32_t slot)
 {
-    assert(osr_feed_session_find(core, number) == NULL && binding.size <= OSR_BINDING_BYTES_MAX);
-    uint32_t slot = 0;
-    while (slot < core->options.peers_max && core->peers[slot] != NULL) {
-        slot++;
-    }
-    if (slot == core->options.peers_max) {
-        refuse_link(core, number);
-        return;
-    }
+    struct osr_slice binding = event->peer_up.binding;
     struct peer *peer = osr_alloc(sizeof(*peer));
-    peer->number = number;
+    peer->number = event->peer_up.peer;
     peer->slot = slot;
     peer->serial = ++core->peer_serial_last;
-    peer->dialled = dialled;
+    peer->purpose = event->peer_up.purpose;
+    peer->dialled = event->peer_up.dialled;
     peer->opened_ms = core->now_ms;
     peer->heard_ms = core->now_ms;
-    memcpy(peer->nonce, nonce, sizeof(peer->nonce));
+    memcpy(peer->nonce, event->peer_up.nonce, sizeof(peer->nonce));
+    assert(binding.size <= OSR_BINDING_BYTES_MAX);
     if (binding.size > 0) {
         memcpy(peer->binding, binding.data, binding.size);
         peer->binding_size = binding.size;
     }
     osr_queue_init(&peer->early, sizeof(struct statement));
-    snprintf(peer->label, sizeof(peer->label), "link %u", number);
-    core->peers[slot] = peer;
-    osr_feed_arm(core, core->now_ms + core->options.silence_ms);
-    osr_feed_greeting_begin(core, peer);
+    snprintf(peer->label, sizeof(peer->label), "link %u", peer->number);
+    return peer;
 }
 
-void osr_feed_session_down(struct osr_feed *core, struct peer *peer)
+void osr_feed_session_up(struct osr_feed *core, const struct osr_feed_event *event)
+{
+    assert(osr_feed_session_find(core, event->peer_up.peer) == NULL);
+    bool is_for_feeds = event->peer_up.purpose == OSR__LINK_PURPOSE__FOR_FEEDS;
+    uint32_t first = is_for_feeds ? 0 : core->options.peers_max;
+    uint32_t end = is_for_feeds ? core->options.peers_max : core->slot_count;
+    uint32_t slot = first;
+    while (slot < end && core->peers[slot] != NULL) {
+        slot++;
+    }
+    if (slot == end) {
+        refuse_link(core, event->peer_up.peer, end - first);
+        return;
+    }
+    core->peers[slot] = make_peer(core, event, slot);
+    osr_feed_arm(core, core->now_ms + core->options.silence_ms);
+    osr_feed_greeting_begin(core, core->peers[slot]);
+}
+
+static void leave_feeds(struct osr_feed *core, struct peer *peer)
 {
     if (peer->party != NULL && peer->party->peer == peer) {
         osr_feed_own_claims_pause(core, peer->party);
         peer->party->peer = NULL;
         peer->party->gone_ms = core->now_ms;
     }
-    core->peers[peer->slot] = NULL;
-    osr_feed_say(core, OSR_LEVEL_INFO, "%s: link is down", peer->label);
     for (size_t i = 0; i < core->replica_count; i++) {
         osr_feed_channel_reset(osr_feed_channel(core->replicas[i], peer));
         osr_feed_follow_peer_down(core, core->replicas[i], peer);
     }
     osr_feed_replica_forget_rumours(core);
+}
+
+void osr_feed_session_down(struct osr_feed *core, struct peer *peer)
+{
+    core->peers[peer->slot] = NULL;
+    osr_feed_say(core, OSR_LEVEL_INFO, "%s: link is down", peer->label);
+    if (peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
+        leave_feeds(core, peer);
+    }
     osr_feed_session_destroy(peer);
 }
 
@@ -166,12 +184,15 @@ static bool newer_stays(const struct osr_feed *core, const struct peer *newer,
     return newer->dialled == we_are_smaller;
 }
 
-/* False where this link must not come up. */
-static bool settle_with_older_link(struct osr_feed *core, struct peer *peer, struct peer *older)
+/* False where the newer one must not come up. */
+static bool settle_with(struct osr_feed *core, struct peer *peer, struct peer *older)
 {
     struct osr_err err;
     bool older_is_silent = core->now_ms - older->heard_ms > 2ull * core->options.heartbeat_ms;
     bool same_process = memcmp(older->boot, peer->boot, OSR_BOOT_SIZE) == 0;
+    if (same_process && older->purpose != peer->purpose) {
+        return true;
+    }
     if (!older_is_silent && !same_process) {
         osr_err_set(&err, OSR_DUPLICATE_IDENTITY,
                     "instance %s is already linked here, from another process", peer->instance);
@@ -187,6 +208,22 @@ static bool settle_with_older_link(struct osr_feed *core, struct peer *peer, str
     osr_feed_session_close(core, peer, &err);
     return false;
 }
+
+/* False where this link must not come up. */
+static bool settle_with_older_links(struct osr_feed *core, struct peer *peer)
+{
+    bool may_stay = true;
+    for (uint32_t i = 0; may_stay && i < core->slot_count; i++) {
+        struct peer *older = core->peers[i];
+        if (older != NULL && older->state == PEER_UP &&
+            strcmp(older->instance, peer->instance) == 0) {
+            may_stay = settle_with(core, peer, older);
+        }
+    }
+    return may_stay;
+}
+
+/* ---- feeds of one that is up ---- */
 
 static struct party *find_party(const struct osr_feed *core, const char *instance)
 {
@@ -248,23 +285,9 @@ static void take_claims(struct osr_feed *core, struct peer *peer)
     peer->claim_count = 0;
 }
 
-void osr_feed_session_greeted(struct osr_feed *core, struct peer *peer)
+static void join_feeds(struct osr_feed *core, struct peer *peer)
 {
-    /* Also of a link that must not come up: who dials then knows whom it has reached. */
-    struct osr_feed_output *output = osr_feed_put_out(core, OSR_FEED_OUT_IDENTIFIED);
-    output->identified.peer = peer->number;
-    output->identified.instance = peer->instance;
-    output->identified.name = peer->name;
-    struct party *party = find_party(core, peer->instance);
-    if (party != NULL && party->peer != NULL && party->peer->state == PEER_UP &&
-        !settle_with_older_link(core, peer, party->peer)) {
-        return;
-    }
-    join_party(core, peer);
-    peer->state = PEER_UP;
     peer->restated_ms = core->now_ms;
-    osr_feed_arm(core, core->now_ms + core->options.heartbeat_ms);
-    osr_feed_say(core, OSR_LEVEL_INFO, "%s: linked, instance %s", peer->label, peer->instance);
     take_claims(core, peer);
     for (size_t i = 0; i < core->replica_count; i++) {
         core->replicas[i]->unannounced = true;
@@ -276,6 +299,25 @@ void osr_feed_session_greeted(struct osr_feed *core, struct peer *peer)
         take_statement(core, peer, &statement);
     }
     osr_queue_done(&peer->early);
+}
+
+void osr_feed_session_greeted(struct osr_feed *core, struct peer *peer)
+{
+    /* Also of a link that must not come up: who dials then knows whom it has reached. */
+    struct osr_feed_output *output = osr_feed_put_out(core, OSR_FEED_OUT_IDENTIFIED);
+    output->identified.peer = peer->number;
+    output->identified.instance = peer->instance;
+    output->identified.name = peer->name;
+    if (!settle_with_older_links(core, peer)) {
+        return;
+    }
+    peer->state = PEER_UP;
+    osr_feed_arm(core, core->now_ms + core->options.heartbeat_ms);
+    osr_feed_say(core, OSR_LEVEL_INFO, "%s: linked, instance %s", peer->label, peer->instance);
+    if (peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
+        join_party(core, peer);
+        join_feeds(core, peer);
+    }
 }
 
 /* ---- frames and time ---- */
@@ -303,9 +345,12 @@ static void send_pong(struct osr_feed *core, struct peer *peer, uint64_t nonce)
 
 static void on_replication(struct osr_feed *core, struct peer *peer, const Osr__Frame *frame)
 {
-    /* A peer that has verified our proof may begin while its own is still being verified. */
-    if (peer->state != PEER_UP && !peer->proof_pending && !peer->proven) {
-        struct osr_err err;
+    struct osr_err err;
+    if (peer->purpose != OSR__LINK_PURPOSE__FOR_FEEDS) {
+        osr_err_set(&err, OSR_INVALID_ARGUMENT, "about feeds on a link for the ledger");
+        osr_feed_session_close(core, peer, &err);
+        /* A peer that has verified our proof may begin while its own is still being verified. */
+    } else if (peer->state != PEER_UP && !peer->proof_pending && !peer->proven) {
         osr_err_set(&err, OSR_UNAUTHENTICATED, "about feeds only after HELLO_PROOF");
         osr_feed_session_close(core, peer, &err);
     } else if (frame->body_case != OSR__FRAME__BODY_UPDATE) {
@@ -362,6 +407,10 @@ static void check_silence(struct osr_feed *core, struct peer *peer)
         ping_at_ms = core->now_ms + core->options.heartbeat_ms;
     }
     osr_feed_arm(core, ping_at_ms);
+}
+
+static void restate(struct osr_feed *core, struct peer *peer)
+{
     if (core->now_ms >= peer->restated_ms + core->options.heartbeat_ms) {
         osr_feed_lead_restate(core, peer);
         peer->restated_ms = core->now_ms;
@@ -386,5 +435,8 @@ void osr_feed_session_tick(struct osr_feed *core, struct peer *peer)
     osr_feed_arm(core, close_at_ms);
     if (up) {
         check_silence(core, peer);
+    }
+    if (up && peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS) {
+        restate(core, peer);
     }
 }

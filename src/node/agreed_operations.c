@@ -41,8 +41,9 @@ static void propose(struct osr_call *call, const struct osr_buffer *command, uin
 {
     struct osr_agreement *agreement = call->services->agreement;
     osr_call_await(call, NULL);
-    agreement->propose(agreement, OSR_MACHINE_CLUSTER, OSR_CLUSTER_VERSION,
-                       osr_buffer_slice(command), timeout_ms, done, call);
+    osr_call_await_agreed(call,
+                          agreement->propose(agreement, OSR_MACHINE_CLUSTER, OSR_CLUSTER_VERSION,
+                                             osr_buffer_slice(command), timeout_ms, done, call));
 }
 
 /* ---- settings ---- */

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "core/agreement.h"
 #include "model/limits.h"
 #include "node/operations.h"
 #include "node/reply_memory.h"
@@ -56,6 +57,11 @@ void osr_call_await_for_ever(struct osr_call *call, struct osr_query *query)
     call->is_endless = true;
 }
 
+void osr_call_await_agreed(struct osr_call *call, uint64_t number)
+{
+    call->agreed = number;
+}
+
 static void on_room(struct osr_reply_wait *wait)
 {
     struct osr_call_room *room = (struct osr_call_room *)wait;
@@ -94,6 +100,11 @@ static bool stop_waiting(struct osr_call *call)
         osr_reply_memory_leave(osr_sessions_replies(call->services->sessions), &call->room->wait);
         free(call->room);
         call->room = NULL;
+        return true;
+    }
+    if (call->agreed != 0) {
+        struct osr_agreement *agreement = call->services->agreement;
+        agreement->forget(agreement, call->agreed);
         return true;
     }
     return false;

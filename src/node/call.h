@@ -2,7 +2,8 @@
  *
  * A call is made when a request has passed its checks, and goes with its last reply
  * (osr_call_reply, osr_call_fail, or osr_call_finish after streamed ones). A caller that goes away
- * cancels its queries; what is being written is written all the same, and answered to nobody.
+ * cancels its queries and is waited for by no agreement; what is being written is written all the
+ * same, and answered to nobody.
  *
  * Streamed replies pause their query while the caller does not read. Items of lists are
  * collected into frames of a good size.
@@ -33,6 +34,7 @@ struct osr_call {
     size_t bytes;                 /* of the request on the wire */
     struct osr_query *query;      /* NULL: none, or it has come to its end */
     struct osr_call_room *room;   /* NULL: it does not wait for any */
+    uint64_t agreed;              /* number of its request to the agreement; 0: none */
     bool is_endless;              /* answers until the caller goes */
     bool is_counted;              /* osr_call_await was called */
     void *operation;              /* the handler's own memory; freed with the call */
@@ -50,6 +52,9 @@ struct osr_call *osr_call_create(struct osr_session *session, const struct osr_i
 void osr_call_await(struct osr_call *call, struct osr_query *query);
 /* What answers it until the caller goes. */
 void osr_call_await_for_ever(struct osr_call *call, struct osr_query *query);
+/* What answers it, by its number at the agreement (core/agreement.h), where nobody waits for it
+ * once the caller has gone. */
+void osr_call_await_agreed(struct osr_call *call, uint64_t number);
 /* Calls `ready`, perhaps at once, when there is memory for an answer of so many bytes (one of
  * node/reply_memory.h's look-ups). Until then it can be cancelled, and ends with its caller. */
 void osr_call_await_room(struct osr_call *call, size_t bytes, void (*ready)(struct osr_call *call));

@@ -1,7 +1,7 @@
 /* cluster_status, cluster_change, cluster_transfer: the members of the ledger, and who leads them.
  *
  * Changes and transfers are asked for at any member, and wait until they are done. One whose caller
- * has gone goes on all the same. */
+ * has gone may be done all the same. */
 #include <stdio.h>
 
 #include "model/limits.h"
@@ -102,7 +102,8 @@ void osr_operation_cluster_change(struct osr_operations *operations, struct osr_
         return;
     }
     osr_call_await(call, NULL);
-    osr_ledger_change(operations->services->ledger, request, timeout_ms, on_changed, call);
+    osr_call_await_agreed(call, osr_ledger_change(operations->services->ledger, request, timeout_ms,
+                                                  on_changed, call));
 }
 
 /* ---- the leader ---- */
@@ -110,12 +111,17 @@ void osr_operation_cluster_change(struct osr_operations *operations, struct osr_
 static void on_transferred(void *context, const struct osr_agreed *agreed)
 {
     Osr__ClusterTransferResponse response = OSR__CLUSTER_TRANSFER_RESPONSE__INIT;
+    struct osr_call *call = context;
+    char name[OSR_NAME_BYTES_MAX + 1];
     if (agreed->code != OSR_OK) {
-        fail(context, agreed);
+        fail(call, agreed);
         return;
     }
     response.leader = agreed->index;
-    osr_call_reply(context, &response.base);
+    if (osr_ledger_find_name(call->services->ledger, agreed->index, name)) {
+        response.name = name;
+    }
+    osr_call_reply(call, &response.base);
 }
 
 void osr_operation_cluster_transfer(struct osr_operations *operations, struct osr_call *call,
@@ -129,6 +135,6 @@ void osr_operation_cluster_transfer(struct osr_operations *operations, struct os
         return;
     }
     osr_call_await(call, NULL);
-    osr_ledger_transfer(operations->services->ledger, request->member, timeout_ms, on_transferred,
-                        call);
+    osr_call_await_agreed(call, osr_ledger_transfer(operations->services->ledger, request->member,
+                                                    timeout_ms, on_transferred, call));
 }

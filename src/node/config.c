@@ -423,7 +423,8 @@ static void add_option_help(struct osr_buffer *text, const struct osr_option *op
 }
 
 static const char usage[] =
-    "osirisd: one instance of Osiris, which keeps a knowledge base in step with others.\n"
+    "osirisd: one instance of Osiris, which keeps a knowledge base in step with\n"
+    "others.\n"
     "\n"
     "Usage: osirisd [--data DIR] [--name NAME] [--config FILE] [--listen URL]...\n"
     "               [--peer URL]... [--follow-file FILE]... [--mirror FILE]\n"
@@ -432,8 +433,9 @@ static const char usage[] =
 
 static const char usage_end[] =
     "\n"
-    "  --config FILE         a YAML file; a flag replaces what the file says under its name,\n"
-    "                        lists included [DIR/osirisd.yaml, if it is there]\n"
+    "  --config FILE         a YAML file; a flag replaces what the file says under\n"
+    "                        its name, lists included [DIR/osirisd.yaml, if it is\n"
+    "                        there]\n"
     "  -h, --help            this text\n"
     "  -V, --version         the version\n"
     "\n"
@@ -448,12 +450,12 @@ static const char usage_end[] =
     "  listen: [tcp://127.0.0.1:12346]\n"
     "  peer:\n"
     "    - tcp://desk.example:12346\n"
-    "Two of its keys are no flags: `access` (who may do what) and `events` (what is published\n"
-    "at brokers); see osiris-config(5).\n"
+    "Two of its keys are no flags: `access` (who may do what) and `events` (what is\n"
+    "published at brokers); see osiris-config(5).\n"
     "\n"
     "Exit status: 0 stopped as asked; 64 wrong usage; 65 damaged or foreign data;\n"
-    "70 defect; 73 disk full; 74 read or write failed; 75 already in use; 77 permission\n"
-    "denied; 78 wrong configuration.\n";
+    "70 defect; 73 disk full; 74 read or write failed; 75 already in use;\n"
+    "77 permission denied; 78 wrong configuration.\n";
 
 char *osr_config_help(void)
 {

@@ -11,43 +11,47 @@
 
 const struct osr_option osr_options[OSR_OPTION_COUNT] = {
     {"data", OSR_OPTION_PATH, AT(data), .argument = "DIR",
-     .help = "folder for all that this instance keeps; made if it is not there\n"
-             "[$OSIRIS_DATA, else ~/.local/share/osiris]"},
+     .help = "folder for all that this instance keeps; made if it is\n"
+             "not there [$OSIRIS_DATA, else ~/.local/share/osiris]"},
     {"name", OSR_OPTION_NAME, AT(name), .max = OSR_NAME_BYTES_MAX, .argument = "NAME",
      .help = "what people call this instance [the machine's name]"},
     {"cluster", OSR_OPTION_NAME, AT(cluster), .max = OSR_CLUSTER_BYTES_MAX, .argument = "NAME",
-     .help = "instances talk only to others of the same cluster [osiris]"},
+     .help = "instances talk only to others of the same cluster\n"
+             "[osiris]"},
     {"listen", OSR_OPTION_URLS, LIST(listen), .max = OSR_CONFIG_LISTENERS_MAX, .argument = "URL",
-     .help = "accept connections (gRPC, JSON, protobuf) at tls://HOST:PORT\n"
-             "or, for this machine alone, at tcp://127.0.0.1:PORT; other\n"
-             "instances also by udp://HOST:PORT, zmq://HOST:PORT, and\n"
-             "through a broker by mqtts:// or amqps://[USER@]BROKER/ADDRESS.\n"
+     .help = "accept connections (gRPC, JSON, protobuf) at\n"
+             "tls://HOST:PORT or, for this machine alone, at\n"
+             "tcp://127.0.0.1:PORT; other instances also by\n"
+             "udp://HOST:PORT, zmq://HOST:PORT, and through a broker\n"
+             "by mqtts:// or amqps://[USER@]BROKER/ADDRESS.\n"
              "?for=clients takes requests of ordinary clients there.\n"
              "?peer=seed lets in programs that know UPDATE_KB alone.\n"
              "Local commands need none: they use DIR/osiris.sock"},
     {"peer", OSR_OPTION_URLS, LIST(peer), .max = OSR_PEERS_MAX, .argument = "URL",
-     .help = "keep in step with the instance at tls://, grpcs://, udp:// or\n"
-             "zmq://HOST:PORT, mqtts:// or amqps://[USER@]BROKER/ADDRESS\n"
-             "(?id=ID: that one alone, whoever was found there before);\n"
-             "with ?peer=seed, send every entry to a program that knows\n"
-             "UPDATE_KB alone"},
+     .help = "keep in step with the instance at tls://, grpcs://,\n"
+             "udp:// or zmq://HOST:PORT, mqtts:// or\n"
+             "amqps://[USER@]BROKER/ADDRESS (?id=ID: that one alone,\n"
+             "whoever was found there before); with ?peer=seed, send\n"
+             "every entry to a program that knows UPDATE_KB alone"},
     {"follow-file", OSR_OPTION_PATHS, LIST(follow_file), .max = OSR_CONFIG_FOLLOW_FILES_MAX,
      .argument = "FILE", .help = "import a JSON array, and what is added to it later"},
     {"mirror", OSR_OPTION_PATH, AT(mirror), .argument = "FILE",
      .help = "keep a JSON array of the data of all documents in FILE"},
     {"insecure", OSR_OPTION_BOOLEAN, AT(insecure),
-     .help = "allow unencrypted listeners that other machines can reach"},
+     .help = "allow unencrypted listeners that other machines can\n"
+             "reach"},
     {"approved", OSR_OPTION_INSTANCES, LIST(approved), .max = OSR_CONFIG_APPROVED_MAX,
      .argument = "ID",
-     .help = "let in this instance by its id where a listener or peer says\n"
-             "?auth=pin; both sides approve each other once"},
+     .help = "let in this instance by its id where a listener or peer\n"
+             "says ?auth=pin; both sides approve each other once"},
     {"audit", OSR_OPTION_AUDIT, AT(audit_all), .argument = "WHAT",
-     .help = "changes, or all: allowed reads and writes of documents are\n"
-             "noted too [changes]"},
+     .help = "changes, or all: allowed reads and writes of documents\n"
+             "are noted too [changes]"},
     {"ledger", OSR_OPTION_LEDGER, AT(ledger), .argument = "HOW",
-     .help = "found, or join: where this instance belongs to no ledger yet,\n"
-             "it begins one, or waits to be added to the others' [found];\n"
-             "rejoin, once: gives up what it has of one, and waits likewise"},
+     .help = "found, or join: where this instance belongs to no ledger\n"
+             "yet, it begins one, or waits to be added to the others'\n"
+             "[found]; rejoin, once: gives up what it has of one, and\n"
+             "waits likewise"},
     {"log-level", OSR_OPTION_LEVEL, AT(log_level), .argument = "LEVEL",
      .help = "error, warning, info or trace [info]"},
     {"connections-max", OSR_OPTION_NUMBER, AT(connections_max), .min = 8,
@@ -55,7 +59,8 @@ const struct osr_option osr_options[OSR_OPTION_COUNT] = {
     {"heartbeat-ms", OSR_OPTION_NUMBER, AT(heartbeat_ms), .min = 10, .max = 3600000,
      .argument = "N", .help = "silence on a link before it is tested [2000]"},
     {"retry-ms", OSR_OPTION_NUMBER, AT(retry_ms), .min = 10, .max = 3600000, .argument = "N",
-     .help = "time without an answer before entries are sent again [2000]"},
+     .help = "time without an answer before entries are sent again\n"
+             "[2000]"},
     {"log-segment-mb", OSR_OPTION_NUMBER, AT(log_segment_mb), .min = 4, .max = 1024,
      .argument = "N", .help = "size of the largest file of the log [64]"},
     {"mirror-ms", OSR_OPTION_NUMBER, AT(mirror_ms), .min = 10, .max = 3600000, .argument = "N",

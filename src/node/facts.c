@@ -111,3 +111,14 @@ int osr_fact_decode(const struct osr_wal_record *record, struct osr_slice *ret_k
     *ret_value = osr_slice(payload.data + 4 + key_size, payload.size - 4 - key_size);
     return 0;
 }
+
+struct osr_slice osr_fact_key(const struct osr_wal_record *record)
+{
+    struct osr_slice key = {0};
+    struct osr_slice value;
+    if (osr_fact_decode(record, &key, &value, NULL) != 0 ||
+        begins_with(key, OSR_FACT_SEEN_PREFIX)) {
+        return osr_slice(NULL, 0);
+    }
+    return key;
+}

@@ -31,5 +31,8 @@ void osr_fact_encode(struct osr_buffer *buffer, struct osr_slice key, struct osr
 /* Key and value point into the record. */
 int osr_fact_decode(const struct osr_wal_record *record, struct osr_slice *ret_key,
                     struct osr_slice *ret_value, struct osr_err *err);
+/* An osr_wal_fact_key: the log lets go of older values. Of what grows with the data it would have
+ * to keep the keys in memory, so these have none for it. */
+struct osr_slice osr_fact_key(const struct osr_wal_record *record);
 
 #endif

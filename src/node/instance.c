@@ -89,6 +89,7 @@ static void on_link(void *context, struct osr_session *session)
     struct osr_feed_event event = {.type = OSR_FEED_PEER_UP,
                                    .peer_up = {.peer = osr_session_number(session),
                                                .dialled = osr_session_user(session) != NULL,
+                                               .purpose = osr_session_purpose(session),
                                                .binding = osr_session_binding(session)}};
     osr_secret_random(event.peer_up.nonce, sizeof(event.peer_up.nonce));
     osr_engine_post(((struct osr_instance *)context)->engine, &event);
@@ -340,6 +341,7 @@ static int create_control(struct osr_instance *instance, struct osr_err *err)
         .loop = instance->loop,
         .sessions = instance->sessions,
         .journal = osr_engine_journal(instance->engine),
+        .instance = osr_feed_instance(osr_engine_feed(instance->engine)),
         .security_of = security_of_peer,
         .context = instance,
         .trace = instance->link_trace,

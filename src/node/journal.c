@@ -325,6 +325,7 @@ static int recover(struct osr_journal *journal, const struct osr_journal_options
     if (wal_options.seed == 0) {
         osr_secret_random(&wal_options.seed, sizeof(wal_options.seed));
     }
+    wal_options.fact_key = osr_fact_key;
     struct osr_disk *disk = options->disk != NULL ? options->disk : osr_disk_system();
     int code = osr_wal_open(disk, options->folder, &wal_options, osr_recovery_visit, recovery,
                             &journal->wal, err);

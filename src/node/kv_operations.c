@@ -4,7 +4,7 @@
  * there is memory for the answer (node/reply_memory.h), the value is looked up and sent. Of a
  * write: it becomes a command, and is answered once this member has applied that.
  *
- * A caller that goes is waited for all the same: what was proposed cannot be taken back. */
+ * Where the caller goes nobody waits for the answer. What was proposed cannot be taken back. */
 #include <inttypes.h>
 
 #include "core/kv.h"
@@ -31,7 +31,8 @@ static void reply_found(struct osr_call *call, const struct osr_kv_found *found)
     osr_session_count_unread(session); /* many reads may be answered in one turn of the loop */
 }
 
-/* What this member has by now may be newer than what was waited for, and is as good an answer. */
+/* What this member has by now may be newer than what was waited for, and is as good an answer; but
+ * of values that cannot be read nobody may say that something is not among them. */
 static void answer(struct osr_call *call)
 {
     struct osr_agreement *agreement = call->services->agreement;
@@ -43,7 +44,11 @@ static void answer(struct osr_call *call)
                    osr_slice(read->key, read->key_size), &buffer, &found)) {
         reply_found(call, &found);
     } else {
-        osr_err_set(&err, OSR_NOT_FOUND, "there is no such key");
+        if (agreement->is_broken(agreement)) {
+            osr_err_set(&err, OSR_UNAVAILABLE, "this instance has failed");
+        } else {
+            osr_err_set(&err, OSR_NOT_FOUND, "there is no such key");
+        }
         osr_call_fail(call, &err);
     }
     osr_buffer_done(&buffer);
@@ -52,14 +57,11 @@ static void answer(struct osr_call *call)
 static void on_read(void *context, const struct osr_agreed *agreed)
 {
     struct osr_call *call = ((struct read *)context)->call;
-    struct osr_err gone;
-    if (agreed->code != OSR_OK) {
-        osr_call_fail(call, agreed->err);
-    } else if (call->session == NULL) {
-        osr_err_set(&gone, OSR_CANCELLED, "the caller has gone");
-        osr_call_fail(call, &gone);
-    } else {
+    call->agreed = 0;
+    if (agreed->code == OSR_OK) {
         osr_call_await_room(call, OSR_KV_VALUE_BYTES_MAX, answer);
+    } else {
+        osr_call_fail(call, agreed->err);
     }
 }
 
@@ -99,7 +101,8 @@ void osr_operation_kv_get(struct osr_operations *operations, struct osr_call *ca
         osr_call_fail(call, &err);
         return;
     }
-    agreement->read(agreement, request->local, timeout_ms, on_read, begin_read(call, key));
+    osr_call_await_agreed(call, agreement->read(agreement, request->local, timeout_ms, on_read,
+                                                begin_read(call, key)));
 }
 
 /* ---- writes ---- */
@@ -182,8 +185,9 @@ static void propose(struct osr_operations *operations, struct osr_call *call,
         osr_kv_encode(write, &command, &err) != 0) {
         osr_call_fail(call, &err);
     } else {
-        agreement->propose(agreement, OSR_MACHINE_KV, OSR_KV_VERSION, osr_buffer_slice(&command),
-                           timeout_ms, done, call);
+        osr_call_await_agreed(call, agreement->propose(agreement, OSR_MACHINE_KV, OSR_KV_VERSION,
+                                                       osr_buffer_slice(&command), timeout_ms, done,
+                                                       call));
     }
     osr_buffer_done(&command);
 }

@@ -41,26 +41,12 @@ static void tell_applied(struct osr_ledger *ledger)
     }
 }
 
-/* The lowest of all members counts. */
-static void find_versions(struct osr_ledger *ledger)
-{
-    const struct osr_raft_configuration *members = osr_ledger_configuration(ledger);
-    memset(ledger->versions, members->count > 0 ? UINT8_MAX : 0, sizeof(ledger->versions));
-    for (size_t i = 0; i < members->count; i++) {
-        struct osr_ledger_member member = {0};
-        osr_ledger_member_decode(&members->members[i], &member, NULL);
-        for (size_t machine = 0; machine < OSR_MACHINES_MAX; machine++) {
-            if (member.versions[machine] < ledger->versions[machine]) {
-                ledger->versions[machine] = member.versions[machine];
-            }
-        }
-    }
-}
-
 static void take_role_news(struct osr_ledger *ledger)
 {
+    const struct osr_raft_configuration *members = osr_ledger_configuration(ledger);
     ledger->has_role_news = false;
-    find_versions(ledger);
+    ledger->has_belonged |= osr_raft_configuration_find(members, ledger->member) != NULL;
+    osr_ledger_members_understand(members, ledger->versions);
     osr_ledger_links_changed(ledger->links);
     osr_ledger_retry_now(ledger);
 }
@@ -174,10 +160,11 @@ static void on_welcome(void *context, const char *id, uint64_t member)
 static void on_refused(void *context, uint64_t member, const struct osr_err *err)
 {
     struct osr_ledger *ledger = context;
-    (void)member;
     ledger->refusal = *err;
     ledger->refused_ms = uv_now(ledger->loop);
-    if (err->code == OSR_CONFLICT) {
+    if (err->code == OSR_CONFLICT && osr_ledger_is_running(ledger)) {
+        osr_trace(ledger->trace, OSR_LEVEL_ERROR, "ledger: member %llu says of this one: %s",
+                  (unsigned long long)member, err->message); /* it may be lying */
         osr_ledger_stop(ledger, err);
     }
 }
@@ -202,6 +189,11 @@ static uint8_t version(struct osr_agreement *agreement, enum osr_machine_id mach
     return ((struct osr_ledger *)agreement)->versions[machine - 1];
 }
 
+static bool is_broken(struct osr_agreement *agreement)
+{
+    return ((struct osr_ledger *)agreement)->is_broken;
+}
+
 static void open_links(struct osr_ledger *ledger, const struct osr_ledger_links_options *options)
 {
     const struct osr_ledger_links_handler handler = {
@@ -224,6 +216,7 @@ static void open_links(struct osr_ledger *ledger, const struct osr_ledger_links_
 static void on_sweep(uv_timer_t *timer)
 {
     osr_ledger_sweep(timer->data);
+    osr_ledger_update_members(timer->data);
 }
 
 int osr_ledger_open(const struct osr_ledger_options *options, struct osr_ledger **ret_ledger,
@@ -232,7 +225,9 @@ int osr_ledger_open(const struct osr_ledger_options *options, struct osr_ledger 
     struct osr_ledger *ledger = osr_alloc(sizeof(*ledger));
     ledger->agreement = (struct osr_agreement){.propose = osr_ledger_propose,
                                                .read = osr_ledger_read,
+                                               .forget = osr_ledger_forget,
                                                .values = values,
+                                               .is_broken = is_broken,
                                                .version = version};
     ledger->loop = options->loop;
     ledger->config = options->config;
@@ -367,6 +362,19 @@ bool osr_ledger_find_peer(const struct osr_ledger *ledger, uint64_t member,
         }
     }
     return false;
+}
+
+bool osr_ledger_find_name(const struct osr_ledger *ledger, uint64_t member,
+                          char name[OSR_NAME_BYTES_MAX + 1])
+{
+    const struct osr_raft_member *found =
+        osr_raft_configuration_find(osr_ledger_configuration(ledger), member);
+    struct osr_ledger_member who;
+    if (found == NULL || osr_ledger_member_decode(found, &who, NULL) != 0) {
+        return false;
+    }
+    snprintf(name, OSR_NAME_BYTES_MAX + 1, "%s", who.name);
+    return true;
 }
 
 struct osr_agreement *osr_ledger_agreement(struct osr_ledger *ledger)

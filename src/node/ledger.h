@@ -35,6 +35,9 @@ enum {
     OSR_LEDGER_REQUEST_BYTES_MAX = 64 << 20,
     /* Asked of this leader by other members and not yet committed: the core's limits hold. */
     OSR_LEDGER_ASK_COMMANDS_MAX = 4096, /* in one LEDGER_ASK */
+    /* Changes and transfers that one other member has this leader do at once; past it BUSY. They
+     * would take the room for requests of this member's own callers. */
+    OSR_LEDGER_ASKED_CHANGES_MAX = 16,
 };
 
 struct osr_ledger;
@@ -67,11 +70,14 @@ struct osr_ledger_links *osr_ledger_links(struct osr_ledger *ledger);
 /* Others may vote now than before: a reload, a revocation. NULL is a no-op. */
 void osr_ledger_review(struct osr_ledger *ledger);
 
-/* Of the members, at any of them. `done` as for commands; osr_agreed.index is the member's id. */
-void osr_ledger_change(struct osr_ledger *ledger, const Osr__ClusterChangeRequest *change,
-                       uint32_t timeout_ms, osr_agreed_done *done, void *context);
-void osr_ledger_transfer(struct osr_ledger *ledger, const char *member, uint32_t timeout_ms,
-                         osr_agreed_done *done, void *context);
+/* Of the members, at any of them. As commands are proposed; osr_agreed.index is the member's id. */
+uint64_t osr_ledger_change(struct osr_ledger *ledger, const Osr__ClusterChangeRequest *change,
+                           uint32_t timeout_ms, osr_agreed_done *done, void *context);
+uint64_t osr_ledger_transfer(struct osr_ledger *ledger, const char *member, uint32_t timeout_ms,
+                             osr_agreed_done *done, void *context);
+/* False where the configuration names no such member. */
+bool osr_ledger_find_name(const struct osr_ledger *ledger, uint64_t member,
+                          char name[OSR_NAME_BYTES_MAX + 1]);
 /* All in `arena`. */
 void osr_ledger_status(struct osr_ledger *ledger, struct osr_arena *arena,
                        Osr__ClusterStatusResponse *ret_status);

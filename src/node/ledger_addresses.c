@@ -89,3 +89,30 @@ bool osr_ledger_address_take(const char *told, const char *seen, bool allows_pla
     *ret_url = url;
     return true;
 }
+
+/* ---- as they are known ---- */
+
+static bool is_any_host(const char *address)
+{
+    size_t scheme_size;
+    const char *rest;
+    return has_any_host(address, &scheme_size, &rest);
+}
+
+bool osr_ledger_address_is_vague(const char *told)
+{
+    return is_any_host(told) || is_on_this_machine(told);
+}
+
+bool osr_ledger_address_holds(const char *known, const char *told)
+{
+    char text[OSR_URL_TEXT_MAX];
+    struct osr_url there, here;
+    if (strcmp(known, told) == 0) {
+        return true;
+    }
+    return !is_any_host(known) && osr_ledger_address_is_vague(told) &&
+           osr_url_parse(known, &there, NULL) == 0 && put_in_host(told, known, text) &&
+           osr_url_parse(text, &here, NULL) == 0 && strcmp(there.scheme, here.scheme) == 0 &&
+           there.port == here.port;
+}

@@ -22,4 +22,11 @@ bool osr_ledger_address_tell(const char *listener, bool is_local, char text[OSR_
 bool osr_ledger_address_take(const char *told, const char *seen, bool allows_plaintext,
                              struct osr_url *ret_url);
 
+/* Whether its host means something to one machine alone: "*", or one within a machine. */
+bool osr_ledger_address_is_vague(const char *told);
+/* Whether a member that is `known` to be at an address, and tells this one now, is still there: it
+ * tells the same one, or a vague one that differs in its host alone. A "*" that is known is of no
+ * use to anybody, so anything else is better. */
+bool osr_ledger_address_holds(const char *known, const char *told);
+
 #endif

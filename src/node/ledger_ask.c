@@ -192,6 +192,28 @@ static bool is_understood(struct osr_ledger *ledger, const struct osr_ledger_com
            command->version <= ledger->agreement.version(&ledger->agreement, command->machine);
 }
 
+void osr_ledger_ask_failed(struct osr_ledger *ledger, uint64_t token, const struct osr_err *err)
+{
+    if (token == ledger->asked_token) {
+        ledger->asked_failure = *err;
+    } /* else it was taken once: its proposer sees for itself what becomes of it */
+}
+
+/* What the core refuses, it refuses at once. */
+static int propose(struct osr_ledger *ledger, struct osr_slice command, struct osr_err *err)
+{
+    ledger->asked_token = LEDGER_TOKEN_ASKED | ++ledger->last_asked;
+    ledger->asked_failure.code = OSR_OK;
+    struct osr_raft_event event = {.type = OSR_RAFT_PROPOSE,
+                                   .propose = {ledger->asked_token, command}};
+    osr_ledger_post(ledger, &event);
+    ledger->asked_token = 0;
+    if (ledger->asked_failure.code != OSR_OK) {
+        *err = ledger->asked_failure;
+    }
+    return ledger->asked_failure.code;
+}
+
 static void take_commands(struct osr_ledger *ledger, uint64_t member, const Osr__LedgerAsk *ask)
 {
     for (size_t i = 0; i < ask->n_commands; i++) {
@@ -200,34 +222,57 @@ static void take_commands(struct osr_ledger *ledger, uint64_t member, const Osr_
         if (osr_ledger_command_decode(command, &envelope, NULL) != 0) {
             continue; /* no proposer would know it again */
         }
+        struct osr_err err;
         if (!is_understood(ledger, &envelope)) {
-            struct osr_err err;
             osr_err_set(&err, OSR_UNSUPPORTED_VERSION,
                         "ledger: not all members understand version %u of machine %d",
                         envelope.version, (int)envelope.machine);
             refuse(ledger, member, ask, envelope.number, &err);
             continue;
         }
-        ledger->asked_failure.code =
-            (enum osr_code)check_ask(ledger, member, ask, &ledger->asked_failure);
-        if (ledger->asked_failure.code == OSR_OK) {
-            struct osr_raft_event event = {.type = OSR_RAFT_PROPOSE,
-                                           .propose = {LEDGER_TOKEN_ASKED, command}};
-            osr_ledger_post(ledger, &event);
-        }
-        if (ledger->asked_failure.code != OSR_OK) {
-            refuse(ledger, member, ask, envelope.number, &ledger->asked_failure);
+        if (check_ask(ledger, member, ask, &err) != 0 || propose(ledger, command, &err) != 0) {
+            refuse(ledger, member, ask, envelope.number, &err);
         }
     }
 }
 
 /* A change that is under way for another member. */
 struct asked_change {
+    struct asked_change *next;
     struct osr_ledger *ledger;
     uint64_t member;
     uint64_t number;
     uint64_t term;
 };
+
+static struct asked_change *begin_change(struct osr_ledger *ledger, uint64_t member,
+                                         const Osr__LedgerAsk *ask)
+{
+    struct asked_change *asked = osr_alloc(sizeof(*asked));
+    *asked = (struct asked_change){ledger->asked_changes, ledger, member, ask->number, ask->term};
+    ledger->asked_changes = asked;
+    return asked;
+}
+
+static void end_change(struct asked_change *asked)
+{
+    struct asked_change **link = &asked->ledger->asked_changes;
+    while (*link != asked) {
+        link = &(*link)->next;
+    }
+    *link = asked->next;
+    free(asked);
+}
+
+static size_t count_changes(const struct osr_ledger *ledger, uint64_t member)
+{
+    size_t count = 0;
+    for (const struct asked_change *asked = ledger->asked_changes; asked != NULL;
+         asked = asked->next) {
+        count += asked->member == member;
+    }
+    return count;
+}
 
 static void change_done(void *context, const struct osr_agreed *agreed)
 {
@@ -237,7 +282,7 @@ static void change_done(void *context, const struct osr_agreed *agreed)
     answer.term = asked->term;
     answer.member = agreed->index;
     send_answer(asked->ledger, asked->member, &answer, agreed->err);
-    free(asked);
+    end_change(asked);
 }
 
 static void read_applicant(const Osr__LedgerAsk *ask, struct osr_ledger_member *applicant)
@@ -260,22 +305,34 @@ static bool names_whom(const Osr__LedgerAsk *ask, enum osr_raft_change_type type
                                 : type != 0 && ask->change->member[0] != '\0';
 }
 
+static int check_change(const struct osr_ledger *ledger, uint64_t member, const Osr__LedgerAsk *ask,
+                        enum osr_raft_change_type type, struct osr_err *err)
+{
+    if (check_ask(ledger, member, ask, err) != 0) {
+        return err->code;
+    }
+    if (ask->transfer == NULL && !names_whom(ask, type)) {
+        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
+                                "ledger: a change needs a type and a member");
+    }
+    if (count_changes(ledger, member) >= OSR_LEDGER_ASKED_CHANGES_MAX) {
+        return (int)osr_err_set(err, OSR_BUSY,
+                                "ledger: %d changes of this member are under way at the leader",
+                                OSR_LEDGER_ASKED_CHANGES_MAX);
+    }
+    return 0;
+}
+
 static void take_change(struct osr_ledger *ledger, uint64_t member, const Osr__LedgerAsk *ask)
 {
     struct osr_err err;
     enum osr_raft_change_type type =
         ask->change != NULL ? osr_ledger_change_type(ask->change->change) : 0;
-    if (check_ask(ledger, member, ask, &err) != 0) {
+    if (check_change(ledger, member, ask, type, &err) != 0) {
         refuse(ledger, member, ask, ask->number, &err);
         return;
     }
-    if (ask->transfer == NULL && !names_whom(ask, type)) {
-        osr_err_set(&err, OSR_INVALID_ARGUMENT, "ledger: a change needs a type and a member");
-        refuse(ledger, member, ask, ask->number, &err);
-        return;
-    }
-    struct asked_change *asked = osr_alloc(sizeof(*asked));
-    *asked = (struct asked_change){ledger, member, ask->number, ask->term};
+    struct asked_change *asked = begin_change(ledger, member, ask);
     const char *name = ask->transfer != NULL ? ask->transfer->member : ask->change->member;
     struct ledger_request *request =
         osr_ledger_request(ledger, ask->transfer != NULL ? LEDGER_TRANSFER : LEDGER_CHANGE,

@@ -84,3 +84,15 @@ bool osr_ledger_belief_takes_refusal(const struct osr_ledger_links *links,
     return own->ledger[0] == '\0' ? link->said.refused.code != OSR_CONFLICT
                                   : osr_ledger_belief_is_named(links, link, own);
 }
+
+const struct osr_ledger_member *osr_ledger_links_said(const struct osr_ledger_links *links,
+                                                      uint64_t member, size_t place)
+{
+    for (size_t i = 0; i < links->count; i++) {
+        const struct ledger_link *link = links->links[i];
+        if (link->kind == LEDGER_MEMBER && link->said.member == member && place-- == 0) {
+            return &link->said.who;
+        }
+    }
+    return NULL;
+}

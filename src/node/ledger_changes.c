@@ -118,12 +118,10 @@ static int check_newcomer(const struct osr_ledger *ledger, const struct osr_raft
 {
     struct osr_ledger_member who;
     int code = osr_ledger_member_decode(member, &who, err);
-    for (size_t i = 0; code == 0 && i < OSR_MACHINES_MAX; i++) {
-        if (who.versions[i] < ledger->versions[i]) {
-            code = (int)osr_err_set(err, OSR_UNSUPPORTED_VERSION,
-                                    "ledger: %s does not understand what all members do", who.name);
-            osr_err_hint(err, "update osirisd there, then let it wait again");
-        }
+    if (code == 0 && !osr_ledger_member_understands(&who, ledger->versions)) {
+        code = (int)osr_err_set(err, OSR_UNSUPPORTED_VERSION,
+                                "ledger: %s does not understand what all members do", who.name);
+        osr_err_hint(err, "update osirisd there, then let it wait again");
     }
     return code;
 }
@@ -234,6 +232,25 @@ void osr_ledger_transferred(struct osr_ledger *ledger, uint64_t token, enum osr_
     osr_ledger_fail(ledger, request, &err);
 }
 
+/* The leader that was asked leads no more, and may or may not have handed over. Whether it did is
+ * of no concern: what counts is who leads now. */
+void osr_ledger_transfer_outlived(struct osr_ledger *ledger, struct ledger_request *request,
+                                  uint64_t term)
+{
+    struct osr_raft_info info;
+    osr_ledger_raft_info(ledger, &info);
+    if (request->asked_term >= term) {
+        return;
+    }
+    if (request->member_name == NULL && info.leader != 0 && info.leader != request->asked_member) {
+        osr_ledger_answer(ledger, request, OSR_OK, info.leader);
+        return;
+    }
+    struct osr_err err; /* asked again, whoever is named says that it leads already */
+    osr_err_set(&err, OSR_CANCELLED, "ledger: the leader has changed");
+    osr_ledger_retry(ledger, request, &err);
+}
+
 /* ---- asked for at this member ---- */
 
 static struct ledger_request *request_add(struct osr_ledger *ledger,
@@ -278,39 +295,38 @@ static void explain_no_applicant(const struct osr_ledger *ledger, const char *na
                       "where it belonged to a ledger before");
 }
 
-void osr_ledger_change(struct osr_ledger *ledger, const Osr__ClusterChangeRequest *change,
-                       uint32_t timeout_ms, osr_agreed_done *done, void *context)
+uint64_t osr_ledger_change(struct osr_ledger *ledger, const Osr__ClusterChangeRequest *change,
+                           uint32_t timeout_ms, osr_agreed_done *done, void *context)
 {
     enum osr_raft_change_type type = osr_ledger_change_type(change->change);
     struct osr_err err;
     if (type == 0 || change->member[0] == '\0') {
         osr_err_set(&err, OSR_INVALID_ARGUMENT, "a change needs a type and a member");
-        osr_ledger_refuse(ledger, done, context, &err);
-        return;
+        return osr_ledger_refuse(ledger, done, context, &err);
     }
     if (type != OSR_RAFT_ADD) {
         struct ledger_request *request =
             osr_ledger_request(ledger, LEDGER_CHANGE, timeout_ms, done, context);
         request->change = type;
         request->member_name = osr_strdup(change->member);
-        return;
+        return request->number;
     }
     const struct osr_ledger_applicant *applicant =
         osr_ledger_links_find_applicant(ledger->links, change->member);
     if (applicant == NULL) {
         explain_no_applicant(ledger, change->member, &err);
-        osr_ledger_refuse(ledger, done, context, &err);
-        return;
+        return osr_ledger_refuse(ledger, done, context, &err);
     }
-    request_add(ledger, applicant, change->learner, timeout_ms, done, context);
+    return request_add(ledger, applicant, change->learner, timeout_ms, done, context)->number;
 }
 
-void osr_ledger_transfer(struct osr_ledger *ledger, const char *member, uint32_t timeout_ms,
-                         osr_agreed_done *done, void *context)
+uint64_t osr_ledger_transfer(struct osr_ledger *ledger, const char *member, uint32_t timeout_ms,
+                             osr_agreed_done *done, void *context)
 {
     struct ledger_request *request =
         osr_ledger_request(ledger, LEDGER_TRANSFER, timeout_ms, done, context);
     request->member_name = member[0] != '\0' ? osr_strdup(member) : NULL;
+    return request->number;
 }
 
 /* ---- who waits ---- */

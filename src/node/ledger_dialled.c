@@ -87,9 +87,26 @@ static void remove_others(struct osr_ledger_links *links,
     }
 }
 
+/* Who was just added knows nobody, and may be linked to another than the leader, who cannot dial
+ * it: it goes by what a member says. */
+static const struct osr_raft_configuration *whom_to_dial(const struct osr_ledger_links *links,
+                                                         struct osr_raft_configuration *room)
+{
+    const struct osr_raft_configuration *own = osr_ledger_links_configuration(links);
+    for (size_t i = 0; own->count == 0 && i < links->count; i++) {
+        const struct ledger_link *link = links->links[i];
+        if (link->kind == LEDGER_MEMBER &&
+            osr_raft_configuration_decode(osr_buffer_slice(&link->vouched), room, NULL) == 0) {
+            return room;
+        }
+    }
+    return own;
+}
+
 void osr_ledger_dialled_set(struct osr_ledger_links *links)
 {
-    const struct osr_raft_configuration *configuration = osr_ledger_links_configuration(links);
+    struct osr_raft_configuration room;
+    const struct osr_raft_configuration *configuration = whom_to_dial(links, &room);
     remove_others(links, configuration);
     for (size_t i = 0; i < configuration->count; i++) {
         struct osr_ledger_member who;

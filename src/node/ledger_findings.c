@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/text.h"
+
 enum {
     FINDING_BYTES_MAX = 600,
     SLOW_ENTRIES = 10 * 1000, /* a follower that lacks more is told of */
@@ -30,11 +32,6 @@ static void say(struct writing *writing, const char *format, ...)
     va_end(arguments);
     writing->status->findings[writing->status->n_findings++] =
         osr_arena_text(writing->arena, osr_slice_text(text));
-}
-
-static double seconds(uint64_t ms)
-{
-    return (double)ms / 1000;
 }
 
 /* Failures of the ledger say so in front, which goes without saying here. */
@@ -93,12 +90,14 @@ static void say_leader(struct writing *writing)
     const Osr__ClusterStatusResponse *status = writing->status;
     const Osr__MemberStatus *leader = find_member(status, status->leader);
     const char *name = leader != NULL ? leader->name : "a member that is not known here yet";
+    char since[OSR_DURATION_CHARS];
+    osr_duration_write(since, status->since_ms);
     if (status->leader == status->member) {
-        say(writing, "%s, this instance, leads term %llu, and has for %.1f s.", name,
-            (unsigned long long)status->term, seconds(status->since_ms));
+        say(writing, "%s, this instance, leads term %llu, and has for %s.", name,
+            (unsigned long long)status->term, since);
     } else {
-        say(writing, "%s leads term %llu; this instance has followed it for %.1f s.", name,
-            (unsigned long long)status->term, seconds(status->since_ms));
+        say(writing, "%s leads term %llu; this instance has followed it for %s.", name,
+            (unsigned long long)status->term, since);
     }
 }
 
@@ -106,8 +105,9 @@ static void say_nobody(struct writing *writing)
 {
     const Osr__ClusterStatusResponse *status = writing->status;
     struct count count = count_voters(status);
-    say(writing, "Nobody leads, as far as this instance knows, and has not for %.1f s (term %llu).",
-        seconds(status->since_ms), (unsigned long long)status->term);
+    char since[OSR_DURATION_CHARS];
+    say(writing, "Nobody leads, as far as this instance knows, and has not for %s (term %llu).",
+        osr_duration_write(since, status->since_ms), (unsigned long long)status->term);
     if (status->n_members == 0) {
         say(writing,
             "This instance does not know the members yet: it waits to hear from a leader.");
@@ -130,22 +130,25 @@ static void say_nobody(struct writing *writing)
 static void say_unreachable(struct writing *writing, const Osr__MemberStatus *member)
 {
     const char *what = is_voter(member) ? "Voter" : "Learner";
+    char ago[OSR_DURATION_CHARS];
     if (member->heard_ms == 0) {
         say(writing, "%s %s (%llu) cannot be reached from here.", what, member->name,
             (unsigned long long)member->member);
     } else {
-        say(writing, "%s %s (%llu) cannot be reached from here; last heard %.1f s ago.", what,
-            member->name, (unsigned long long)member->member, seconds(member->heard_ms));
+        say(writing, "%s %s (%llu) cannot be reached from here; last heard %s ago.", what,
+            member->name, (unsigned long long)member->member,
+            osr_duration_write(ago, member->heard_ms));
     }
 }
 
 static void say_silent(struct writing *writing, const Osr__MemberStatus *member)
 {
     uint64_t silence_ms = member->heard_ms != 0 ? member->heard_ms : writing->status->since_ms;
+    char silence[OSR_DURATION_CHARS];
     say(writing,
-        "%s is linked, but has stored and answered nothing for %.1f s: its disk is full or "
+        "%s is linked, but has stored and answered nothing for %s: its disk is full or "
         "fails, or it hangs. Look there: osiris status.",
-        member->name, seconds(silence_ms));
+        member->name, osr_duration_write(silence, silence_ms));
 }
 
 static void say_slow(struct writing *writing, const Osr__MemberStatus *member)
@@ -294,7 +297,9 @@ static void say_stopped(struct writing *writing,
 static void say_waiting(struct writing *writing)
 {
     say(writing, "This instance belongs to no ledger yet. It waits to be added by a member that "
-                 "it is linked to, which takes some seconds once there is a leader.");
+                 "it is linked to, which takes some seconds once there is a leader; or, where "
+                 "`osiris cluster settings` there says join by-hand, until somebody says "
+                 "`osiris cluster add NAME` there.");
 }
 
 /* The entries that add and remove it are all that tell it, and come late or never. */

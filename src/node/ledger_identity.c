@@ -40,6 +40,10 @@ static void read_fact(void *context, const char *key, struct osr_slice value)
 static void identity_written(void *context, enum osr_code code)
 {
     struct osr_ledger *ledger = context;
+    if (code == OSR_OK && ledger->config->ledger == OSR_CONFIG_LEDGER_REJOIN) {
+        osr_trace(ledger->trace, OSR_LEVEL_WARNING,
+                  "ledger: start this instance without --ledger rejoin from now on");
+    }
     if (code == OSR_OK || ledger->is_closing) {
         return;
     }
@@ -94,13 +98,12 @@ static int give_up(struct osr_ledger *ledger, struct osr_err *err)
         osr_trace(
             ledger->trace, OSR_LEVEL_WARNING,
             "ledger: what there was of %s is given up, and lies in %s; this instance waits to "
-            "be added by a member. Start it without --ledger rejoin from now on",
+            "be added by a member",
             ledger->id[0] != '\0' ? ledger->id : "none", aside);
         ledger->log_id = osr_journal_ledger_give_up(ledger->journal, 0);
         memset(ledger->id, 0, sizeof(ledger->id));
         ledger->member = 0;
         ledger->is_founder = false;
-        write_identity(ledger);
     }
     free(folder);
     free(aside);
@@ -130,6 +133,9 @@ int osr_ledger_recall(struct osr_ledger *ledger, struct osr_err *err)
 
 void osr_ledger_identify(struct osr_ledger *ledger)
 {
+    if (ledger->config->ledger == OSR_CONFIG_LEDGER_REJOIN) {
+        write_identity(ledger); /* none: it was given up */
+    }
     if (ledger->id[0] == '\0' && ledger->config->ledger == OSR_CONFIG_LEDGER_FOUND) {
         found(ledger);
     }

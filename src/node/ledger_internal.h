@@ -4,7 +4,9 @@
  *     ledger_restore.c   the core made of what log and snapshot gave back
  *     ledger_identity.c  which ledger, which member, how many starts: facts of the log
  *     ledger_requests.c  commands and reads of this instance, until they are answered
+ *     ledger_attempts.c  what is tried for them: by the core, by the leader
  *     ledger_changes.c   changes of the members, transfers, who waits to be added
+ *     ledger_updates.c   what the configuration says of its members is kept true
  *     ledger_ask.c       what one member asks the leader for on behalf of another
  *     ledger_status.c    how it stands, in numbers and in words */
 #ifndef OSR_NODE_LEDGER_INTERNAL_H
@@ -14,10 +16,12 @@
 #include "node/ledger.h"
 #include "node/ledger_log.h"
 
-/* Tokens of the core: requests of this instance have their number, all that others ask for this
- * one: they see for themselves whether it is applied. */
-#define LEDGER_TOKEN_ASKED UINT64_MAX
-#define LEDGER_TOKEN_READ  (UINT64_C(1) << 63) /* a batch of reads, and its number */
+/* Tokens of the core: requests of this instance have their number; batches of reads, and commands
+ * that others ask for, one of these bits and a number of their own. What a leader keeps true of the
+ * members, nobody waits for: it has one token for all. */
+#define LEDGER_TOKEN_READ   (UINT64_C(1) << 63)
+#define LEDGER_TOKEN_ASKED  (UINT64_C(1) << 62)
+#define LEDGER_TOKEN_UPDATE (UINT64_C(1) << 61)
 
 enum {
     /* Requests that are to be tried again wait for this or for news of a leader; and so often
@@ -83,6 +87,13 @@ struct ledger_list {
     struct ledger_request **end;
 };
 
+/* Of what the configuration says of members, as this leader has made them. */
+struct ledger_updates {
+    uint64_t looked_ms;
+    uint64_t last_member;   /* that was found, so that each has its turn */
+    uint64_t used_up_to_ms; /* from then on as many may be made as at first */
+};
+
 struct osr_ledger {
     struct osr_agreement agreement; /* first */
     uv_loop_t *loop;
@@ -114,6 +125,7 @@ struct osr_ledger {
     struct osr_raft_snapshot installing;  /* that comes from the leader */
     uint8_t versions[OSR_MACHINES_MAX];   /* of commands that all members understand */
     struct osr_raft_configuration nobody; /* what there is before there is a core */
+    bool has_belonged; /* a configuration has named this member: one that does not has removed it */
 
     uv_timer_t tick;
     uint64_t tick_ms; /* when it is due; UINT64_MAX: not set */
@@ -141,11 +153,18 @@ struct osr_ledger {
     struct ledger_batch *batches;
     uint64_t last_batch;
     struct ledger_list answered;
-    uint64_t applied_term;        /* of the last entry applied */
-    struct osr_err asked_failure; /* of what was just proposed for another member */
+    uint64_t applied_term; /* of the last entry applied */
+
+    /* ledger_ask.c */
+    uint64_t last_asked;
+    uint64_t asked_token;         /* of what is being proposed for another member; 0: nothing */
+    struct osr_err asked_failure; /* why that was refused; code OK: it was not */
+    struct asked_change *asked_changes;
 
     /* ledger_changes.c */
     uint32_t welcome_link; /* who is being added because it waits; 0: nobody */
+
+    struct ledger_updates updates;
 
     /* For status. */
     struct osr_err refusal; /* what a member said last that takes nothing of us */
@@ -177,6 +196,9 @@ void osr_ledger_void_log(struct osr_ledger *ledger);
 /* ledger_restore.c */
 /* Makes the core, and starts it. */
 void osr_ledger_begin(struct osr_ledger *ledger);
+/* UNSUPPORTED_VERSION: of these members' commands this instance lacks some that may be in use. */
+int osr_ledger_check_versions(const struct osr_ledger *ledger,
+                              const struct osr_raft_configuration *members, struct osr_err *err);
 
 /* ledger_identity.c */
 /* Reads the facts, before log and state are looked at. */
@@ -185,21 +207,34 @@ int osr_ledger_recall(struct osr_ledger *ledger, struct osr_err *err);
 void osr_ledger_identify(struct osr_ledger *ledger);
 /* Becomes this member of that ledger; then osr_ledger_begin. */
 void osr_ledger_join(struct osr_ledger *ledger, const char *id, uint64_t member);
+
 /* ledger_requests.c */
+void osr_ledger_list_init(struct ledger_list *list);
+void osr_ledger_list_push(struct ledger_list *list, struct ledger_request *request);
+struct ledger_request *osr_ledger_list_pop(struct ledger_list *list); /* NULL: it is empty */
+void osr_ledger_list_append(struct ledger_list *list, struct ledger_list *more); /* is empty then */
 void osr_ledger_requests_init(struct osr_ledger *ledger);
 /* It waits, or is answered already where there are too many. */
 struct ledger_request *osr_ledger_request(struct osr_ledger *ledger, enum ledger_request_kind kind,
                                           uint32_t timeout_ms, osr_agreed_done *done,
                                           void *context);
 /* What cannot be begun: its caller is told at the end of the step. */
-void osr_ledger_refuse(struct osr_ledger *ledger, osr_agreed_done *done, void *context,
-                       const struct osr_err *err);
+uint64_t osr_ledger_refuse(struct osr_ledger *ledger, osr_agreed_done *done, void *context,
+                           const struct osr_err *err); /* 0: it has no number */
 struct ledger_request *osr_ledger_find_request(struct osr_ledger *ledger, uint64_t number);
 /* Its caller is told at the end of the step. */
 void osr_ledger_answer(struct osr_ledger *ledger, struct ledger_request *request,
                        enum osr_code code, uint64_t index);
 void osr_ledger_fail(struct osr_ledger *ledger, struct ledger_request *request,
                      const struct osr_err *err);
+/* TIMEOUT: nobody knows whether it was done. */
+void osr_ledger_say_unknown(struct osr_err *err, const char *why);
+void osr_ledger_tell_answers(struct osr_ledger *ledger);
+void osr_ledger_sweep(struct osr_ledger *ledger);
+void osr_ledger_end_requests(struct osr_ledger *ledger);
+void osr_ledger_forget(struct osr_agreement *agreement, uint64_t number);
+
+/* ledger_attempts.c */
 /* An attempt has failed and was surely not done, but for TIMEOUT: waits to be tried again, or,
  * where that makes no sense, fails. */
 void osr_ledger_retry(struct osr_ledger *ledger, struct ledger_request *request,
@@ -214,16 +249,13 @@ void osr_ledger_wait_for_leader(struct osr_ledger *ledger, struct ledger_request
 void osr_ledger_retry_now(struct osr_ledger *ledger);
 /* Hands what waits to the core or to the leader. */
 void osr_ledger_dispatch(struct osr_ledger *ledger);
-void osr_ledger_tell_answers(struct osr_ledger *ledger);
 /* A later term's entry was applied, or (is_jump) a snapshot that may hold what was asked. */
 void osr_ledger_term_applied(struct osr_ledger *ledger, uint64_t term, bool is_jump);
-void osr_ledger_sweep(struct osr_ledger *ledger);
-void osr_ledger_end_requests(struct osr_ledger *ledger);
-void osr_ledger_propose(struct osr_agreement *agreement, enum osr_machine_id machine,
-                        uint8_t version, struct osr_slice command, uint32_t timeout_ms,
-                        osr_agreed_done *done, void *context);
-void osr_ledger_read(struct osr_agreement *agreement, bool is_local, uint32_t timeout_ms,
-                     osr_agreed_done *done, void *context);
+uint64_t osr_ledger_propose(struct osr_agreement *agreement, enum osr_machine_id machine,
+                            uint8_t version, struct osr_slice command, uint32_t timeout_ms,
+                            osr_agreed_done *done, void *context);
+uint64_t osr_ledger_read(struct osr_agreement *agreement, bool is_local, uint32_t timeout_ms,
+                         osr_agreed_done *done, void *context);
 
 /* ledger_changes.c */
 /* At the leader, or by asking it. */
@@ -231,6 +263,9 @@ void osr_ledger_dispatch_change(struct osr_ledger *ledger, struct ledger_request
 /* A configuration that this leader made is committed. */
 void osr_ledger_change_applied(struct osr_ledger *ledger, uint64_t token);
 void osr_ledger_transferred(struct osr_ledger *ledger, uint64_t token, enum osr_code code);
+/* Its leader was asked in an earlier term than this one, which has begun. */
+void osr_ledger_transfer_outlived(struct osr_ledger *ledger, struct ledger_request *request,
+                                  uint64_t term);
 void osr_ledger_take_applicant(struct osr_ledger *ledger,
                                const struct osr_ledger_applicant *applicant);
 enum osr_raft_change_type osr_ledger_change_type(Osr__ClusterChangeType type); /* 0: unknown */
@@ -238,6 +273,10 @@ uint64_t osr_ledger_random_member(void);
 /* As people name a member: its id, its instance's id or name. 0 and why: none, or several. */
 uint64_t osr_ledger_find_member(const struct osr_ledger *ledger, const char *name,
                                 struct osr_err *err);
+
+/* ledger_updates.c */
+/* Called all the time; looks now and then, where it leads. */
+void osr_ledger_update_members(struct osr_ledger *ledger);
 
 /* ledger_ask.c */
 /* False where no leader can be asked now. */
@@ -247,6 +286,7 @@ bool osr_ledger_ask_change(struct osr_ledger *ledger, struct ledger_request *req
 void osr_ledger_take_ask(struct osr_ledger *ledger, uint64_t member, const Osr__LedgerAsk *ask);
 void osr_ledger_take_answer(struct osr_ledger *ledger, uint64_t member,
                             const Osr__LedgerAnswer *answer);
+void osr_ledger_ask_failed(struct osr_ledger *ledger, uint64_t token, const struct osr_err *err);
 
 /* ledger_status.c */
 /* Why there is no leader that could be asked, as UNAVAILABLE. */

@@ -20,16 +20,24 @@ static struct ledger_link *find_link(const struct osr_ledger_links *links,
     return NULL;
 }
 
-/* One by which this member is reached; NULL: none. */
+static bool is_for_ledger(const struct ledger_link *link)
+{
+    return osr_session_purpose(link->session) == OSR__LINK_PURPOSE__FOR_LEDGER;
+}
+
+/* The one by which this member is reached: one for the ledger, or where there is none behind what
+ * feeds have to say. NULL: none at all. */
 static struct ledger_link *find_usable(const struct osr_ledger_links *links, uint64_t member)
 {
+    struct ledger_link *found = NULL;
     for (size_t i = 0; member != 0 && i < links->count; i++) {
         struct ledger_link *link = links->links[i];
-        if (link->usable == member && osr_session_is_open(link->session)) {
-            return link;
+        bool may_be = link->usable == member && osr_session_is_open(link->session);
+        if (may_be && (found == NULL || is_for_ledger(link))) {
+            found = link;
         }
     }
-    return NULL;
+    return found;
 }
 
 const struct osr_raft_configuration *osr_ledger_links_configuration(
@@ -113,7 +121,8 @@ static void set_roll(struct osr_ledger_links *links)
 {
     struct osr_ledger_standing own;
     links->handler.standing(links->handler.context, &own);
-    osr_ledger_roll_set(links->roll, osr_ledger_links_configuration(links), own.member);
+    osr_ledger_roll_set(links->roll, osr_ledger_links_configuration(links), own.member,
+                        osr_sessions_last_number(links->options.sessions));
 }
 
 /* Those whom the configuration names may say who else is a member. */
@@ -181,7 +190,7 @@ static void on_sweep(uv_timer_t *timer)
 
 void osr_ledger_links_up(struct osr_ledger_links *links, struct osr_session *session)
 {
-    assert(links->count < OSR_PEERS_MAX && find_link(links, session) == NULL);
+    assert(links->count < OSR_LINKS_MAX && find_link(links, session) == NULL);
     struct ledger_link *link = osr_alloc(sizeof(*link));
     link->session = session;
     link->number = osr_session_number(session);
@@ -389,6 +398,12 @@ bool osr_ledger_links_is_reachable(const struct osr_ledger_links *links, uint64_
     return find_usable(links, member) != NULL;
 }
 
+bool osr_ledger_links_is_own(const struct osr_ledger_links *links, uint64_t member)
+{
+    const struct ledger_link *link = find_usable(links, member);
+    return link != NULL && is_for_ledger(link);
+}
+
 const struct osr_ledger_applicant *osr_ledger_links_find_applicant(
     const struct osr_ledger_links *links, const char *name)
 {
@@ -402,7 +417,7 @@ const struct osr_ledger_applicant *osr_ledger_links_find_applicant(
             return &link->applicant;
         }
         if (strcmp(link->applicant.who.name, name) == 0) {
-            if (found != NULL) {
+            if (found != NULL && strcmp(found->who.instance, link->applicant.who.instance) != 0) {
                 return NULL; /* two are called so */
             }
             found = &link->applicant;

@@ -6,6 +6,9 @@
  * is this member -> RAFT, LEDGER_ASK and LEDGER_ANSWER flow. Members that the configuration names
  * and to which there is no link are dialled at their addresses (osr_peers_add_member).
  *
+ * A member is reached by a link for the ledger alone, which no feed delays; while there is none (it
+ * cannot be dialled, or only at a broker) by one for feeds. What comes is taken from either.
+ *
  * One that waits to be added says so in MEMBER; whoever hears it tells the owner (on_wants_in), who
  * has it added by the leader, and then says MEMBER with its number in your_member.
  *
@@ -15,7 +18,7 @@
  *     it does not know the id, but that of a member who is in it does (it may be older than the
  *     sender's: members tell each other their configurations), or
  *     there is no configuration here yet, and no other instance has used the id.
- * Who is removed goes on over the link that it has: a leader that removes itself leads to the end.
+ * Who is removed goes on over the links that it has: a leader that removes itself leads to the end.
  * Everything else is dropped, and counted; MEMBER tells it why, and status tells people.
  *
  * Refused besides: another ledger (its data folder is another cluster's); a member that says less
@@ -60,6 +63,19 @@ void osr_ledger_member_encode(const struct osr_ledger_member *member,
                               struct osr_raft_member *ret_member);
 int osr_ledger_member_decode(const struct osr_raft_member *member,
                              struct osr_ledger_member *ret_member, struct osr_err *err);
+/* Where the configuration says of a member what it `says` of itself no more: true, and the member
+ * as it is to be. What was said to one listener may lack what others know: addresses that still
+ * hold stay as they are. False, too, where another instance says it, or it cannot be put down. */
+bool osr_ledger_member_update(const struct osr_raft_member *configured,
+                              const struct osr_ledger_member *says,
+                              struct osr_raft_member *ret_updated);
+/* Whether the configuration says the same of both. */
+bool osr_ledger_member_is_same(const struct osr_raft_member *a, const struct osr_raft_member *b);
+/* Of commands of each machine, what all members understand: the lowest of all versions. */
+void osr_ledger_members_understand(const struct osr_raft_configuration *members,
+                                   uint8_t versions[OSR_MACHINES_MAX]);
+bool osr_ledger_member_understands(const struct osr_ledger_member *member,
+                                   const uint8_t versions[OSR_MACHINES_MAX]);
 
 /* How this instance stands. */
 struct osr_ledger_standing {
@@ -144,7 +160,13 @@ void osr_ledger_links_welcome(struct osr_ledger_links *links, uint32_t link, uin
  * stand as they are; others put in what they see. */
 void osr_ledger_links_own(const struct osr_ledger_links *links,
                           struct osr_ledger_member *ret_member);
+/* What a member says of itself by the link at that place among its links, from 0 on; NULL: it has
+ * fewer. Hosts are as they are seen from here. */
+const struct osr_ledger_member *osr_ledger_links_said(const struct osr_ledger_links *links,
+                                                      uint64_t member, size_t place);
 bool osr_ledger_links_is_reachable(const struct osr_ledger_links *links, uint64_t member);
+/* It is reached by a link for the ledger alone. */
+bool osr_ledger_links_is_own(const struct osr_ledger_links *links, uint64_t member);
 /* Who waits now, for ADD by name; NULL: nobody of that id, and not one alone of that name. */
 const struct osr_ledger_applicant *osr_ledger_links_find_applicant(
     const struct osr_ledger_links *links, const char *name);

@@ -55,7 +55,7 @@ struct osr_ledger_links {
     struct osr_ledger_links_handler handler;
     struct osr_ledger_roll *roll;
     struct osr_raft_room room;
-    struct ledger_link *links[OSR_PEERS_MAX];
+    struct ledger_link *links[OSR_LINKS_MAX];
     size_t count;
     struct ledger_dialled dialled[OSR_RAFT_MEMBERS_MAX];
     size_t dialled_count;

@@ -193,7 +193,7 @@ int osr_ledger_recovered_check(const struct osr_ledger_recovered *recovered, str
         if (recovered->spans[i].term == GAP) {
             osr_err_set(err, OSR_CORRUPT, "the ledger's entries from %llu on are missing",
                         (unsigned long long)recovered->spans[i].first);
-            osr_ledger_record_hint(err);
+            osr_wal_hint(err);
             return OSR_CORRUPT;
         }
     }

@@ -73,10 +73,10 @@ static int make_piece(struct osr_ledger_making *making, struct osr_err *err)
 static void work_piece(struct osr_file_job *job)
 {
     struct osr_ledger_making *making = (struct osr_ledger_making *)job;
-    uint64_t began_ns = uv_hrtime();
+    uint64_t began_ns = osr_monotonic_ns();
 
     making->code = make_piece(making, &making->err);
-    osr_ledger_state_rest(began_ns);
+    osr_rest_since(began_ns, OSR_LEDGER_PIECE_REST_NS_MAX);
 }
 
 /* Here, as it may take long to remove a large file. */
@@ -150,6 +150,7 @@ static void done_piece(struct osr_file_job *job)
     } else if (making->code != 0) {
         failed(making);
     }
+    osr_ledger_making_review(state); /* the log may have grown past it meanwhile */
 }
 
 static void start(struct osr_ledger_state *state)

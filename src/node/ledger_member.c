@@ -1,5 +1,6 @@
 /* What a configuration says of a member, as bytes: its context. */
 #include "base/text.h"
+#include "node/ledger_addresses.h"
 #include "node/ledger_links.h"
 
 /* ---- writing ---- */
@@ -132,4 +133,101 @@ int osr_ledger_member_decode(const struct osr_raft_member *member,
     *ret_member = (struct osr_ledger_member){0};
     return (int)osr_err_set(err, OSR_MALFORMED, "what is said of member %llu cannot be read",
                             (unsigned long long)member->id);
+}
+
+/* ---- what it understands ---- */
+
+void osr_ledger_members_understand(const struct osr_raft_configuration *members,
+                                   uint8_t versions[OSR_MACHINES_MAX])
+{
+    memset(versions, members->count > 0 ? UINT8_MAX : 0, OSR_MACHINES_MAX);
+    for (size_t i = 0; i < members->count; i++) {
+        struct osr_ledger_member member;
+        osr_ledger_member_decode(&members->members[i], &member, NULL); /* else it knows nothing */
+        for (size_t machine = 0; machine < OSR_MACHINES_MAX; machine++) {
+            if (member.versions[machine] < versions[machine]) {
+                versions[machine] = member.versions[machine];
+            }
+        }
+    }
+}
+
+bool osr_ledger_member_understands(const struct osr_ledger_member *member,
+                                   const uint8_t versions[OSR_MACHINES_MAX])
+{
+    for (size_t i = 0; i < OSR_MACHINES_MAX; i++) {
+        if (member->versions[i] < versions[i]) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- what it says now ---- */
+
+/* One within its machine is not told to who is elsewhere. */
+static bool is_told(const struct osr_ledger_member *says, const char *configured)
+{
+    bool is_near = false;
+    for (size_t i = 0; i < says->address_count; i++) {
+        if (osr_ledger_address_holds(configured, says->addresses[i])) {
+            return true;
+        }
+        is_near |= osr_ledger_address_is_vague(says->addresses[i]);
+    }
+    return !is_near && osr_ledger_address_is_vague(configured);
+}
+
+static bool is_configured(const struct osr_ledger_member *configured, const char *told)
+{
+    for (size_t i = 0; i < configured->address_count; i++) {
+        if (strcmp(configured->addresses[i], told) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It is at all addresses that are known, and where all can dial it is known. */
+static bool do_addresses_hold(const struct osr_ledger_member *configured,
+                              const struct osr_ledger_member *says)
+{
+    for (size_t i = 0; i < configured->address_count; i++) {
+        if (!is_told(says, configured->addresses[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < says->address_count; i++) {
+        if (!osr_ledger_address_is_vague(says->addresses[i]) &&
+            !is_configured(configured, says->addresses[i])) {
+            return false;
+        }
+    }
+    return configured->address_count > 0 || says->address_count == 0;
+}
+
+bool osr_ledger_member_is_same(const struct osr_raft_member *a, const struct osr_raft_member *b)
+{
+    return osr_slice_equal(osr_slice(a->context, a->context_size),
+                           osr_slice(b->context, b->context_size));
+}
+
+bool osr_ledger_member_update(const struct osr_raft_member *configured,
+                              const struct osr_ledger_member *says,
+                              struct osr_raft_member *ret_updated)
+{
+    struct osr_ledger_member known;
+    struct osr_ledger_member wanted = *says;
+    if (osr_ledger_member_decode(configured, &known, NULL) != 0 ||
+        strcmp(known.instance, says->instance) != 0) {
+        return false;
+    }
+    if (do_addresses_hold(&known, says)) {
+        memcpy(wanted.addresses, known.addresses, sizeof(known.addresses));
+        wanted.address_count = known.address_count;
+    }
+    *ret_updated = *configured;
+    osr_ledger_member_encode(&wanted, ret_updated);
+    return !osr_ledger_member_is_same(configured, ret_updated) &&
+           osr_ledger_member_decode(ret_updated, &wanted, NULL) == 0;
 }

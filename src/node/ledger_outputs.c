@@ -198,6 +198,17 @@ static void on_checked(void *context, uint64_t ticket, enum osr_code code)
     osr_journal_ledger_store(ledger->journal, &store);
 }
 
+static void carry_out_install(struct osr_ledger *ledger, const struct osr_raft_output *output)
+{
+    struct osr_err err;
+    ledger->installing = *output->install.snapshot;
+    if (osr_ledger_check_versions(ledger, &ledger->installing.configuration, &err) != 0) {
+        osr_ledger_break(ledger, &err);
+        return;
+    }
+    osr_ledger_state_check(ledger->state, output->install.ticket, &ledger->installing);
+}
+
 static void on_loaded(void *context, uint64_t ticket)
 {
     struct osr_ledger *ledger = context;
@@ -242,9 +253,9 @@ static void carry_out_failed(struct osr_ledger *ledger, const struct osr_raft_ou
     enum osr_code code = output->failed.code;
     struct osr_err err;
     osr_err_set(&err, code, "ledger: %s", output->failed.why);
-    if (token == LEDGER_TOKEN_ASKED) {
-        ledger->asked_failure = err;
-    } else {
+    if ((token & LEDGER_TOKEN_ASKED) != 0) {
+        osr_ledger_ask_failed(ledger, token, &err);
+    } else if (token != LEDGER_TOKEN_UPDATE) {
         osr_ledger_attempt_failed(ledger, token, &err);
     }
 }
@@ -284,8 +295,7 @@ void osr_ledger_carry_out(struct osr_ledger *ledger, const struct osr_raft_outpu
                                      output->write_chunk.chunk);
         break;
     case OSR_RAFT_OUT_INSTALL:
-        ledger->installing = *output->install.snapshot;
-        osr_ledger_state_check(ledger->state, output->install.ticket, &ledger->installing);
+        carry_out_install(ledger, output);
         break;
     case OSR_RAFT_OUT_TRANSFERRED:
         osr_ledger_transferred(ledger, output->transferred.token, output->transferred.code);

@@ -81,18 +81,12 @@ size_t osr_ledger_records_make(const struct osr_ledger_store *store, struct osr_
 
 /* ---- reading ---- */
 
-void osr_ledger_record_hint(struct osr_err *err)
-{
-    osr_err_hint(err, "no backup of this folder may be used, for it would forget votes: have the "
-                      "other members remove this one, move the folder away, and join anew");
-}
-
 int osr_ledger_record_refuse(const struct osr_wal_record *record, const char *what,
                              struct osr_err *err)
 {
     osr_err_set(err, OSR_CORRUPT, "record %llu of the log: %s", (unsigned long long)record->ordinal,
                 what);
-    osr_ledger_record_hint(err);
+    osr_wal_hint(err);
     return OSR_CORRUPT;
 }
 

@@ -27,6 +27,5 @@ int osr_ledger_entry_decode(const struct osr_wal_record *record, struct osr_raft
                             struct osr_err *err);
 int osr_ledger_record_refuse(const struct osr_wal_record *record, const char *what,
                              struct osr_err *err); /* CORRUPT, likewise */
-void osr_ledger_record_hint(struct osr_err *err);  /* what to do about a damaged ledger */
 
 #endif

@@ -78,6 +78,46 @@ static void void_log(struct osr_ledger *ledger, struct osr_raft_restored *restor
     restored->configuration_count = 0;
 }
 
+static bool has_belonged(const struct osr_ledger *ledger, const struct osr_raft_restored *restored)
+{
+    const struct osr_raft_configuration *known = &restored->snapshot.configuration;
+    bool has = osr_raft_configuration_find(known, ledger->member) != NULL;
+    for (size_t i = 0; !has && i < restored->configuration_count; i++) {
+        struct osr_raft_configuration found;
+        osr_raft_configuration_decode(restored->configurations[i].payload, &found, NULL);
+        has = osr_raft_configuration_find(&found, ledger->member) != NULL;
+    }
+    return has;
+}
+
+int osr_ledger_check_versions(const struct osr_ledger *ledger,
+                              const struct osr_raft_configuration *members, struct osr_err *err)
+{
+    struct osr_ledger_member own;
+    uint8_t in_use[OSR_MACHINES_MAX];
+    osr_ledger_own_member(ledger, &own);
+    osr_ledger_members_understand(members, in_use);
+    if (osr_ledger_member_understands(&own, in_use)) {
+        return 0;
+    }
+    osr_err_set(err, OSR_UNSUPPORTED_VERSION,
+                "ledger: all members understand commands that this osirisd does not, and may have "
+                "used them");
+    osr_err_hint(err, "start the osirisd here that the other members run, or a newer one");
+    return OSR_UNSUPPORTED_VERSION;
+}
+
+static int check_newest_versions(const struct osr_ledger *ledger,
+                                 const struct osr_raft_restored *restored, struct osr_err *err)
+{
+    struct osr_raft_configuration newest = restored->snapshot.configuration;
+    size_t count = restored->configuration_count;
+    if (count > 0) {
+        osr_raft_configuration_decode(restored->configurations[count - 1].payload, &newest, NULL);
+    }
+    return osr_ledger_check_versions(ledger, &newest, err);
+}
+
 void osr_ledger_begin(struct osr_ledger *ledger)
 {
     const struct osr_ledger_recovered *recovered = osr_journal_ledger(ledger->journal);
@@ -101,6 +141,12 @@ void osr_ledger_begin(struct osr_ledger *ledger)
     if (is_log_of_before(ledger, recovered)) {
         void_log(ledger, &restored);
     }
+    struct osr_err err;
+    if (check_newest_versions(ledger, &restored, &err) != 0) {
+        osr_ledger_break(ledger, &err);
+        return;
+    }
+    ledger->has_belonged = has_belonged(ledger, &restored);
     tell_state(ledger, recovered);
     create_core(ledger);
     ledger->has_role_news = true;

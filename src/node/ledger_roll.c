@@ -11,11 +11,11 @@ enum { ROLL_MAX = OSR_RAFT_MEMBERS_MAX + OSR_LEDGER_STRANGERS_MAX };
 struct speaker {
     uint64_t member;
     char instance[OSR_INSTANCE_CHARS + 1];
-    bool is_member;  /* the configuration says so */
-    bool was_member; /* it said so before */
-    bool is_vouched; /* a member says so */
-    uint32_t link;   /* by which it spoke last; 0: that is gone */
-    uint64_t spoke;  /* counts up: the smallest is forgotten first */
+    bool is_member;      /* the configuration says so */
+    bool is_vouched;     /* a member says so */
+    uint32_t left_noted; /* the newest connection when it was a member last; 0: it never was */
+    uint32_t link;       /* by which it spoke last; 0: that is gone */
+    uint64_t spoke;      /* counts up: the smallest is forgotten first */
 
     /* How far it was, and the newest connection when that was noted. */
     uint64_t starts;
@@ -182,13 +182,14 @@ static void set_member(struct osr_ledger_roll *roll, const struct osr_raft_membe
 }
 
 void osr_ledger_roll_set(struct osr_ledger_roll *roll,
-                         const struct osr_raft_configuration *configuration, uint64_t own)
+                         const struct osr_raft_configuration *configuration, uint64_t own,
+                         uint32_t newest_link)
 {
     roll->own = own;
     roll->is_blank = configuration->count == 0;
     for (size_t i = 0; i < roll->count; i++) {
         struct speaker *speaker = &roll->speakers[i];
-        speaker->was_member |= speaker->is_member;
+        speaker->left_noted = speaker->is_member ? newest_link : speaker->left_noted;
         speaker->is_member = speaker->is_vouched = false;
     }
     for (size_t i = 0; i < configuration->count; i++) {
@@ -255,11 +256,11 @@ static int refuse_id(struct osr_err *err, uint64_t member, const char *why)
     return OSR_PERMISSION_DENIED;
 }
 
-/* Whoever is removed is needed until all know it: a leader that removes itself leads to the end. */
+/* Whoever is removed is needed until all know it, by the links that it had: a leader that removes
+ * itself leads to the end. */
 static bool is_known(const struct speaker *speaker, const struct osr_ledger_claim *claim)
 {
-    return speaker->is_member || speaker->is_vouched ||
-           (speaker->was_member && speaker->link == claim->link);
+    return speaker->is_member || speaker->is_vouched || claim->link <= speaker->left_noted;
 }
 
 /* *ret_speaker: NULL where nobody has spoken for this member yet. */

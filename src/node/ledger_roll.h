@@ -4,7 +4,7 @@
  * An instance may speak for a member if the configuration gives it this id; or, where the
  * configuration does not know the id, if that of another member does, who is in it (this one may
  * have missed a change); or, where there is no configuration yet, if no other instance has used it
- * here. Who is removed goes on over the link that it has.
+ * here. Who is removed goes on over the links that it has.
  *
  * Who says less than before has lost what it promised: it was restored from an old copy. Starts are
  * remembered in the log (fact "member:ID", of those in the configuration); terms and what was
@@ -41,9 +41,11 @@ struct osr_ledger_now {
 struct osr_ledger_roll *osr_ledger_roll_create(struct osr_journal *journal);
 void osr_ledger_roll_destroy(struct osr_ledger_roll *roll); /* NULL is a no-op */
 
-/* Who is a member as of now; `own` is the id of this one, for which nobody else may speak. */
+/* Who is a member as of now; `own` is the id of this one, for which nobody else may speak, and
+ * newest_link the newest connection: by what there is up to it, who is a member no more goes on. */
 void osr_ledger_roll_set(struct osr_ledger_roll *roll,
-                         const struct osr_raft_configuration *configuration, uint64_t own);
+                         const struct osr_raft_configuration *configuration, uint64_t own,
+                         uint32_t newest_link);
 
 /* Then: who else is one, as a member says who is in the configuration. */
 void osr_ledger_roll_vouch(struct osr_ledger_roll *roll,

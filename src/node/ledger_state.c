@@ -2,16 +2,12 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "adapter/clock.h"
 #include "adapter/durable_name.h"
 #include "node/ledger_state_internal.h"
 
-enum {
-    TICK_MS = 1000, /* while something waits for its time */
-    REST_NS_MAX = 250 * 1000 * 1000,
-};
+enum { TICK_MS = 1000 /* while something waits for its time */ };
 
 /* ---- time ---- */
 
@@ -37,16 +33,6 @@ void osr_ledger_state_wait(struct osr_ledger_state *state)
     if (is_needed && !state->is_closing && !uv_is_active((uv_handle_t *)&state->timer)) {
         uv_timer_start(&state->timer, on_timer, TICK_MS, 0);
     }
-}
-
-void osr_ledger_state_rest(uint64_t began_ns)
-{
-    uint64_t took_ns = uv_hrtime() - began_ns;
-
-    if (took_ns > REST_NS_MAX) {
-        took_ns = REST_NS_MAX;
-    }
-    nanosleep(&(struct timespec){.tv_nsec = (long)took_ns}, NULL);
 }
 
 /* ---- the values' file ---- */

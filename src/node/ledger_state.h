@@ -38,7 +38,7 @@
 
 enum {
     /* Of log behind the newest snapshot before another is made: small logs are cheap to keep. */
-    OSR_LEDGER_SNAPSHOT_BYTES = 64 << 20,
+    OSR_LEDGER_SNAPSHOT_BYTES = 128 << 20,
     OSR_LEDGER_ENVELOPE_SIZE = 20,
     OSR_LEDGER_RETRY_MS = 3000, /* after there was no room for a snapshot */
     /* Without a chunk asked for or given, before an older snapshot is closed, or what was taken so

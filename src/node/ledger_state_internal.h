@@ -18,8 +18,9 @@
 
 enum {
     OSR_LEDGER_STATE_FORMAT = 1, /* a snapshot's first byte */
-    /* Read and written in one job. */
+    /* Read and written in one job, which rests after it (osr_rest_since). */
     OSR_LEDGER_PIECE_BYTES = 1 << 20,
+    OSR_LEDGER_PIECE_REST_NS_MAX = 250 * 1000 * 1000,
     /* Open at once: the newest, and older ones that followers still read. Their files are removed,
      * but keep their room on the disk. */
     OSR_LEDGER_READERS_MAX = 4,
@@ -95,8 +96,6 @@ struct osr_ledger_state {
 void osr_ledger_state_fail(struct osr_ledger_state *state, const struct osr_err *err);
 /* Has the timer run if something waits for it. */
 void osr_ledger_state_wait(struct osr_ledger_state *state);
-/* On the thread, after a piece of work that began then: others may have the disk. */
-void osr_ledger_state_rest(uint64_t began_ns);
 
 /* ---- ledger_apply.c ---- */
 /* There is room again. */

@@ -30,9 +30,13 @@ static const char *role_name(const struct osr_ledger *ledger, const struct osr_r
         return "waiting";
     }
     const struct osr_raft_configuration *members = osr_raft_members(ledger->raft);
-    bool is_learner = info->role == OSR_RAFT_FOLLOWER &&
-                      !osr_raft_configuration_is_voter(members, ledger->member);
-    return is_learner ? "learner" : names[info->role];
+    if (info->role != OSR_RAFT_FOLLOWER ||
+        osr_raft_configuration_is_voter(members, ledger->member)) {
+        return names[info->role];
+    }
+    bool is_removed =
+        ledger->has_belonged && osr_raft_configuration_find(members, ledger->member) == NULL;
+    return is_removed ? "removed" : "learner";
 }
 
 static const char *progress_name(enum osr_raft_progress progress)
@@ -55,6 +59,7 @@ static void describe_peer(const struct osr_ledger *ledger, const struct osr_raft
         return;
     }
     status->reachable = osr_ledger_links_is_reachable(ledger->links, status->member);
+    status->own_link = osr_ledger_links_is_own(ledger->links, status->member);
     if (!osr_ledger_find_peer(ledger, status->member, &peer)) {
         return;
     }
@@ -153,5 +158,5 @@ void osr_ledger_explain_no_leader(const struct osr_ledger *ledger, struct osr_er
     } else {
         osr_err_set(err, OSR_UNAVAILABLE, "ledger: no leader can be reached from here now");
     }
-    osr_err_hint(err, "osiris cluster why tells more");
+    osr_err_hint(err, "`osiris cluster why` tells more");
 }

@@ -132,10 +132,10 @@ static int take_chunk(struct osr_ledger_state *state, const struct taking *takin
 static void work_chunk(struct osr_file_job *job)
 {
     struct taking *taking = (struct taking *)job;
-    uint64_t began_ns = uv_hrtime();
+    uint64_t began_ns = osr_monotonic_ns();
 
     taking->code = take_chunk(taking->state, taking, &taking->err);
-    osr_ledger_state_rest(began_ns);
+    osr_rest_since(began_ns, OSR_LEDGER_PIECE_REST_NS_MAX);
 }
 
 static void work_drop(struct osr_file_job *job)

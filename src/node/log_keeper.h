@@ -1,5 +1,6 @@
-/* log_keeper.h -- the thread "segments": makes ready the log's next segment, and writes anew those
- * in which most is void, so that what is discarded gives its room back.
+/* log_keeper.h -- the thread "segments": makes ready the log's next segment, writes anew those in
+ * which most is void, so that what is discarded gives its room back, and joins those of which
+ * little is left.
  *
  * No append waits for it: the next segment is ready, or most of the current one is free, before
  * another is rewritten, and the next is looked after again before a second one is.

@@ -51,8 +51,13 @@ osr_operation_handler osr_operation_invite, osr_operation_join;
 /* renew_own_operation.c */
 osr_operation_handler osr_operation_renew_own;
 /* trust_operations.c */
-osr_operation_handler osr_operation_token_create, osr_operation_revoke, osr_operation_credentials,
-    osr_operation_access_check, osr_operation_reload;
+osr_operation_handler osr_operation_token_create, osr_operation_reload;
+/* revoke_operation.c */
+osr_operation_handler osr_operation_revoke;
+/* credentials_operation.c */
+osr_operation_handler osr_operation_credentials;
+/* access_operation.c */
+osr_operation_handler osr_operation_access_check;
 /* audit_operation.c */
 osr_operation_handler osr_operation_audit;
 /* written_operation.c */
@@ -74,6 +79,8 @@ int osr_operation_note(const struct osr_call *call, const char *what, const char
 /* INVALID_ARGUMENT or NOT_FOUND where the policy in force has not all of these roles. */
 int osr_operation_roles(const struct osr_services *services, char *const *roles, size_t count,
                         struct osr_role_names *ret_roles, struct osr_err *err);
+/* What a caller is told whose change of who may do what the log did not take. */
+void osr_operation_refuse_unstored(struct osr_err *err, enum osr_code code);
 /* Those that a user or a token brings, in place of what the policy says of the name; NULL: none. */
 const struct osr_role_names *osr_operation_own_roles(const struct osr_services *services,
                                                      const char *who);

@@ -9,9 +9,12 @@
 #include "base/random.h"
 #include "model/limits.h"
 
+enum { MEMBER_LINKS_MAX = 2 * OSR_PEER_MEMBERS_MAX }; /* one for each purpose */
+
 struct peer {
     struct osr_peers *peers;
     struct osr_url url; /* dialled now, or next */
+    Osr__LinkPurpose purpose;
     enum osr_codec codec;
     char *pin_key;                    /* NULL: a member, which is known by its id */
     char pin[OSR_INSTANCE_CHARS + 1]; /* who is expected; empty: nobody was seen there yet */
@@ -32,8 +35,8 @@ struct peer {
 
 struct osr_peers {
     struct osr_peers_options options;
-    struct osr_random random;                                 /* jitter */
-    struct peer *items[OSR_PEERS_MAX + OSR_PEER_MEMBERS_MAX]; /* in the order of the config */
+    struct osr_random random;                             /* jitter */
+    struct peer *items[OSR_PEERS_MAX + MEMBER_LINKS_MAX]; /* in the order of the config */
     size_t count;
     size_t member_count; /* of these, not of the config */
     bool is_stopped;
@@ -143,8 +146,8 @@ static void dial(struct peer *peer)
     if (security == NULL && osr_url_is_secure(&peer->url)) { /* of a member alone */
         osr_err_set(&err, OSR_CONFIG, "this instance has no TLS");
         osr_err_hint(&err, "listen at tls://, as the other members of the ledger do");
-    } else if (osr_sessions_dial(options->sessions, &peer->url, security, peer->codec, peer,
-                                 &peer->session, &err) == 0) {
+    } else if (osr_sessions_dial(options->sessions, &peer->url, peer->purpose, security,
+                                 peer->codec, peer, &peer->session, &err) == 0) {
         return;
     }
     keep_error(peer, &err);
@@ -159,6 +162,7 @@ static bool is_linked_otherwise(const struct peer *peer)
     for (size_t i = 0; peer->pin[0] != '\0' && i < osr_sessions_link_count(sessions); i++) {
         const struct osr_session *session = osr_sessions_link(sessions, i);
         if (session != peer->session && osr_session_is_open(session) &&
+            osr_session_purpose(session) == peer->purpose &&
             strcmp(osr_session_instance(session), peer->pin) == 0) {
             return true;
         }
@@ -302,40 +306,47 @@ int osr_peers_add(struct osr_peers *peers, const struct osr_url *url, struct osr
     return 0;
 }
 
-static struct peer *find_member(const struct osr_peers *peers, const char *instance)
+static struct peer *find_member(const struct osr_peers *peers, const char *instance,
+                                Osr__LinkPurpose purpose)
 {
     for (size_t i = 0; i < peers->count; i++) {
-        if (is_member(peers->items[i]) && strcmp(peers->items[i]->pin, instance) == 0) {
-            return peers->items[i];
+        struct peer *peer = peers->items[i];
+        if (is_member(peer) && peer->purpose == purpose && strcmp(peer->pin, instance) == 0) {
+            return peer;
         }
     }
     return NULL;
 }
 
-/* Not at once: a peer of the config may be the same instance, and is dialled first. */
-static struct peer *create_member(struct osr_peers *peers, const char *instance)
+/* Not at once: a peer of the config may be the same instance, and is dialled first. Later where the
+ * member has the smaller id, and so is likely to dial this one. */
+static uint64_t first_pause_ms(struct osr_peers *peers, const char *instance)
 {
-    bool is_full = peers->member_count == OSR_PEER_MEMBERS_MAX;
+    bool goes_first = strcmp(peers->options.instance, instance) < 0;
+    return OSR_RETRY_MS_MIN + osr_random_below(&peers->random, OSR_RETRY_MS_MIN) +
+           (goes_first ? 0 : OSR_LINKED_LOOK_MS);
+}
+
+static struct peer *create_member(struct osr_peers *peers, const char *instance,
+                                  Osr__LinkPurpose purpose)
+{
+    bool is_full = peers->member_count == MEMBER_LINKS_MAX;
     struct peer *peer = is_full ? NULL : create_peer(peers, NULL);
     if (peer == NULL) {
         return NULL;
     }
     peers->member_count++;
+    peer->purpose = purpose;
     snprintf(peer->pin, sizeof(peer->pin), "%s", instance);
-    uint64_t pause_ms = OSR_RETRY_MS_MIN + osr_random_below(&peers->random, OSR_RETRY_MS_MIN);
-    uv_timer_start(&peer->timer, on_timer, pause_ms, 0);
+    uv_timer_start(&peer->timer, on_timer, first_pause_ms(peers, instance), 0);
     return peer;
 }
 
-bool osr_peers_add_member(struct osr_peers *peers, const char *instance,
-                          const struct osr_url *addresses, size_t count)
+static bool add_member_for(struct osr_peers *peers, const char *instance, Osr__LinkPurpose purpose,
+                           const struct osr_url *addresses, size_t count)
 {
-    assert(count > 0 && count <= OSR_PEER_ADDRESSES_MAX);
-    if (peers->is_stopped) {
-        return false;
-    }
-    struct peer *peer = find_member(peers, instance);
-    if (peer == NULL && (peer = create_member(peers, instance)) == NULL) {
+    struct peer *peer = find_member(peers, instance, purpose);
+    if (peer == NULL && (peer = create_member(peers, instance, purpose)) == NULL) {
         return false;
     }
     peer->is_removed = false;
@@ -348,9 +359,19 @@ bool osr_peers_add_member(struct osr_peers *peers, const char *instance,
     return true;
 }
 
-void osr_peers_remove_member(struct osr_peers *peers, const char *instance)
+bool osr_peers_add_member(struct osr_peers *peers, const char *instance,
+                          const struct osr_url *addresses, size_t count)
 {
-    struct peer *peer = find_member(peers, instance);
+    assert(count > 0 && count <= OSR_PEER_ADDRESSES_MAX);
+    return !peers->is_stopped &&
+           add_member_for(peers, instance, OSR__LINK_PURPOSE__FOR_FEEDS, addresses, count) &&
+           add_member_for(peers, instance, OSR__LINK_PURPOSE__FOR_LEDGER, addresses, count);
+}
+
+static void remove_member_for(struct osr_peers *peers, const char *instance,
+                              Osr__LinkPurpose purpose)
+{
+    struct peer *peer = find_member(peers, instance, purpose);
     if (peer == NULL) {
         return;
     }
@@ -359,6 +380,12 @@ void osr_peers_remove_member(struct osr_peers *peers, const char *instance)
     } else {
         forget(peer);
     }
+}
+
+void osr_peers_remove_member(struct osr_peers *peers, const char *instance)
+{
+    remove_member_for(peers, instance, OSR__LINK_PURPOSE__FOR_FEEDS);
+    remove_member_for(peers, instance, OSR__LINK_PURPOSE__FOR_LEDGER);
 }
 
 void osr_peers_stop(struct osr_peers *peers)
@@ -394,7 +421,8 @@ bool osr_peers_are_tried(const struct osr_peers *peers)
 /* A member that has another link is listed with that. */
 static bool is_listed(const struct peer *peer)
 {
-    return !is_member(peer) || peer->session != NULL || !is_linked_otherwise(peer);
+    return peer->purpose == OSR__LINK_PURPOSE__FOR_FEEDS &&
+           (!is_member(peer) || peer->session != NULL || !is_linked_otherwise(peer));
 }
 
 size_t osr_peers_count(const struct osr_peers *peers)

@@ -24,7 +24,7 @@ enum step {
 
 /* From the first question to what comes of it. */
 struct round {
-    uint32_t asked[OSR_PEERS_MAX]; /* links */
+    uint32_t asked[OSR_LINKS_MAX]; /* links */
     size_t asked_count;
     uint32_t link; /* whose answer is awaited */
     char from[OSR_INSTANCE_CHARS + 1];
@@ -205,7 +205,7 @@ static bool was_asked(const struct round *round, uint32_t link)
 /* The CA's instance where it is known which one that is; else one that was not asked yet. */
 static bool find_link(const struct osr_renewal *renewal, struct osr_renewal_link *ret_link)
 {
-    struct osr_renewal_link links[OSR_PEERS_MAX];
+    struct osr_renewal_link links[OSR_LINKS_MAX];
     const struct osr_renewal_own own = own_of(renewal);
     size_t count = renewal->options.links(renewal->options.context, links);
     bool is_known = osr_renewal_is_named(&own, NULL);
@@ -248,7 +248,7 @@ static void ask_next(struct osr_renewal *renewal)
 {
     struct round *round = &renewal->round;
     struct osr_renewal_link link;
-    if (round->asked_count < OSR_PEERS_MAX && find_link(renewal, &link)) {
+    if (round->asked_count < OSR_LINKS_MAX && find_link(renewal, &link)) {
         round->asked[round->asked_count++] = round->link = link.number;
         snprintf(round->from, sizeof(round->from), "%s", link.instance);
         send_renew(renewal, STEP_ASKING, "", "");

@@ -57,7 +57,7 @@ struct osr_renewal_options {
     const char *instance;               /* its id */
     uint64_t (*time_ms)(void *context); /* since 1970 */
     uint64_t seed;                      /* of the jitter */
-    /* Up to OSR_PEERS_MAX; their texts live until the return to the loop. */
+    /* Up to OSR_LINKS_MAX; their texts live until the return to the loop. */
     size_t (*links)(void *context, struct osr_renewal_link *links);
     void (*send)(void *context, uint32_t link, const Osr__Frame *frame);
     struct osr_audit *audit; /* NULL: nothing is noted (tests) */

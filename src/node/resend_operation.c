@@ -8,6 +8,9 @@ static const struct osr_session *find_link(const struct osr_sessions *sessions, 
 {
     for (size_t i = 0; i < osr_sessions_link_count(sessions); i++) {
         const struct osr_session *session = osr_sessions_link(sessions, i);
+        if (osr_session_purpose(session) != OSR__LINK_PURPOSE__FOR_FEEDS) {
+            continue;
+        }
         if (strcmp(osr_session_instance(session), peer) == 0 ||
             strcmp(osr_session_url(session), peer) == 0 ||
             strcmp(osr_session_peer_name(session), peer) == 0) {

@@ -1,6 +1,6 @@
-/* Links between instances that stand on a call of osiris.v1.Replication/Link instead of a
- * connection of their own: each message is a frame. To the rest of the node they are sessions
- * like others.
+/* Links between instances that stand on a call instead of a connection of their own: of
+ * osiris.v1.Replication/Link for feeds, of osiris.v1.Consensus/Link for the ledger. Each message is
+ * a frame. To the rest of the node they are sessions like others.
  *
  * A link that was dialled has a connection with this one call; an accepted one may share it with
  * other calls. What comes is framed again, so that it waits where frames of other sessions wait. */
@@ -10,7 +10,11 @@
 #include "model/limits.h"
 #include "node/rpc.h"
 
-#define LINK_PATH "/osiris.v1.Replication/Link"
+/* By what the link is for. */
+static const char *const link_paths[] = {
+    [OSR__LINK_PURPOSE__FOR_FEEDS] = "/osiris.v1.Replication/Link",
+    [OSR__LINK_PURPOSE__FOR_LEDGER] = "/osiris.v1.Consensus/Link",
+};
 
 /* From our end of a link to the other's: past it the call is cut off. */
 enum { CLOSE_MS = 3000 };
@@ -157,12 +161,24 @@ static void carry(struct osr_session *session, struct osr_session *connection,
 
 /* ---- accepted ---- */
 
+static bool find_purpose(struct osr_slice path, Osr__LinkPurpose *ret_purpose)
+{
+    for (size_t i = 0; i < sizeof(link_paths) / sizeof(link_paths[0]); i++) {
+        if (osr_slice_equal(path, osr_slice_text(link_paths[i]))) {
+            *ret_purpose = (Osr__LinkPurpose)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool osr_rpc_link_take(struct osr_session *connection, struct osr_grpc_call *call,
                        const struct osr_grpc_head *head)
 {
     struct osr_identity identity;
+    Osr__LinkPurpose purpose;
     struct osr_err err;
-    if (!osr_slice_equal(head->path, osr_slice_text(LINK_PATH))) {
+    if (!find_purpose(head->path, &purpose)) {
         return false;
     }
     if (osr_rpc_identify(connection, head, &identity, &err) != 0) {
@@ -171,6 +187,7 @@ bool osr_rpc_link_take(struct osr_session *connection, struct osr_grpc_call *cal
     }
     struct osr_session *session =
         osr_session_create(connection->sessions, SESSION_FRESH, OSR_CODEC_PROTOBUF);
+    session->purpose = purpose;
     session->identity = identity;
     snprintf(session->url, sizeof(session->url), "%s", connection->url);
     session->patience_ms = OSR_FIRST_FRAME_MS;
@@ -205,7 +222,7 @@ void osr_rpc_link_open(struct osr_session *connection)
     struct osr_grpc_call *call;
     struct osr_err err;
     const struct osr_grpc_head head = {
-        .path = osr_slice_text(LINK_PATH),
+        .path = osr_slice_text(link_paths[session->purpose]),
         .authority = osr_slice_text("osiris"),
         .deadline_ms = UINT64_MAX,
     };

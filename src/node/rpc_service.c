@@ -10,9 +10,9 @@
 
 static struct osr_grpc_health *health_of(struct osr_sessions *sessions)
 {
-    static const char *const services[] = {"osiris.v1.Knowledge", "osiris.v1.Instance",
-                                           "osiris.v1.Replication", "osiris.v1.Values",
-                                           "osiris.v1.Cluster"};
+    static const char *const services[] = {"osiris.v1.Knowledge",   "osiris.v1.Instance",
+                                           "osiris.v1.Replication", "osiris.v1.Consensus",
+                                           "osiris.v1.Values",      "osiris.v1.Cluster"};
     if (sessions->health == NULL) {
         sessions->health = osr_grpc_health_create(services, sizeof(services) / sizeof(services[0]));
         osr_grpc_health_set_all(sessions->health, !sessions->is_shut);

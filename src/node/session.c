@@ -128,7 +128,7 @@ bool osr_session_is_held(const struct osr_session *session)
     const struct osr_sessions *sessions = session->sessions;
     switch (session->state) {
     case SESSION_LINK:
-        return sessions->hold_links;
+        return sessions->hold_links && session->purpose == OSR__LINK_PURPOSE__FOR_FEEDS;
     case SESSION_FRESH:
     case SESSION_CLIENT:
     case SESSION_RPC:
@@ -364,7 +364,8 @@ void osr_session_process(struct osr_session *session)
         return;
     }
     bool frame_came = false;
-    while (session->state != SESSION_CLOSED && !osr_session_is_held(session)) {
+    while (session->state != SESSION_CLOSED &&
+           (!osr_session_is_held(session) || osr_session_begins_for_ledger(session))) {
         struct osr_slice bytes;
         struct osr_err err;
         if (osr_stream_next(&session->stream, &bytes, &err) != 0) {

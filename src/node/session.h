@@ -16,7 +16,8 @@
  *
  * Back-pressure: a client with many requests under way, with much unread, or while the
  * instance is behind, is not read any further. A link is held back only while the
- * knowledge base is behind: two sides that wait for each other to read would wait for ever.
+ * knowledge base is behind: two sides that wait for each other to read would wait for ever. One for
+ * the ledger never is, nor is who begins one: what is agreed on waits for no feed.
  *
  * Memory: what is read lies in one room for all connections; a session holds memory only for the
  * beginning of a frame, or while it is held back.
@@ -79,8 +80,8 @@ struct osr_session_handler {
     /* A link is up; the core may speak. */
     void (*on_link)(void *context, struct osr_session *session);
     /* Replication messages of a link, HELLO to ERROR, and RENEW_REPLY; once it has shown which
-     * instance it is, also what members of the ledger say, MEMBER to LEDGER_ANSWER. Frames live
-     * until the return. */
+     * instance it is, also what members of the ledger say, MEMBER to LEDGER_ANSWER, whatever the
+     * link is for. Frames live until the return. */
     void (*on_link_frame)(void *context, struct osr_session *session, const Osr__Frame *frame);
     /* Everything else, of a link RENEW alone; `size` is what it took on the wire. Access is not yet
      * checked; the identity lives until the return. */
@@ -124,18 +125,19 @@ void osr_sessions_accept(struct osr_sessions *sessions, struct osr_connection *c
 /* A link to another instance; `security` as for osr_transport_dial, `user` is given back by
  * osr_session_user. */
 int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
-                      struct osr_tls_context *security, enum osr_codec codec, void *user,
-                      struct osr_session **ret_session, struct osr_err *err);
+                      Osr__LinkPurpose purpose, struct osr_tls_context *security,
+                      enum osr_codec codec, void *user, struct osr_session **ret_session,
+                      struct osr_err *err);
 /* After a change of policy, or a revocation: links that may not be any more are refused. */
 void osr_sessions_review(struct osr_sessions *sessions);
 /* Writes what was collected. At the end of each turn of the loop. */
 void osr_sessions_flush(struct osr_sessions *sessions);
-/* Goes on with whatever waited and need not any more; clients, or links, are not read while
- * they are held. At the end of each turn of the loop, before the flush. */
+/* Goes on with whatever waited and need not any more; clients, or links for feeds, are not read
+ * while they are held. At the end of each turn of the loop, before the flush. */
 void osr_sessions_resume(struct osr_sessions *sessions, bool hold_clients, bool hold_links);
 /* What time-outs are counted by: called by a timer, and by tests that cannot wait. */
 void osr_sessions_pass_time(struct osr_sessions *sessions, uint32_t passed_ms);
-/* Links, dialled and accepted, in no order; at most OSR_PEERS_MAX. */
+/* Links, dialled and accepted, in no order; at most OSR_LINKS_MAX. */
 size_t osr_sessions_link_count(const struct osr_sessions *sessions);
 struct osr_session *osr_sessions_link(const struct osr_sessions *sessions, size_t index);
 /* The link with this number; NULL where it is gone. */
@@ -152,6 +154,8 @@ bool osr_session_is_rpc(const struct osr_session *session);     /* a client that
 /* One message's requests (adapter/message_calls.h): it has ended before the first is answered, and
  * each frame that is sent to it becomes a message, too. */
 bool osr_session_is_message(const struct osr_session *session);
+/* What the link is for; of other sessions it says nothing. */
+Osr__LinkPurpose osr_session_purpose(const struct osr_session *session);
 /* Of the connection; nobody before its first bytes. For AUTHENTICATE to change, too. */
 struct osr_identity *osr_session_identity(struct osr_session *session);
 /* Of the connection, or of the one that carries the link (osr_connection_binding). */

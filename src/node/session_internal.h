@@ -28,16 +28,19 @@ struct osr_session {
     struct osr_sessions *sessions;
     struct osr_connection *connection;
     enum osr_session_state state;
+    Osr__LinkPurpose purpose; /* of a link */
     struct osr_identity identity;
     uint32_t number;
     void *user;
     char url[OSR_URL_TEXT_MAX];
     char instance[OSR_INSTANCE_CHARS + 1];
     char name[OSR_NAME_BYTES_MAX + 1];
-    bool seeds_allowed; /* its listener has ?peer=seed */
-    bool is_message;    /* osr_session_is_message */
-    unsigned methods;   /* that its listener takes (listener_methods.h) */
-    bool is_dirty;      /* listed for the next flush */
+    bool seeds_allowed;    /* its listener has ?peer=seed */
+    bool begins_otherwise; /* a fresh one's first frame was looked at, and is no HELLO for the
+                              ledger: it is not looked at again while it waits */
+    bool is_message;       /* osr_session_is_message */
+    unsigned methods;      /* that its listener takes (listener_methods.h) */
+    bool is_dirty;         /* listed for the next flush */
     bool is_reading;
     bool is_ended; /* the other end has ended its direction */
     struct osr_stream stream;
@@ -80,7 +83,7 @@ struct osr_sessions {
     bool room_has_secret;    /* of what was read last */
     struct osr_session *first;
     struct osr_session *first_dirty;
-    struct osr_session *links[OSR_PEERS_MAX];
+    struct osr_session *links[OSR_LINKS_MAX];
     size_t link_count;
     size_t count;
     size_t message_count; /* of these, requests that came as messages */
@@ -129,6 +132,9 @@ void osr_session_trim_input(struct osr_session *session);
 /* session_link.c */
 /* A dialled session is open, or an accepted one has said HELLO. */
 void osr_session_become_link(struct osr_session *session);
+/* A fresh one begins a link for the ledger, which waits for nobody: its whole HELLO is at hand, in
+ * protobuf, which instances speak. */
+bool osr_session_begins_for_ledger(struct osr_session *session);
 /* Of one that was accepted. False where it is refused. */
 bool osr_session_accept_link(struct osr_session *session, const Osr__Frame *hello);
 /* Whether what comes over a link may. */

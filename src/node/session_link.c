@@ -1,11 +1,26 @@
 /* Sessions that are links to other instances: whether there is room for one more, whose they are,
  * and what may come over them: replication, what members of the ledger say to each other, and one
  * request, to renew a certificate. */
+#include <assert.h>
 #include <stdio.h>
 
 #include "node/session_internal.h"
 
+/* Of a HELLO that is looked at while others wait: names no feeds. */
+enum { LEDGER_HELLO_BYTES_MAX = 1024 };
+
 /* Becoming one */
+
+/* How many links are for the same. */
+static size_t count_links_for_same(const struct osr_session *session)
+{
+    const struct osr_sessions *sessions = session->sessions;
+    size_t count = 0;
+    for (size_t i = 0; i < sessions->link_count; i++) {
+        count += sessions->links[i]->purpose == session->purpose;
+    }
+    return count;
+}
 
 /* How many links are of who this one is of; 0 where that may be anybody. */
 static size_t count_links_of_same(const struct osr_session *session)
@@ -23,8 +38,11 @@ static size_t count_links_of_same(const struct osr_session *session)
 
 static int check_room_for_link(const struct osr_session *session, struct osr_err *err)
 {
-    if (session->sessions->link_count == OSR_PEERS_MAX) {
-        osr_err_set(err, OSR_BUSY, "no more than %d links to other instances", OSR_PEERS_MAX);
+    bool is_for_ledger = session->purpose == OSR__LINK_PURPOSE__FOR_LEDGER;
+    size_t most = is_for_ledger ? OSR_LEDGER_LINKS_MAX : OSR_PEERS_MAX;
+    if (count_links_for_same(session) >= most) {
+        osr_err_set(err, OSR_BUSY, "no more than %zu links to other instances%s", most,
+                    is_for_ledger ? " for the ledger" : "");
         osr_err_hint(err, "link to another instance of the cluster, or try again later");
         return OSR_BUSY;
     }
@@ -51,6 +69,56 @@ void osr_session_become_link(struct osr_session *session)
     sessions->handler.on_link(sessions->handler.context, session);
 }
 
+static bool is_hello_for_ledger(struct osr_arena *arena, struct osr_slice bytes)
+{
+    Osr__Frame *frame;
+    uint64_t request_id;
+    osr_arena_reset(arena);
+    bool is_hello =
+        osr_frame_decode(OSR_CODEC_PROTOBUF, bytes, arena, &frame, &request_id, NULL) == 0 &&
+        frame->body_case == OSR__FRAME__BODY_HELLO &&
+        frame->hello->purpose == OSR__LINK_PURPOSE__FOR_LEDGER;
+    osr_arena_wipe(arena); /* it may be a request with a secret */
+    return is_hello;
+}
+
+bool osr_session_begins_for_ledger(struct osr_session *session)
+{
+    struct osr_stream *stream = &session->stream;
+    struct osr_slice bytes;
+    struct osr_err err;
+    if (session->state != SESSION_FRESH || session->begins_otherwise || session->seeds_allowed ||
+        !stream->codec_known || stream->codec != OSR_CODEC_PROTOBUF) {
+        return false;
+    }
+    assert(stream->consumed == 0); /* nothing has been given out yet */
+    int code = osr_stream_next(stream, &bytes, &err);
+    if (code == 0 && bytes.size == 0) {
+        return false; /* the rest of it may come */
+    }
+    session->begins_otherwise = code != 0 || bytes.size > LEDGER_HELLO_BYTES_MAX ||
+                                !is_hello_for_ledger(session->sessions->arena, bytes);
+    stream->consumed = 0; /* this was a look */
+    return !session->begins_otherwise;
+}
+
+/* Over gRPC the method has said it already. */
+static int take_purpose(struct osr_session *session, const Osr__Hello *hello, struct osr_err *err)
+{
+    bool is_known = hello->purpose == OSR__LINK_PURPOSE__FOR_FEEDS ||
+                    hello->purpose == OSR__LINK_PURPOSE__FOR_LEDGER;
+    if (!is_known) {
+        return (int)osr_err_set(err, OSR_UNSUPPORTED_VERSION, "HELLO: purpose %d is not known",
+                                (int)hello->purpose);
+    }
+    if (session->connection == NULL && hello->purpose != session->purpose) {
+        return (int)osr_err_set(err, OSR_INVALID_ARGUMENT,
+                                "HELLO: the call is for another purpose");
+    }
+    session->purpose = hello->purpose;
+    return 0;
+}
+
 bool osr_session_accept_link(struct osr_session *session, const Osr__Frame *hello)
 {
     struct osr_err err;
@@ -60,12 +128,18 @@ bool osr_session_accept_link(struct osr_session *session, const Osr__Frame *hell
         osr_session_refuse(session, hello->request_id, &err);
         return false;
     }
-    if (osr_access_check_hello(session->sessions->access, &session->identity, &err) != 0) {
+    if (take_purpose(session, hello->hello, &err) != 0 ||
+        osr_access_check_hello(session->sessions->access, &session->identity, &err) != 0) {
         osr_session_refuse(session, hello->request_id, &err);
         return false;
     }
     osr_session_become_link(session);
     return session->state == SESSION_LINK;
+}
+
+Osr__LinkPurpose osr_session_purpose(const struct osr_session *session)
+{
+    return session->purpose;
 }
 
 /* Who is at the other end */
@@ -75,7 +149,13 @@ int osr_session_identify(struct osr_session *session, const char *instance, cons
 {
     snprintf(session->instance, sizeof(session->instance), "%s", instance);
     snprintf(session->name, sizeof(session->name), "%s", name);
-    return osr_access_take_instance(session->sessions->access, &session->identity, instance, err);
+    struct osr_access *access = session->sessions->access;
+    int code = osr_access_take_instance(access, &session->identity, instance, err);
+    if (code == 0 && session->purpose == OSR__LINK_PURPOSE__FOR_LEDGER) {
+        code = osr_access_check(access, &session->identity, OSR_ACTION_VOTE,
+                                osr_part(OSR_PART_INSTANCE, ""), "HELLO_PROOF", err);
+    }
+    return code;
 }
 
 const char *osr_session_instance(const struct osr_session *session)

@@ -313,12 +313,14 @@ static int dial_connection(struct osr_session *session, const struct osr_url *ur
 }
 
 int osr_sessions_dial(struct osr_sessions *sessions, const struct osr_url *url,
-                      struct osr_tls_context *security, enum osr_codec codec, void *user,
-                      struct osr_session **ret_session, struct osr_err *err)
+                      Osr__LinkPurpose purpose, struct osr_tls_context *security,
+                      enum osr_codec codec, void *user, struct osr_session **ret_session,
+                      struct osr_err *err)
 {
     bool is_rpc = osr_url_is_rpc(url);
     struct osr_session *session =
         osr_session_create(sessions, SESSION_DIALLING, is_rpc ? OSR_CODEC_PROTOBUF : codec);
+    session->purpose = purpose;
     session->user = user;
     snprintf(session->url, sizeof(session->url), "%s", url->text);
     int code = is_rpc ? osr_rpc_link_dial(session, url, security, dial_connection, err)

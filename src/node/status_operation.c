@@ -12,8 +12,9 @@ struct osr_status_waiter {
 };
 
 enum {
-    WAIT_LOOK_MS = 20,                   /* how often those who wait are looked after */
-    PEERS_SHOWN_MAX = 3 * OSR_PEERS_MAX, /* dialled, accepted, seed peers */
+    WAIT_LOOK_MS = 20, /* how often those who wait are looked after */
+    /* Of the config, members, accepted, seed peers. */
+    PEERS_SHOWN_MAX = 3 * OSR_PEERS_MAX + OSR_PEER_MEMBERS_MAX,
 };
 
 /* What a StatusResponse points to. */
@@ -35,12 +36,14 @@ static void add_peer(struct status_parts *parts, const Osr__PeerStatus *status)
     parts->peer_pointers[index] = &parts->peers[index];
 }
 
+/* Dialled ones peers.h has told of. Those for the ledger `cluster members` tells of. */
 static void add_accepted_links(const struct osr_sessions *sessions, struct status_parts *parts)
 {
     for (size_t i = 0; i < osr_sessions_link_count(sessions); i++) {
         const struct osr_session *session = osr_sessions_link(sessions, i);
-        if (osr_session_user(session) != NULL) {
-            continue; /* dialled: peers.h has said it */
+        bool is_for_feeds = osr_session_purpose(session) == OSR__LINK_PURPOSE__FOR_FEEDS;
+        if (osr_session_user(session) != NULL || !is_for_feeds) {
+            continue;
         }
         Osr__PeerStatus status = OSR__PEER_STATUS__INIT;
         status.url = (char *)osr_session_url(session);

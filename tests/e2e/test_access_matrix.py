@@ -161,7 +161,8 @@ METHODS = {
 }
 # What is no request: links, and gRPC's own services, which say nothing of what anybody stored and
 # are open to all who are let in.
-OTHER_METHODS = {"osiris.v1.Replication.Link", "grpc.health.v1.Health.Check",
+OTHER_METHODS = {"osiris.v1.Replication.Link", "osiris.v1.Consensus.Link",
+                 "grpc.health.v1.Health.Check",
                  "grpc.health.v1.Health.Watch",
                  "grpc.reflection.v1.ServerReflection.ServerReflectionInfo",
                  "grpc.reflection.v1alpha.ServerReflection.ServerReflectionInfo"}

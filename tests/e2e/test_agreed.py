@@ -242,10 +242,14 @@ def test_settings_are_shown_and_checked(three):
     assert rows["join"]["value"] == "automatic" and rows["join"]["by_default"]
     assert rows["voters-max"]["value"] == "7"
     assert second.cli("cluster", "set", "voters-max", "5") == "set\n"
-    osiris.wait_for(lambda: re.search(r"voters-max +5 +yes", third.cli("cluster", "settings")),
+    osiris.wait_for(lambda: re.search(r"voters-max +5\n", third.cli("cluster", "settings")),
                     "third knows it")
     assert "voters-max" in first.cli.fails(64, "cluster", "set", "voter-max", "5")
     assert "1 to 7" in first.cli.fails(64, "cluster", "set", "voters-max", "many")
+    assert "`osiris cluster settings` lists them" in first.cli.fails(64, "cluster", "set", "foo", "bar")
+    shown = first.cli("cluster", "settings").splitlines()
+    assert shown[0] == "join        automatic (by default)" and max(map(len, shown)) <= 80
+    assert [line.strip() for line in shown[1::2]] == [row["meaning"] for row in rows.values()]
     first.cli("cluster", "set", "voters-max", "")
     assert {row["name"]: row for row in first.cli.json("cluster", "settings")}[
         "voters-max"]["by_default"]

@@ -1,5 +1,5 @@
-"""Three instances that agree: from nothing to a cluster, its commands, and its members replaced while
-clients go on.
+"""Instances that agree, mostly three: from nothing to a cluster, its commands, and its members replaced
+while clients go on.
 
 OSIRIS_BEHIND sets how many entries a follower misses (5,000)."""
 import os
@@ -14,7 +14,6 @@ import osiris
 
 BEHIND = int(os.environ.get("OSIRIS_BEHIND", 5000))
 MEGABYTE = 1 << 20
-SNAPSHOT_AFTER_MB = 64  # of log (node/ledger_state.h)
 
 
 @pytest.fixture
@@ -63,6 +62,31 @@ def test_joining_makes_voters(cluster):
     cluster.join()
     cluster.wait_for_voters()
     assert "4 voters survive the loss of 1" in why(one)
+
+
+# A learner becomes a voter by command once it is there and has most: one that is not would be needed for
+# every majority, and beside a single voter nobody could take it back.
+def test_learner_is_promoted(cluster):
+    one = cluster.found()
+    cluster.leader()
+    one.cli("cluster", "set", "join", "by-hand")
+    two = cluster.prepare().start()
+    add = ("cluster", "add", two.name, "--learner")
+    osiris.wait_for(lambda: one.cli.run(*add).returncode == 0, "it is linked, and added")
+    one.cli("cluster", "promote", two.name)  # at once: this waits for it
+    cluster.members.append(two)
+    cluster.wait_for_voters()
+    one.cli("cluster", "remove", two.name, "--yes")
+    two.kill()
+    cluster.members.remove(two)
+    two.rejoin()
+    osiris.wait_for(lambda: one.cli.run(*add).returncode == 0, "it is added again")
+    osiris.wait_for(lambda: two.status().member, "it has heard of that")
+    two.kill()
+    time.sleep(2)  # an election timeout and more
+    assert one.cli.run("cluster", "promote", two.name, "--timeout", "2").returncode != 0
+    one.write("key", "value")
+    assert one.status().voters() == {one.name} and one.get("key") == "value"
 
 
 # Whatever is asked at whichever member, the answer is the same everywhere from then on.
@@ -116,7 +140,8 @@ def test_transfer(three):
             assert after is target if target else after is not before
             clients.wait_for_progress()
     three.wait_until_equal()
-    assert clients.longest_gap() < 2
+    print(f"longest time without a write {clients.longest_gap():.2f} s")
+    assert_quiet(clients)
     clients.check()
 
 
@@ -133,15 +158,19 @@ def test_leader_is_removed(three):
     with pytest.raises(osiris.Failure) as refused:
         leader.write("key", "by one that was removed", timeout_ms=2000)
     assert refused.value.code in ("UNAVAILABLE", "TIMEOUT")
-    assert "removed" in why(leader)
+    assert "removed" in why(leader) and leader.status().role == "removed"
     assert other.get("key") == "changed"
+    leader.kill()
+    leader.start()
+    osiris.wait_for(lambda: leader.status().role == "removed", "it knows so after a restart, too")
 
 
 # The last voter stays: without it there would be no cluster.
 def test_last_voter_is_not_removed(cluster):
     one = cluster.found()
     cluster.leader()
-    assert "voter" in one.cli.fails(64, "cluster", "remove", one.name, "--yes")
+    told = one.cli.fails(64, "cluster", "remove", one.name, "--yes")
+    assert "the last voter" in told and "let another one join first" in told
     one.write("key", "value")
     assert one.get("key") == "value"
 
@@ -156,13 +185,15 @@ def test_minority_does_nothing(three):
     for other in others:
         other.kill()
     osiris.wait_for(lambda: survivor.status().leader == 0, "nobody leads")
-    began = time.monotonic()
     with pytest.raises(osiris.Failure) as refused:
         survivor.write("key", "of a minority", timeout_ms=1000)
     assert refused.value.code in ("UNAVAILABLE", "TIMEOUT")
-    assert time.monotonic() - began < 5
     with pytest.raises(osiris.Failure):
         survivor.get("key", timeout_ms=1000)
+    began = time.monotonic()
+    told = survivor.cli.fails(75, "kv", "get", "key", "--timeout", "2")
+    assert time.monotonic() - began < 6  # it is not begun again once its time is over
+    assert "TIMEOUT" in told and "osiris cluster why" in told
     assert survivor.get("key", local=True) == "value"
     text = why(survivor)
     assert "Nobody leads" in text and "1 of 3 voters" in text
@@ -190,29 +221,102 @@ def test_removal_while_another_is_down(three):
     assert up.get("key") == "changed"
 
 
-# A change while the one before has not been agreed on has to wait, or is refused: it never counts as
-# done.
+# A change while the one before has not been agreed on waits its time and is BUSY then: it never counts
+# as done.
 def test_changes_come_one_at_a_time(three):
     leader = three.leader()
     one, two = three.followers()
     one.pause()
     two.pause()
-    first = leader.cli.start("cluster", "remove", one.name, "--yes", "--timeout", "8")
-    time.sleep(0.5)
-    second = leader.cli.run("cluster", "remove", two.name, "--yes", "--timeout", "2")
-    assert second.returncode != 0
-    one.resume()
-    two.resume()
-    _, errors = first.communicate(timeout=osiris.WAIT_S)
+    with leader.client() as client:
+        first, second = (client.ask("CLUSTER_CHANGE", change="REMOVE_MEMBER", member=member.name,
+                                    timeout_ms=timeout_ms)
+                         for member, timeout_ms in ((one, 8000), (two, 150)))
+        refused = client.receive()
+        assert refused["request_id"] == second
+        # UNAVAILABLE where it leads no more by then, for nobody answers it.
+        assert refused["code"] == "BUSY" or leader.status().leader == 0, refused
+        one.resume()
+        two.resume()
+        answer = client.receive()
+        assert answer["request_id"] == first
     three.leader()
     names = three.leader().status().voters()
-    assert two.name in names and len(names) == (2 if first.returncode == 0 else 3), errors
+    done = answer["type"] == "CLUSTER_CHANGE_REPLY"
+    assert two.name in names and (one.name not in names or not done), answer
+
+
+# ---- more than three ----
+
+def kill_with_leader(cluster, count):
+    """The leader and others, at once; returns them and those that are left."""
+    leader = cluster.leader()
+    down = [leader, *cluster.followers()[:count - 1]]
+    for member in down:
+        member.kill()
+    return down, [member for member in cluster if member not in down]
+
+
+def assert_agreed(cluster, members, value):
+    """What the leader writes is read at each of these."""
+    osiris.wait_for(cluster.find_leader, "a leader").write("key", value)
+    assert {member.get("key") for member in members} == {value}
+
+
+# Five go on without two of them, the leader among these. Without three they do nothing, and say so,
+# until one is back.
+def test_five_voters(cluster):
+    cluster.grow(5)
+    assert_agreed(cluster, cluster, "of five")
+    down, up = kill_with_leader(cluster, 2)
+    assert_agreed(cluster, up, "of three")
+    osiris.wait_for(lambda: "Stop none" in why(cluster.leader()), "no other may be stopped")
+    third = next(member for member in up if member is not cluster.leader())
+    third.kill()
+    up.remove(third)
+    down.append(third)
+    with pytest.raises(osiris.Failure) as refused:
+        up[0].write("other", "of a minority", timeout_ms=2000)
+    assert refused.value.code in ("UNAVAILABLE", "TIMEOUT")
+    for member in up:
+        osiris.wait_for(lambda: "2 of 5 voters" in why(member), f"{member.name} says why")
+        assert "Nobody leads" in why(member)
+        assert all(other.name in why(member) for other in down)
+        with pytest.raises(osiris.Failure):
+            member.get("key", timeout_ms=500)
+        assert member.get("key", local=True) == "of three"
+    back = down.pop()
+    back.start()
+    assert_agreed(cluster, [*up, back], "of three again")
+    for member in down:
+        member.start()
+    cluster.wait_for_voters()
+    cluster.wait_until_equal()
+    assert all(member.get("key", local=True) == "of three again" for member in cluster)
+
+
+# Seven, of which six join at the same time, go on without three of them, the leader among these.
+def test_seven_voters(cluster):
+    cluster.found()
+    for _ in range(6):
+        cluster.join()
+    cluster.wait_for_voters()
+    assert_agreed(cluster, cluster, "of seven")
+    down, up = kill_with_leader(cluster, 3)
+    assert_agreed(cluster, up, "of four")
+    for member in down:
+        member.start()
+    cluster.wait_for_voters()
+    cluster.wait_until_equal()
+    assert all(member.get("key", local=True) == "of four" for member in cluster)
 
 
 # ---- members come, go, and come back ----
 
 def assert_quiet(clients):
-    """Nobody was refused for anything but what trying again mends."""
+    """Nobody was refused for anything but what trying again mends, and that has mended it: no write
+    was given up."""
+    assert clients.unfinished == []
     assert clients.errors == [], clients.errors[:3]
     assert set(clients.refused) <= {"UNAVAILABLE", "BUSY", "TIMEOUT", "NOT_FOUND", "CONFLICT"}
 
@@ -250,23 +354,11 @@ def test_all_are_replaced(three):
     assert not {member.name for member in first} & three.leader().status().voters()
 
 
-def write_many(member, count, size=100, keys=1000, outstanding=200):
-    """Under few keys, so that the state stays small."""
-    value = clusters.encode("x" * size)
-    with member.client() as client:
-        for number in range(count):
-            client.ask("KV_PUT", key=clusters.encode(f"many{number % keys}"), value=value)
-            if number >= outstanding:
-                assert client.receive()["type"] == "KV_PUT_REPLY"
-        for _ in range(min(count, outstanding)):
-            assert client.receive()["type"] == "KV_PUT_REPLY"
-
-
 # A follower that was down while many entries were written has them all soon after.
 def test_follower_catches_up(three):
     follower = three.followers()[0]
     follower.kill()
-    write_many(three.leader(), BEHIND)
+    three.leader().write_many(BEHIND)
     three.leader().write("last", "one")
     follower.start()
     three.wait_until_caught_up(follower, timeout_s=30 + BEHIND / 5000)
@@ -281,17 +373,12 @@ def wait_for_snapshot(three, member):
     three.wait_until_caught_up(member)
 
 
-# Where the log does not reach back as far any more, it gets a snapshot, and so does a new member. What
-# lies between the last two snapshots is kept: two have to be made.
+# Where the log does not reach back as far any more, it gets a snapshot, and so does a new member.
 def test_follower_gets_a_snapshot(three):
     follower = three.followers()[0]
     follower.kill()
-    leader = three.leader()
-    for _ in range(2):
-        before = leader.status().snapshot
-        while leader.status().snapshot == before:
-            write_many(leader, 8, MEGABYTE, keys=SNAPSHOT_AFTER_MB // 2, outstanding=4)
-    leader.write("last", "one")
+    clusters.outgrow_log(three.leader())
+    three.leader().write("last", "one")
     follower.start()
     wait_for_snapshot(three, follower)
     newcomer = three.join()

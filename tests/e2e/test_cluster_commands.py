@@ -3,6 +3,7 @@ import os
 import pty
 import select
 import subprocess
+import time
 
 import pytest
 
@@ -88,9 +89,11 @@ def test_members_by_all_their_names(three):
     leader = three.leader()
     rows = {row["name"]: row for row in leader.cli.json("cluster", "members")}
     other = three.followers()[0]
-    leader.cli("cluster", "transfer", rows[other.name]["member"])
+    shown = leader.cli("cluster", "transfer", rows[other.name]["member"])
+    assert shown == f"{other.name} ({rows[other.name]['member']}) leads\n"
     osiris.wait_for(lambda: three.find_leader() is other, f"{other.name} leads")
-    other.cli("cluster", "transfer", rows[leader.name]["instance"])
+    shown = leader.cli("cluster", "transfer", rows[leader.name]["instance"])  # it asks the other
+    assert shown == f"{leader.name} ({rows[leader.name]['member']}) leads\n"
     osiris.wait_for(lambda: three.find_leader() is leader, f"{leader.name} leads")
     for member in three:
         shown = member.cli("cluster", "members")
@@ -114,3 +117,46 @@ def test_why_is_wrapped_for_terminals(three):
     findings = [line["finding"] for line in leader.cli.json("cluster", "why")]
     assert paragraphs[-1] == findings[-1] and len(paragraphs) == len(findings)
     assert max(len(finding) for finding in findings) > 80  # else nothing was wrapped
+
+
+# What there is of members fits into 80 columns, and nothing of it is cut.
+def test_members_fit_a_terminal(three):
+    leader = three.leader()
+    osiris.wait_for(lambda: leader.cli("cluster", "members").count(" replicating ") == 2, "both follow")
+    for command in "members", "status":
+        terminal = Terminal(leader.cli.command("cluster", command))
+        assert terminal.end() == 0
+        table = terminal.shown[terminal.shown.index("NAME"):].splitlines()
+        assert len(table) == 4 and all(len(line) <= 80 for line in table)
+        assert "…" not in terminal.shown
+
+
+# With `join` by hand who joined waits for as long as nobody adds it; one that is added as a learner
+# stays one until it is promoted.
+def test_who_is_added_by_hand(three):
+    leader = three.leader()
+    leader.cli("cluster", "set", "join", "by-hand")
+    archive = three.join()
+    osiris.wait_for(lambda: archive.status().role == "waiting", "it waits")
+    told = archive.cli("cluster", "why")
+    assert "waits to be added" in told and "`osiris cluster add NAME`" in told
+    assert archive.cli("cluster", "members") == "no members are known here yet\n"
+    assert archive.cli("-o", "json", "cluster", "members") == ""
+    shown = archive.cli("cluster", "status")
+    assert "waiting" in shown and " ms" not in shown  # it has no part yet, for whatever time
+    assert "\nfor " in leader.cli("cluster", "status")
+    time.sleep(5)  # more than twice the time in which it says so again
+    assert archive.status().role == "waiting" and not leader.status().learners()
+
+    inviter = three.members[0]  # that it is linked to
+    assert "stays a learner" in inviter.cli("cluster", "add", "--learner", archive.name)
+    osiris.wait_for(lambda: archive.status().role == "learner", "it has been told")
+    leader.write("key", "value")
+    osiris.wait_for(lambda: archive.get("key", local=True) == "value", "it has all")
+    time.sleep(3)  # it has caught up, and would be a voter by now
+    assert all(status.learners() == {archive.name} for status in three.statuses().values())
+    assert "stays one until it is promoted" in leader.cli("cluster", "why")
+
+    assert "promoted" in archive.cli("cluster", "promote", archive.name)
+    three.wait_for_voters()
+    assert archive.status().role in ("follower", "leader")

@@ -1,6 +1,7 @@
 """How long nothing is written after kill -9 of the leader.
 
-OSIRIS_FAILOVERS sets the count (3), OSIRIS_SEED whom clients ask."""
+OSIRIS_FAILOVERS sets the count (3), OSIRIS_SEED whom clients ask, OSIRIS_FAILOVER_S the longest that
+it may take; without that it is only told."""
 import os
 import random
 import statistics
@@ -11,13 +12,13 @@ import osiris
 
 FAILOVERS = int(os.environ.get("OSIRIS_FAILOVERS", 3))
 SEED = int(os.environ.get("OSIRIS_SEED", random.randrange(1 << 30)))
-# Two election timeouts; one is at most 1 s.
-FAILOVER_S = 2.0
+FAILOVER_S = os.environ.get("OSIRIS_FAILOVER_S")
 
 
 def fail_over(cluster, chance, number):
     """Seconds from the kill until a survivor has had a write acknowledged."""
     leader = cluster.leader()
+    term = leader.status().term
     survivor = chance.choice(cluster.followers())
     survivor.write("before", f"{number}")
     with survivor.client() as client:
@@ -25,7 +26,10 @@ def fail_over(cluster, chance, number):
         killed = time.monotonic()
         client.call("KV_PUT", key=clusters.encode("after"), value=clusters.encode(f"{number}"))
         took_s = time.monotonic() - killed
-    assert survivor.get("before") == survivor.get("after") == f"{number}"
+    for member in cluster:
+        if member is not leader:
+            assert member.get("before") == member.get("after") == f"{number}"
+    assert survivor.status().term > term and cluster.leader() is not leader
     leader.start()
     cluster.wait_until_caught_up(leader)
     return took_s
@@ -44,4 +48,4 @@ def test_writes_go_on_after_the_leader_was_killed(folder):
                                         cluster.leader().status().members.values()), "all links")
     print(f"{FAILOVERS} times: writes accepted again after {statistics.median(took_s):.2f} s "
           f"(median), {max(took_s):.2f} s at most")
-    assert max(took_s) < FAILOVER_S
+    assert FAILOVER_S is None or max(took_s) < float(FAILOVER_S)

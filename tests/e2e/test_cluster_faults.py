@@ -1,9 +1,11 @@
 """Three instances on machines of their own while everything breaks: processes are killed, stopped and
-started, links are cut (both ways, one way, the leader's), disks run full, power goes, leadership is
-handed over. Clients write and read all the time. Whatever they were told stays true: no acknowledged
-write is lost, what they saw was in an order, and no term has two leaders.
+started, links are cut (both ways, one way, the leader's), disks run full, power goes, clocks jump.
+Beside all that the members change: a fourth one comes, as a learner at first or for longer, others go
+and come back, leadership is handed over. Clients write and read all the time. Whatever they were told
+stays true: no acknowledged write is lost, what they saw was in an order, and no term has two leaders.
 
 OSIRIS_CLUSTER_ROUNDS sets the count (10), OSIRIS_SEED the random faults."""
+import itertools
 import os
 import random
 import time
@@ -14,13 +16,31 @@ import cluster as clusters
 import leader_watch
 import map_clients
 import network
+import osiris
 
 ROUNDS = int(os.environ.get("OSIRIS_CLUSTER_ROUNDS", 10))
 SEED = int(os.environ.get("OSIRIS_SEED", random.randrange(1 << 30)))
 ROUNDS_A_CLUSTER = 10  # then on with empty folders, so that late rounds do not test the disk's size
 FAULTS_A_ROUND = 3
+KINDS = ("members_", "instance_", "network_")
+MIXTURES = [[kind] for kind in KINDS] + [list(pair) for pair in itertools.combinations(KINDS, 2)]
 FAULT_S = 0.3, 2.0  # how long one lasts
 DISK_MB = 400
+HOUR_S = 3600
+PATIENCE_S = "2"  # of a command in the midst of faults: it may not work
+
+
+class Deck:
+    """Dealt in random order; none comes again before all the others did."""
+
+    def __init__(self, cards, chance):
+        self.cards = cards
+        self.chance = chance
+        self.left = []
+
+    def deal(self):
+        self.left = self.left or self.chance.sample(self.cards, len(self.cards))
+        return self.left.pop()
 
 
 class Faults:
@@ -30,15 +50,20 @@ class Faults:
         self.cluster = cluster
         self.network = network
         self.chance = chance
-        self.counts = {}
+        self.counts = {name: 0 for name in dir(self) if name.startswith(KINDS)}
+        self.mixtures = Deck(MIXTURES, chance)
+        self.decks = {kind: Deck([name for name in self.counts if name.startswith(kind)], chance)
+                      for kind in KINDS}
+        self.founder = cluster.members[0]  # has the CA, and stays
+        self.outside = cluster.prepare()  # or None: then all four are members
 
     def run(self):
-        """One of those of an instance, one of those of the network, or both at a time."""
-        kinds = self.chance.choice([["instance"], ["network"], ["instance", "network"]])
+        """One of a kind, or of two kinds at a time. Members that change have the time of the other
+        fault for it, and are seen to arrive after that."""
         ends = []
-        for kind in kinds:
-            name = self.chance.choice([each for each in dir(self) if each.startswith(f"{kind}_")])
-            self.counts[name] = self.counts.get(name, 0) + 1
+        for kind in self.mixtures.deal():
+            name = self.decks[kind].deal()
+            self.counts[name] += 1
             ends.append(getattr(self, name)())
         time.sleep(self.chance.uniform(*FAULT_S))
         for end in reversed(ends):
@@ -125,12 +150,85 @@ class Faults:
         victim.fill_disk()
         return victim.free_disk
 
-    def instance_transfer(self):
+    def instance_clock_jump(self):
+        victim = self.victim()
+        hours = self.chance.choice([1, -1])
+        print(f"the clock of {victim.name} jumps by {hours:+} h")
+        victim.clock.jump(hours * HOUR_S)
+        return lambda: victim.clock.jump(0)
+
+    def members_transfer(self):
         print("leadership goes to another")
-        leader = self.cluster.find_leader()
-        if leader is not None:
-            leader.cli.run("cluster", "transfer", "--timeout", "2")  # may not work: others rage, too
+        self.command("transfer")
         return lambda: None
+
+    def members_go(self):
+        """One is removed."""
+        if self.outside is not None:
+            self.come()()
+        return self.go()
+
+    def members_come(self):
+        """One joins, which becomes a voter by itself."""
+        if self.outside is None:
+            self.go()()
+        return self.come()
+
+    def members_are_promoted(self):
+        """One is added as a learner, and promoted."""
+        if self.outside is None:
+            self.go()()
+        self.cluster.leader().cli("cluster", "set", "join", "by-hand")
+        newcomer, self.outside = self.outside, None
+        print(f"{newcomer.name} joins as a learner")
+        self.cluster.members.append(newcomer.rejoin())
+        # Where it is linked, for certain.
+        osiris.wait_for(lambda: newcomer.status().member
+                        or self.command("add", newcomer.name, "--learner", by=self.founder),
+                        "a learner")
+        self.command("promote", newcomer.name)
+
+        def arrive():
+            osiris.wait_for(lambda: newcomer.name in self.cluster.leader().status().voters()
+                            or self.command("promote", newcomer.name), "it is promoted")
+            self.cluster.leader().cli("cluster", "set", "join", "automatic")
+            self.settle(newcomer)
+        return arrive
+
+    def command(self, *words, by=None):
+        """At the leader, if there is one; others rage, so it may not work. Returns None: look."""
+        by = by or self.cluster.find_leader()
+        if by is not None:
+            by.cli.run("cluster", *words, "--timeout", PATIENCE_S)
+
+    def come(self):
+        newcomer, self.outside = self.outside, None
+        print(f"{newcomer.name} joins")
+        self.cluster.members.append(newcomer.rejoin())
+        return lambda: self.settle(newcomer)
+
+    def settle(self, newcomer):
+        self.cluster.wait_for_voters()
+        newcomer.drop_given_up()
+
+    def go(self):
+        """By its number, which nobody has after it: so an attempt that comes late does no harm."""
+        victim = self.victim()
+        if victim is self.founder:
+            victim = self.chance.choice(self.cluster.members[1:])
+        number, = [number for number, each in self.cluster.leader().status().members.items()
+                   if each["name"] == victim.name]
+        print(f"{victim.name} is removed")
+        self.command("remove", str(number), "--yes")
+
+        def leave():
+            osiris.wait_for(lambda: number not in self.cluster.leader().status().members
+                            or self.command("remove", str(number), "--yes"), "it is removed")
+            self.cluster.members.remove(victim)
+            assert victim.stop() == 0
+            self.cluster.wait_for_voters()
+            self.outside = victim
+        return leave
 
 
 def run_round(cluster, faults, watch, chance, number):
@@ -160,10 +258,13 @@ def test_nothing_acknowledged_is_lost(folder):
         place = folder / str(first)
         place.mkdir()
         with network.Network() as net, \
-                clusters.Cluster(place, net, disk_mb=DISK_MB, loses_power=True) as cluster:
+                clusters.Cluster(place, net, disk_mb=DISK_MB, loses_power=True,
+                                 clocks_jump=True) as cluster:
             cluster.grow(3)
             faults = Faults(cluster, net, chance)
             with leader_watch.LeaderWatch(cluster) as watch:
-                for number in range(first, min(first + ROUNDS_A_CLUSTER, ROUNDS)):
+                last = min(first + ROUNDS_A_CLUSTER, ROUNDS)
+                for number in range(first, last):
                     run_round(cluster, faults, watch, chance, number)
             print(faults.counts)
+            assert all(faults.counts.values()) or last - first < ROUNDS_A_CLUSTER

@@ -1,7 +1,7 @@
 """What writers feel while a snapshot of a large state is made, and while it is sent to a newcomer.
 
-OSIRIS_STATE_MB sets the size of the state (80), OSIRIS_STALL_MS the longest that a write may take
-(2,000: sanitized builds on a busy machine are slow)."""
+OSIRIS_STATE_MB sets the size of the state (80), OSIRIS_STALL_MS the longest that a write may take;
+without that it is only told."""
 import multiprocessing
 import os
 import time
@@ -10,18 +10,23 @@ import cluster as clusters
 import osiris
 
 STATE_MB = int(os.environ.get("OSIRIS_STATE_MB", 80))
-STALL_MS = int(os.environ.get("OSIRIS_STALL_MS", 2000))
+STALL_MS = os.environ.get("OSIRIS_STALL_MS")
 VALUE_KB = 64
 MB_A_SECOND = 20  # written beside what is measured
+KEYS = STATE_MB * 1024 // VALUE_KB
+KEYS_A_LOOK = 97  # one of so many is read at last
+
+
+def value_of(number):
+    return f"{number:08}" * (VALUE_KB * 1024 // 8)
 
 
 def write_state(member, first, count, pause_s=0.0):
     """Values of their own content each, at most 16 under way."""
     with member.client() as client:
         for number in range(first, first + count):
-            value = clusters.encode(f"{number:08}" * (VALUE_KB * 1024 // 8))
-            client.ask("KV_PUT", key=clusters.encode(f"state{number % (STATE_MB * 16)}"),
-                       value=value)
+            client.ask("KV_PUT", key=clusters.encode(f"state{number % KEYS}"),
+                       value=clusters.encode(value_of(number)))
             if number - first >= 16:
                 assert client.receive()["type"] == "KV_PUT_REPLY"
             time.sleep(pause_s)
@@ -72,15 +77,23 @@ def settled_snapshot(member):
     return now
 
 
-# A snapshot is made in the background, and sent piece by piece: writers do not wait for either.
+def assert_state(member, written):
+    """What the last pass has left, of keys here and there."""
+    for key in range(0, KEYS, KEYS_A_LOOK):
+        last = max(range(key, max(written, key + 1), KEYS))
+        assert member.get(f"state{key}", local=True) == value_of(last), key
+
+
+# A snapshot is made in the background, and sent piece by piece: writers do not wait for either, and
+# whoever got it has the state.
 def test_snapshots_stall_nobody(folder):
     with clusters.Cluster(folder) as cluster:
         cluster.grow(3)
         leader = cluster.leader()
-        write_state(leader, 0, STATE_MB * 16)
+        write_state(leader, 0, KEYS)
         before = settled_snapshot(leader)
         pause_s = VALUE_KB / 1024 / MB_A_SECOND
-        with Probe(f"{MB_A_SECOND} MB/s of values beside", leader) as quiet:
+        with Probe(f"{MB_A_SECOND} MB/s of values beside", leader):
             write_state(leader, 0, 5 * 16 * MB_A_SECOND // 10, pause_s)
         written = 0
         with Probe(f"the same while a snapshot of {STATE_MB} MB is made", leader) as making:
@@ -91,6 +104,9 @@ def test_snapshots_stall_nobody(folder):
         with Probe("while it is sent to a newcomer", leader) as sending:
             newcomer = cluster.join()
             cluster.wait_for_voters(timeout_s=300)
-        assert newcomer.status().snapshot > 0
-        assert cluster.leader() is leader
-        assert max(making.longest_ms, sending.longest_ms) < max(STALL_MS, quiet.longest_ms)
+        assert newcomer.status().snapshot > before
+        cluster.wait_until_caught_up(newcomer)
+        assert_state(newcomer, written)
+        if STALL_MS is not None:
+            assert cluster.leader() is leader
+            assert max(making.longest_ms, sending.longest_ms) < float(STALL_MS)

@@ -252,4 +252,15 @@ def test_health_and_reflection(channel):
         reply, = method(channel, f"{name}.ServerReflectionInfo")(iter([request]))
         services = {service.name for service in reply.list_services_response.service}
         assert {"osiris.v1.Knowledge", "osiris.v1.Instance", "osiris.v1.Replication",
-                "osiris.v1.Values", "osiris.v1.Cluster"} <= services
+                "osiris.v1.Consensus", "osiris.v1.Values", "osiris.v1.Cluster"} <= services
+
+
+# What a link is for its call has said: HELLO may not say otherwise.
+@pytest.mark.parametrize("service, purpose", [("Replication", "FOR_LEDGER"),
+                                              ("Consensus", "FOR_FEEDS")])
+def test_link_for_another_purpose_is_refused(channel, service, purpose):
+    hello = message("osiris.v1.Hello", protocol=1, entry_format=1, purpose=purpose)
+    replies = method(channel, f"osiris.v1.{service}.Link")(
+        iter([message("osiris.v1.Frame", hello=hello)]))
+    error = next(replies).error
+    assert contract.code_name(error.code) == "INVALID_ARGUMENT" and "purpose" in error.message

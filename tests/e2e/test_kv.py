@@ -335,7 +335,7 @@ def test_cli_cluster(run, daemon):
     status, members, why = (run("cluster", word) for word in ("status", "members", "why"))
     assert "leader" in status and daemon.call("CLUSTER_STATUS")["ledger"] in status
     title, row = members.splitlines()
-    assert title.split()[:4] == ["NAME", "INSTANCE", "MEMBER", "STANDING"]
+    assert title.split()[:3] == ["NAME", "MEMBER", "STANDING"]
     assert row.split()[0] == "one" and "voter" in row and "this one" in row
     assert members.strip() in status
     assert "One voter" in why

@@ -1,12 +1,15 @@
-"""The power cuts that other tests rely on: they take what was not synced, and nothing else."""
+"""The power cuts, bad disks and odd clocks that other tests rely on: power cuts take what was not
+synced, and nothing else."""
 import os
 import random
 import subprocess
 import sys
+import time
 
 import pytest
 
 import unsynced
+import wall_clock
 
 PREAMBLE = """
 import os, signal
@@ -94,14 +97,53 @@ def test_what_was_replaced_or_removed_returns(disk, last):
     assert outcomes(disk, ONE, f"{script}; sync_folder()", "one") == {after}
 
 
-# On a broken disk a sync fails, and what it should have made safe is not.
-def test_broken_disk_refuses_to_sync(disk):
-    disk.break_down()
-    run(disk, """
-fd = make('one')
-try:
-    os.fdatasync(fd)
-except OSError as error:
-    os.link(folder + '/one', folder + f'/{error.errno}')
-""")
-    assert (disk.folder / "5").exists()
+WRITE_AND_SYNC = """
+def noting(step, name):
+    try:
+        step()
+    except OSError as error:
+        make(f'{name}-{error.errno}')
+for name in 'one', 'two':
+    fd = make(name)
+    os.pwrite(fd, b'a', 0)
+    noting(lambda: os.pwrite(fd, b'b', 0), f'write-{name}')
+    noting(lambda: os.fdatasync(fd), f'sync-{name}')
+sync_folder()
+"""
+
+
+# On a broken disk a sync fails, and what it should have made safe is not; files that are not meant are
+# as ever.
+@pytest.mark.parametrize("whose, found", [
+    ("", {"sync-one-5", "sync-two-5"}), ("/data/two", {"sync-two-5"})])
+def test_broken_disk_refuses_to_sync(disk, whose, found):
+    disk.break_down(whose)
+    run(disk, WRITE_AND_SYNC)
+    assert {path.name for path in disk.folder.glob("*-*")} == found
+    run(disk, "fd = make('three'); os.fdatasync(fd)")  # it was mended
+
+
+# So it is with writes over what is there.
+def test_broken_disk_refuses_writes(disk):
+    disk.refuse_writes("/data/two")
+    run(disk, WRITE_AND_SYNC)
+    assert {path.name for path in disk.folder.glob("*-*")} == {"write-two-5"}
+    assert (disk.folder / "one").read_bytes() == b"b"
+
+
+# A program's wall clock jumps, and its monotonic clock does not.
+def test_wall_clock_jumps(folder):
+    clock = wall_clock.WallClock(folder / "clock")
+    script = "import time; [print(time.time(), time.monotonic()) for _ in iter(input, 'end')]"
+    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True, bufsize=1,
+                          env={**os.environ, **clock.environment()}) as program:
+        told = []
+        for hours in (0, 1, -1, 0):
+            clock.jump(3600 * hours)
+            program.stdin.write("now\n")
+            wall, monotonic = map(float, program.stdout.readline().split())
+            told.append(round((wall - time.time()) / 3600))
+            assert abs(monotonic - time.monotonic()) < 1800
+        program.stdin.write("end\n")
+    assert told == [0, 1, -1, 0]

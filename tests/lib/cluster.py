@@ -10,7 +10,7 @@ and `osiris join`.
 
 With a Network each has a machine of its own, and links between them can be cut. With `disk_mb` each
 has a disk of its own, which can run full. With `loses_power` what an instance has not synced can be
-taken from it."""
+taken from it. With `clocks_jump` each has a wall clock of its own, which can be moved."""
 import base64
 import os
 import pathlib
@@ -22,7 +22,9 @@ import subprocess
 import cli
 import osiris
 import unsynced
+import wall_clock
 
+MEGABYTE = 1 << 20
 PORT = 7400  # on machines of their own
 STATUS_S = 5  # in which an instance that runs tells how it stands
 
@@ -73,9 +75,20 @@ class Member(osiris.Daemon):
         self.disk = None
         if cluster.loses_power:
             self.disk = unsynced.Disk(self.data, cluster.folder / f"{name}.journal")
-            self.environment.update(self.disk.environment())
+            self.preload(self.disk.environment())
+        self.clock = None
+        if cluster.clocks_jump:
+            self.clock = wall_clock.WallClock(cluster.folder / f"{name}.clock")
+            self.preload(self.clock.environment())
 
     # ---- its process ----
+
+    def preload(self, environment):
+        """What comes with a library, beside those that are there already."""
+        libraries = [each["LD_PRELOAD"] for each in (self.environment, environment)
+                     if "LD_PRELOAD" in each]
+        options = f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0".lstrip(":")
+        self.environment.update(environment, LD_PRELOAD=":".join(libraries), ASAN_OPTIONS=options)
 
     def inside(self, command):
         return self.machine.inside(command) if self.machine else command
@@ -121,6 +134,18 @@ class Member(osiris.Daemon):
     def free_disk(self):
         self.ballast.unlink(missing_ok=True)
 
+    def rejoin(self):
+        """Gives up what it has of the ledger, and waits to be added anew."""
+        self.flags = ["--ledger", "rejoin"]
+        self.start()
+        self.flags = []
+        return self
+
+    def drop_given_up(self):
+        """What `rejoin` has put aside, once that is not needed any more."""
+        for path in self.data.glob("ledger-given-up-*"):
+            shutil.rmtree(path)
+
     def forget(self):
         """Its folder and disk go."""
         if self.disk_mb:
@@ -155,8 +180,28 @@ class Member(osiris.Daemon):
         """Returns the index."""
         return int(self.call("KV_PUT", key=encode(key), value=encode(value), **fields)["index"])
 
+    def write_many(self, count, size=100, keys=1000, outstanding=200):
+        """Under few keys, so that the state stays small."""
+        value = encode("x" * size)
+        with self.client() as client:
+            for number in range(count):
+                client.ask("KV_PUT", key=encode(f"many{number % keys}"), value=value)
+                if number >= outstanding:
+                    assert client.receive()["type"] == "KV_PUT_REPLY"
+            for _ in range(min(count, outstanding)):
+                assert client.receive()["type"] == "KV_PUT_REPLY"
+
     def remove(self, key, **fields):
         return self.call("KV_DEL", key=encode(key), **fields).get("removed", False)
+
+
+def outgrow_log(leader):
+    """Until whoever begins with nothing needs a snapshot. What lies between the last two is kept, so
+    two have to be made; few keys keep these small."""
+    for _ in range(2):
+        before = leader.status().snapshot
+        while leader.status().snapshot == before:
+            leader.write_many(8, MEGABYTE, keys=32, outstanding=4)
 
 
 class Status:
@@ -182,11 +227,12 @@ class Status:
 
 
 class Cluster:
-    def __init__(self, folder, network=None, disk_mb=None, loses_power=False):
+    def __init__(self, folder, network=None, disk_mb=None, loses_power=False, clocks_jump=False):
         self.folder = pathlib.Path(folder)
         self.network = network
         self.disk_mb = disk_mb
         self.loses_power = loses_power
+        self.clocks_jump = clocks_jump
         self.members = []
         self.everyone = []  # those also that are no members yet, or any more
 
@@ -306,6 +352,14 @@ class Cluster:
             return commit if len(statuses) == len(self.members) and not others \
                 and applied == commit else None
         return osiris.wait_for(applied, "all have applied the same", timeout_s)
+
+    def assert_works(self, without=None):
+        """What the leader writes is read at every member, or every other."""
+        value = f"{random.random()}"
+        osiris.wait_for(self.find_leader, "a leader").write("works", value)
+        for member in self.members:
+            if member is not without:
+                assert member.get("works") == value
 
     def describe(self):
         return "; ".join(f"{member.name} {status.role} in term {status.term} under {status.leader}, "

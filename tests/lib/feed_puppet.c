@@ -38,6 +38,7 @@ void puppet_hello(struct rig *rig, const struct puppet *puppet, Osr__FeedHead **
     hello.cluster = (char *)(uintptr_t)puppet->cluster;
     hello.instance = (char *)(uintptr_t)puppet->id;
     hello.name = "puppet";
+    hello.purpose = puppet->purpose;
     hello.nonce = (ProtobufCBinaryData){sizeof(nonce), nonce};
     hello.boot = (ProtobufCBinaryData){sizeof(boot), boot};
     hello.held = held;
@@ -49,6 +50,7 @@ void puppet_hello(struct rig *rig, const struct puppet *puppet, Osr__FeedHead **
 
 void puppet_greet(struct rig *rig, const struct puppet *puppet, bool dialled)
 {
+    rig->purpose = puppet->purpose;
     rig_link_up(rig, puppet->link, dialled);
     puppet_hello(rig, puppet, NULL, 0);
 }
@@ -88,6 +90,7 @@ Osr__FeedHead feed_head(const char *origin, const char *stream, uint64_t sequenc
 void puppet_join_holding(struct rig *rig, const struct puppet *puppet, Osr__FeedHead head)
 {
     Osr__FeedHead *held[] = {&head};
+    rig->purpose = puppet->purpose;
     rig_link_up(rig, puppet->link, true);
     puppet_hello(rig, puppet, held, 1);
     puppet_prove(rig, puppet);

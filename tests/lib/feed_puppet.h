@@ -12,6 +12,7 @@ struct puppet {
     uint8_t nonce;
     char id[OSR_INSTANCE_CHARS + 1];
     const char *cluster;
+    Osr__LinkPurpose purpose;
     struct osr_slice binding; /* that it signs */
     const char *stream;       /* that it speaks of; kb unless a test says otherwise */
     /* Its own feed in that stream, as it was sent so far. */

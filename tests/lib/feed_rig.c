@@ -355,7 +355,8 @@ void rig_link_up(struct rig *rig, uint32_t link, bool dialled)
 {
     struct osr_feed_event event = {
         .type = OSR_FEED_PEER_UP,
-        .peer_up = {.peer = link, .dialled = dialled, .binding = rig->binding}};
+        .peer_up = {
+            .peer = link, .dialled = dialled, .purpose = rig->purpose, .binding = rig->binding}};
     memset(event.peer_up.nonce, (int)(200 + link), OSR_NONCE_SIZE);
     rig_step(rig, &event);
 }

@@ -49,6 +49,7 @@ struct rig {
     char no_follower[OSR_INSTANCE_CHARS + 1];
     const char *barred_stream; /* what they may not; NULL: any stream */
     struct osr_slice binding;  /* of links that come up from now on */
+    Osr__LinkPurpose purpose;  /* likewise */
     /* What the world answers. */
     bool hold_stores; /* nothing, until the test releases an answer */
     bool hold_signs;

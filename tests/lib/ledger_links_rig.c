@@ -96,6 +96,7 @@ static void say_hello(struct osr_session *session, const char *instance)
     Osr__Frame frame = OSR__FRAME__INIT;
     Osr__Hello hello = OSR__HELLO__INIT;
     hello.instance = (char *)instance;
+    hello.purpose = osr_session_purpose(session);
     osr_frame_set_body(&frame, OSR__FRAME__BODY_HELLO, &hello.base);
     osr_session_send(session, &frame);
 }
@@ -211,6 +212,13 @@ static void on_their_frame(void *context, struct osr_session *session, const Osr
     } else if (frame->body_case == OSR__FRAME__BODY_RAFT) {
         puppet->rafts++;
         puppet->raft_term = frame->raft->term;
+    } else if (frame->body_case == OSR__FRAME__BODY_LEDGER_ASK) {
+        puppet->asks++;
+        puppet->asked = frame->ledger_ask->number;
+    } else if (frame->body_case == OSR__FRAME__BODY_LEDGER_ANSWER) {
+        puppet->answers++;
+        puppet->answers_to[frame->ledger_answer->number % ANSWERS_TO_MAX] =
+            (enum osr_code)frame->ledger_answer->code;
     }
 }
 
@@ -303,9 +311,9 @@ void links_set_member(struct links_rig *rig, size_t place, uint64_t id, const ch
     osr_ledger_member_encode(&who, member);
 }
 
-void links_open(struct links_rig *rig)
+struct osr_ledger_links_options links_options(struct links_rig *rig)
 {
-    const struct osr_ledger_links_options options = {
+    return (struct osr_ledger_links_options){
         .loop = rig->loop,
         .config = &rig->config,
         .instance = OWN,
@@ -317,6 +325,11 @@ void links_open(struct links_rig *rig)
         .listener_count = &rig->listener_count,
         .trace = &rig->trace,
     };
+}
+
+void links_open(struct links_rig *rig)
+{
+    const struct osr_ledger_links_options options = links_options(rig);
     const struct osr_ledger_links_handler handler = {
         .standing = standing,
         .configuration = configuration,
@@ -358,6 +371,7 @@ static void open_sides(struct links_rig *rig)
     const struct osr_peers_options peers = {.loop = rig->loop,
                                             .sessions = rig->sessions,
                                             .journal = rig->journal->journal,
+                                            .instance = OWN,
                                             .security_of = security_of,
                                             .trace = &rig->trace};
     rig->peers = osr_peers_create(&peers);
@@ -404,13 +418,17 @@ int links_tear_down(void **state)
     osr_peers_stop(rig->peers);
     close_sessions(rig, rig->their_sessions);
     close_sessions(rig, rig->sessions);
-    osr_ledger_links_destroy(rig->links);
+    if (rig->ledger == NULL) {
+        osr_ledger_links_destroy(rig->links);
+    }
+    osr_ledger_close(rig->ledger);
     osr_peers_destroy(rig->peers);
     uv_run(rig->loop, UV_RUN_NOWAIT);
     uv_run(rig->loop, UV_RUN_NOWAIT);
     osr_access_destroy(rig->access);
     osr_access_destroy(rig->their_access);
     assert_int_equal(journal_tear_down((void **)&rig->journal), 0);
+    osr_ledger_free(rig->ledger);
     free(rig->config.name);
     free(rig);
     return 0;
@@ -420,6 +438,7 @@ int links_tear_down(void **state)
 
 void links_end_turn(struct links_rig *rig)
 {
+    osr_ledger_end_turn(rig->ledger);
     osr_sessions_flush(rig->sessions);
     osr_sessions_flush(rig->their_sessions);
 }

@@ -4,7 +4,7 @@
 #define OSR_TESTS_LEDGER_LINKS_RIG_H
 
 #include "lib/journal_fixture.h"
-#include "node/ledger_links.h"
+#include "node/ledger.h"
 #include "node/session.h"
 
 #define OWN          "ownownownownownownownownownownow"
@@ -14,6 +14,7 @@
 #define LEDGER       "aaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define OTHER_LEDGER "bbbbbbbbbbbbbbbbbbbbbbbbba"
 
+enum { ANSWERS_TO_MAX = 64 };
 enum { PUPPETS_MAX = 4, OWN_ID = 1, ANA_ID = 2, BEN_ID = 3 };
 
 /* Another instance. */
@@ -31,6 +32,10 @@ struct puppet {
     size_t configuration_size;
     size_t rafts;
     uint64_t raft_term; /* of the last */
+    size_t asks;
+    uint64_t asked; /* number of the last */
+    size_t answers;
+    enum osr_code answers_to[ANSWERS_TO_MAX]; /* by the number of what was asked */
 };
 
 struct links_rig {
@@ -47,6 +52,7 @@ struct links_rig {
     struct osr_listener *listeners[2];
     size_t listener_count;
     struct osr_ledger_links *links;
+    struct osr_ledger *ledger; /* the links' owner; NULL: it is this rig */
     struct osr_ledger_standing own;
     struct osr_raft_configuration configuration;
     uint64_t acknowledged;
@@ -77,6 +83,7 @@ struct links_rig {
 int links_set_up(void **state);
 int links_tear_down(void **state);
 void links_open(struct links_rig *rig); /* again, after osr_ledger_links_destroy */
+struct osr_ledger_links_options links_options(struct links_rig *rig);
 /* All may link; all but MUTE may vote, where anybody may. */
 struct osr_policy *links_policy(bool may_vote);
 /* In the configuration; address NULL: it has none. */
@@ -95,15 +102,18 @@ bool links_send(struct links_rig *rig, uint64_t member);
 
 /* Without a link. */
 struct puppet *puppet_create(struct links_rig *rig, const char *instance);
-/* A puppet with this id has linked to the side under test. */
+/* A puppet with this id has linked to the side under test, for feeds. */
 struct puppet *puppet_link(struct links_rig *rig, const char *instance);
+struct puppet *puppet_link_for(struct links_rig *rig, const char *instance,
+                               Osr__LinkPurpose purpose);
 void puppet_leave(struct puppet *puppet);
 void puppet_say(struct puppet *puppet, Osr__Frame__BodyCase body, ProtobufCMessage *message);
 /* What a member of LEDGER with this id says: 1 start, term 5, 100 entries. */
 Osr__Member puppet_member(uint64_t id);
 void puppet_say_member(struct puppet *puppet, Osr__Member member);
-/* Links, and says that it is this member. */
+/* Links for feeds, or for the ledger, and says that it is this member. */
 struct puppet *puppet_join(struct links_rig *rig, const char *instance, uint64_t id);
+struct puppet *puppet_join_ledger(struct links_rig *rig, const char *instance, uint64_t id);
 void puppet_say_raft(struct puppet *puppet, const char *ledger, uint64_t from, uint64_t to);
 void puppet_wants_in(struct puppet *puppet);
 

@@ -8,16 +8,22 @@
 
 #include <cmocka.h>
 
-struct puppet *puppet_link(struct links_rig *rig, const char *instance)
+struct puppet *puppet_link_for(struct links_rig *rig, const char *instance,
+                               Osr__LinkPurpose purpose)
 {
     struct osr_url url;
     struct puppet *puppet = puppet_create(rig, instance);
     assert_int_equal(osr_url_parse(osr_listener_url(rig->listeners[0]), &url, NULL), 0);
-    assert_int_equal(osr_sessions_dial(rig->their_sessions, &url, NULL, OSR_CODEC_PROTOBUF, puppet,
-                                       &puppet->session, &rig->err),
+    assert_int_equal(osr_sessions_dial(rig->their_sessions, &url, purpose, NULL, OSR_CODEC_PROTOBUF,
+                                       puppet, &puppet->session, &rig->err),
                      0);
     links_wait(rig, &puppet->members, 1);
     return puppet;
+}
+
+struct puppet *puppet_link(struct links_rig *rig, const char *instance)
+{
+    return puppet_link_for(rig, instance, OSR__LINK_PURPOSE__FOR_FEEDS);
 }
 
 void puppet_leave(struct puppet *puppet)
@@ -54,6 +60,13 @@ void puppet_say_member(struct puppet *puppet, Osr__Member member)
 struct puppet *puppet_join(struct links_rig *rig, const char *instance, uint64_t id)
 {
     struct puppet *puppet = puppet_link(rig, instance);
+    puppet_say_member(puppet, puppet_member(id));
+    return puppet;
+}
+
+struct puppet *puppet_join_ledger(struct links_rig *rig, const char *instance, uint64_t id)
+{
+    struct puppet *puppet = puppet_link_for(rig, instance, OSR__LINK_PURPOSE__FOR_LEDGER);
     puppet_say_member(puppet, puppet_member(id));
     return puppet;
 }

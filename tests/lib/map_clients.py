@@ -6,7 +6,8 @@
 
 Each goes to a member that it chooses, and to another when that one fails. Half of what they do is on
 a few keys that they share: whether these were ever in an order, linearizable.py says. The other half
-is a key of its own each, written once: what was acknowledged must be there for ever.
+is a key of its own each, tried again until that was acknowledged, which it must be in the end: and then
+it must be there for ever.
 
 What the contract says of errors is taken at its word: after UNAVAILABLE, BUSY and DISK_FULL nothing
 was done; after TIMEOUT, or a connection that broke, nobody knows."""
@@ -22,6 +23,7 @@ NOT_DONE = {"UNAVAILABLE", "BUSY", "DISK_FULL"}
 UNKNOWN = {"TIMEOUT"}
 TIMEOUT_MS = 2000  # that a member is given
 GIVE_UP_S = 5  # of one that does not answer at all
+RETRY_S = 0.02
 
 
 class NoAnswer(Exception):
@@ -39,6 +41,8 @@ class MapClients:
         self.keys = [f"{name}/shared{number}" for number in range(keys)]
         self.history = linearizable.History()
         self.acknowledged = {}  # own key -> value
+        self.unfinished = []  # own keys that were tried again and again to the end
+        self.retries = 0  # roughly
         self.done_at = []  # when a write was acknowledged, and how long it took
         self.refused = {}  # code -> how often
         self.errors = []  # what no client should see
@@ -57,6 +61,7 @@ class MapClients:
         self.stop()
 
     def stop(self):
+        self.ended_at = time.monotonic()
         self.ends.set()
         for thread in self.threads:
             thread.join()
@@ -74,6 +79,7 @@ class MapClients:
     def check(self):
         """After the last fault, with all members there."""
         assert self.errors == [], self.errors[:5]
+        assert self.unfinished == [], self.unfinished
         self._read_shared_keys()
         keys = linearizable.check(self.history.operations)
         assert self.acknowledged
@@ -83,7 +89,12 @@ class MapClients:
                     found = decode(client.call("KV_GET", key=encode(key)).get("value", ""))
                     assert found == value, f"{member.name}: {key} is {found}, not {value}"
         return f"{len(self.history.operations)} operations on {keys} keys in an order, " \
-               f"{len(self.acknowledged)} acknowledged writes there; refused {self.refused}"
+               f"{len(self.acknowledged)} acknowledged writes there, {self.retries} retries; " \
+               f"refused {self.refused}"
+
+    def is_over(self):
+        """Whoever still tries may do that for a while after the end."""
+        return self.ends.is_set() and time.monotonic() - self.ended_at > osiris.WAIT_S
 
     def _read_shared_keys(self):
         for member in self.cluster:
@@ -99,7 +110,7 @@ class MapClients:
             try:
                 client.work()
             except NotDone:
-                time.sleep(0.02)
+                time.sleep(RETRY_S)
             except NoAnswer:
                 pass
             except Exception as error:  # seen by check
@@ -167,9 +178,17 @@ class _Client:
     def _write_own(self):
         key = f"{self.clients.name}/own/{self.number}/{self.count}"
         value = f"{key} of {self.number}"
-        reply = self._write(None, "KV_PUT", key=encode(key), value=encode(value))
-        _must_be_done(reply)
-        self.clients.acknowledged[key] = value
+        while not self.clients.is_over():
+            try:
+                reply = self._write(None, "KV_PUT", key=encode(key), value=encode(value))
+            except (NotDone, NoAnswer):
+                self.clients.retries += 1
+                time.sleep(RETRY_S)
+                continue
+            _must_be_done(reply)
+            self.clients.acknowledged[key] = value
+            return
+        self.clients.unfinished.append(key)
 
     def _begin(self, kind, key, **fields):
         return self.history.call(kind, key, by=self.number, **fields)

@@ -7,6 +7,7 @@ process does not run. Says of Raft whatever a test wants.
 import base64
 import contextlib
 import pathlib
+import struct
 
 from cryptography.hazmat.primitives import serialization
 
@@ -28,6 +29,10 @@ class Identity(impostor.Identity):
 class RaftPeer(impostor.TlsPeer):
     def raft(self, ledger, sender, receiver, **what):
         self.send("RAFT", ledger=ledger, **{"from": sender, "to": receiver}, **what)
+
+    def ask(self, ledger, term, **what):
+        """LEDGER_ASK: what a leader is to do for this one."""
+        self.send("LEDGER_ASK", ledger=ledger, term=term, **what)
 
     def claim(self, ledger, member, **fields):
         """MEMBER: how this one stands to the ledger."""
@@ -55,6 +60,12 @@ def linked(data, port):
             peer.greet()
             peer.expect("MEMBER")  # so it has looked at the proof
             yield peer
+
+
+def command(machine, version, start, number, rest=b""):
+    """In the envelope that a proposer gives it (node/ledger_log.h)."""
+    envelope = struct.pack(">BHBQQ", 1, machine, version, start, number)
+    return base64.b64encode(envelope + rest).decode()
 
 
 def entry(term, payload, kind=1):

@@ -14,7 +14,9 @@
  *               PATH as its name is FOLDER.kept/KEPT; "-": nothing had), noted before
  *               it is done, and "synced FOLDER"
  *
- * While the journals' folder has a file "broken", syncs of files fail with EIO.
+ * While the journals' folder has a file "broken", syncs of files fail with EIO; "unwritable": so do
+ * writes over what is there; "slow": each sync takes a second longer. In each of these stands
+ * whose: those of all files with it in their path.
  *
  * Writes through a mapping are not seen, and those to files opened with O_DSYNC need no sync. Any
  * thread may write; one at a time is noted. */
@@ -42,6 +44,7 @@ enum {
     COPY_BYTES = 1 << 16, /* saved at a time */
     /* A journal without records that count begins anew where it has grown past this. */
     JOURNAL_BYTES_MAX = 1 << 20,
+    SLOW_SYNC_US = 1000 * 1000,
 };
 
 /* A journal's head: where the records begin that count, and where they end. */
@@ -277,25 +280,53 @@ static void note_creation(int fd, const char *path)
     pthread_mutex_unlock(&lock);
 }
 
+/* ---- bad disks ---- */
+
+/* Whether it has this ailment where the file lies. */
+static bool suffers(int file, const char *ailment)
+{
+    char path[PATH_SIZE];
+    char whose[PATH_SIZE];
+    int kept_errno = errno;
+    journal_path(path, ailment);
+    int fd = NEXT(open64)(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, whose, sizeof(whose) - 1) : -1;
+    if (fd >= 0) {
+        close(fd);
+    }
+    whose[size > 0 ? size : 0] = '\0';
+    bool is_meant = size >= 0 && path_of(file, path) && strstr(path, whose) != NULL;
+    errno = kept_errno;
+    return is_meant;
+}
+
+/* False where the write fails. */
+static bool begin_write(int fd, uint64_t offset, uint64_t size)
+{
+    struct stat status;
+    if (is_noted(fd, &status) && offset < (uint64_t)status.st_size && suffers(fd, "unwritable")) {
+        errno = EIO;
+        return false;
+    }
+    note_change(fd, offset, size);
+    return true;
+}
+
 /* ---- in front of the C library ---- */
 
 #pragma GCC visibility push(default)
-
-static bool is_disk_broken(void)
-{
-    char path[PATH_SIZE];
-    journal_path(path, "broken");
-    return access(path, F_OK) == 0;
-}
 
 static int sync_with(int (*sync)(int), int fd)
 {
     struct stat status = {0};
     char path[PATH_SIZE];
     bool is_file = is_noted(fd, &status);
-    if (is_file && is_disk_broken()) {
+    if (is_file && suffers(fd, "broken")) {
         errno = EIO;
         return -1;
+    }
+    if (is_file && suffers(fd, "slow")) {
+        usleep(SLOW_SYNC_US);
     }
     uint64_t end = is_file ? noted_so_far(&status) : 0;
     int result = sync(fd);
@@ -332,26 +363,18 @@ static uint64_t place_of(int fd)
 
 ssize_t write(int fd, const void *data, size_t size)
 {
-    struct stat status;
-    if (is_noted(fd, &status)) {
-        note_change(fd, place_of(fd), size);
-    }
-    return NEXT(write)(fd, data, size);
+    return begin_write(fd, place_of(fd), size) ? NEXT(write)(fd, data, size) : -1;
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int count)
 {
-    struct stat status;
-    if (is_noted(fd, &status)) {
-        note_change(fd, place_of(fd), iov_size(parts, count));
-    }
-    return NEXT(writev)(fd, parts, count);
+    return begin_write(fd, place_of(fd), iov_size(parts, count)) ? NEXT(writev)(fd, parts, count)
+                                                                 : -1;
 }
 
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset)
 {
-    note_change(fd, (uint64_t)offset, size);
-    return NEXT(pwrite64)(fd, data, size, offset);
+    return begin_write(fd, (uint64_t)offset, size) ? NEXT(pwrite64)(fd, data, size, offset) : -1;
 }
 
 ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
@@ -361,8 +384,9 @@ ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
 
 ssize_t pwritev64(int fd, const struct iovec *parts, int count, off64_t offset)
 {
-    note_change(fd, (uint64_t)offset, iov_size(parts, count));
-    return NEXT(pwritev64)(fd, parts, count, offset);
+    return begin_write(fd, (uint64_t)offset, iov_size(parts, count))
+               ? NEXT(pwritev64)(fd, parts, count, offset)
+               : -1;
 }
 
 ssize_t pwritev(int fd, const struct iovec *parts, int count, off_t offset)

@@ -18,6 +18,7 @@ import struct
 import osiris
 
 SECTOR_BYTES = 512
+AILMENTS = ("broken", "unwritable", "slow")
 _EXTENT = struct.Struct("=QQ")
 _RECORD = struct.Struct("=QQQQ")
 
@@ -35,20 +36,34 @@ class Disk:
 
     def environment(self):
         """What makes a program keep the journals."""
-        options = f"{os.environ.get('ASAN_OPTIONS', '')}:verify_asan_link_order=0"
         return {"LD_PRELOAD": osiris.program("tests/lib/unsynced.so"),
-                "OSIRIS_UNSYNCED": str(self.folder), "OSIRIS_UNSYNCED_JOURNAL": str(self.journal),
-                "ASAN_OPTIONS": options.lstrip(":")}
+                "OSIRIS_UNSYNCED": str(self.folder), "OSIRIS_UNSYNCED_JOURNAL": str(self.journal)}
 
-    def break_down(self):
-        """From now on no sync of a file succeeds, until the power was cut."""
-        (self.journal / "broken").touch()
+    def break_down(self, whose=""):
+        """From now on no sync of a file with that in its path succeeds, until the power was cut."""
+        (self.journal / "broken").write_text(whose)
+
+    def refuse_writes(self, whose=""):
+        """So it is with writes over what is there, as of sectors that have gone bad."""
+        (self.journal / "unwritable").write_text(whose)
+
+    def slow_down(self, whose=""):
+        """Each sync takes a second longer, until `mend`."""
+        (self.journal / "slow").write_text(whose)
+
+    def mend(self):
+        for ailment in AILMENTS:
+            (self.journal / ailment).unlink(missing_ok=True)
+
+    def settle(self):
+        """All that is there is synced, and all names. Only while no program uses it."""
+        for path in [*self.journal.iterdir(), *self.kept.iterdir()]:
+            path.unlink()
 
     def cut_power(self, chance):
         """Returns how many writes were lost, at least in part, and how many changes of names."""
         lost = self._undo_writes(chance), self._undo_names(chance)
-        for path in [*self.journal.iterdir(), *self.kept.iterdir()]:
-            path.unlink()
+        self.settle()
         return lost
 
     def _undo_writes(self, chance):

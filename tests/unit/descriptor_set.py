@@ -31,6 +31,7 @@ SERVICES = {
     "osiris.v1.Cluster": {"Status": UNARY, "Change": UNARY, "Transfer": UNARY, "Set": UNARY,
                           "Settings": UNARY, "SetAccess": UNARY, "ShowAccess": UNARY},
     "osiris.v1.Replication": {"Link": BOTH},
+    "osiris.v1.Consensus": {"Link": BOTH},
     "grpc.health.v1.Health": {"Check": UNARY, "Watch": SERVER},
     "grpc.reflection.v1.ServerReflection": {"ServerReflectionInfo": BOTH},
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": BOTH},

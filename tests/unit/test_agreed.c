@@ -42,9 +42,9 @@ static enum osr_code apply(struct fixture *fixture, struct osr_slice bytes)
     return code;
 }
 
-static void propose(struct osr_agreement *agreement, enum osr_machine_id machine, uint8_t version,
-                    struct osr_slice command, uint32_t timeout_ms, osr_agreed_done *done,
-                    void *context)
+static uint64_t propose(struct osr_agreement *agreement, enum osr_machine_id machine,
+                        uint8_t version, struct osr_slice command, uint32_t timeout_ms,
+                        osr_agreed_done *done, void *context)
 {
     struct fixture *fixture = (struct fixture *)agreement;
     assert_int_equal(machine, OSR_MACHINE_CLUSTER);
@@ -52,6 +52,7 @@ static void propose(struct osr_agreement *agreement, enum osr_machine_id machine
     assert_true(timeout_ms > 0);
     const struct osr_agreed agreed = {.code = apply(fixture, command), .index = fixture->index};
     done(context, &agreed);
+    return 1;
 }
 
 static struct osr_values *values(struct osr_agreement *agreement, enum osr_machine_id machine)

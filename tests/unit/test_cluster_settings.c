@@ -186,7 +186,19 @@ static void malformed_is_refused(void **state)
     osr_buffer_done(&reply);
 }
 
-/* Who mistyped is told what was probably meant. */
+/* What each setting means fits behind the names of all, on a terminal of 80 columns. */
+static void meanings_fit_a_terminal(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < OSR_CLUSTER_SETTING_COUNT; i++) {
+        const struct osr_cluster_setting_info *info =
+            osr_cluster_setting_info((enum osr_cluster_setting)i);
+        assert_in_range(strlen(info->name), 1, 11);
+        assert_in_range(strlen(info->meaning), 1, 80 - 12);
+    }
+}
+
+/* Who mistyped is told what was probably meant; what is like nothing, where to look. */
 static void mistyped_is_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -195,6 +207,8 @@ static void mistyped_is_told(void **state)
     assert_non_null(strstr(fixture->err.hint, "voters-max"));
     put(fixture, "setting/join", "byhand");
     assert_non_null(strstr(fixture->err.hint, "by-hand"));
+    put(fixture, "setting/foo", "bar");
+    assert_string_equal(fixture->err.hint, "`osiris cluster settings` lists them");
 }
 
 /* A revocation stays as it was said first, and stays. */
@@ -250,6 +264,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(setting_is_set_and_taken_away),
+        TEST(meanings_fit_a_terminal),
         TEST(no_values_are_defaults),
         TEST(defaults_are_values),
         TEST(unknown_is_refused),

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "base/text.h"
 #include "bin/command.h"
 #include "bin/display.h"
 #include "bin/table.h"
@@ -280,10 +281,10 @@ static void amounts_are_readable(void **state)
     assert_string_equal(osr_display_number(text, 999), "999");
     assert_string_equal(osr_display_number(text, 1000), "1,000");
     assert_string_equal(osr_display_number(text, UINT64_MAX), "18,446,744,073,709,551,615");
-    assert_string_equal(osr_display_duration(text, 999), "999 ms");
-    assert_string_equal(osr_display_duration(text, 59999), "59.9 s");
-    assert_string_equal(osr_display_duration(text, 3599999), "59 min 59 s");
-    assert_string_equal(osr_display_duration(text, 90000000), "1 d 1 h");
+    assert_string_equal(osr_duration_write(text, 999), "999 ms");
+    assert_string_equal(osr_duration_write(text, 59999), "59.9 s");
+    assert_string_equal(osr_duration_write(text, 3599999), "59 min 59 s");
+    assert_string_equal(osr_duration_write(text, 90000000), "1 d 1 h");
     assert_string_equal(osr_display_size(text, 1023), "1023 B");
     assert_string_equal(osr_display_size(text, 1536), "1.5 KiB");
     assert_string_equal(osr_display_time(text, 0), "");

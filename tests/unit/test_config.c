@@ -525,7 +525,7 @@ static void config_help_describes_every_option(void **state)
         assert_non_null(strstr(text, flag));
     }
     for (const char *line = text; *line != '\0'; line += strcspn(line, "\n") + 1)
-        assert_in_range(strcspn(line, "\n"), 0, 96);
+        assert_in_range(strcspn(line, "\n"), 0, 80);
     free(text);
 }
 

@@ -145,6 +145,142 @@ static void feed_keeps_the_link_that_the_smaller_id_dialled(void **state)
     }
 }
 
+static struct puppet ledger_puppet(uint8_t number, uint32_t link)
+{
+    struct puppet puppet = puppet_make(number, link);
+    puppet.purpose = OSR__LINK_PURPOSE__FOR_LEDGER;
+    return puppet;
+}
+
+/* One link of each purpose may be there; of two for the ledger the same one stays as of two for
+ * feeds, and those for feeds do not matter to it. */
+static void feed_keeps_one_link_of_each_purpose(void **state)
+{
+    (void)state;
+    for (int dialled_first = 0; dialled_first < 2; dialled_first++) {
+        struct rig *rig = rig_create();
+        struct puppet feeds = puppet_joined(rig, 2, 4, 0);
+        struct puppet first = ledger_puppet(2, 5);
+        struct puppet second = ledger_puppet(2, 6);
+        puppet_greet(rig, &first, dialled_first);
+        puppet_prove(rig, &first);
+        assert_open(rig);
+        puppet_greet(rig, &second, !dialled_first);
+        puppet_prove(rig, &second);
+        bool we_are_smaller = strcmp(osr_feed_instance(rig->core), feeds.id) < 0;
+        bool first_stays = we_are_smaller == dialled_first;
+        assert_closed(rig, first_stays ? 6 : 5, OSR_CANCELLED);
+        assert_int_equal(rig_count(rig, OSR_FEED_OUT_CLOSE), 1);
+        rig_destroy(rig);
+    }
+}
+
+/* Another process of an instance is refused for whichever purpose it comes, and takes the place of
+ * what has fallen silent. */
+static void feed_refuses_a_second_process_for_any_purpose(void **state)
+{
+    (void)state;
+    for (int silent = 0; silent < 2; silent++) {
+        struct rig *rig = rig_create();
+        struct puppet second = ledger_puppet(2, 6);
+        second.boot = 9;
+        puppet_joined(rig, 2, 5, 0);
+        rig_advance(rig, silent ? 2 * HEARTBEAT_MS + 1 : 0);
+        rig_forget(rig);
+        puppet_join(rig, &second, 0);
+        assert_closed(rig, silent ? 5 : 6, silent ? OSR_CANCELLED : OSR_DUPLICATE_IDENTITY);
+        assert_int_equal(rig_count(rig, OSR_FEED_OUT_CLOSE), 1);
+        rig_destroy(rig);
+    }
+}
+
+/* On a link for the ledger nothing is said of feeds, now or later, and who is there follows none.
+ */
+static void feed_says_nothing_of_feeds_on_a_link_for_the_ledger(void **state)
+{
+    struct rig *rig = *state;
+    struct puppet puppet = ledger_puppet(2, 5);
+    rig_write_one(rig, 1);
+    puppet_join(rig, &puppet, 3);
+    assert_non_null(rig_find(rig, OSR_FEED_OUT_IDENTIFIED, 0));
+    const Osr__Frame *hello = rig_find_frame(rig, 5, OSR__FRAME__BODY_HELLO);
+    assert_int_equal(hello->hello->purpose, OSR__LINK_PURPOSE__FOR_LEDGER);
+    assert_int_equal(hello->hello->n_held, 0);
+    rig_write_one(rig, 2);
+    rig_advance(rig, HEARTBEAT_MS + 1);
+    assert_not_sent(rig, 5, OSR__FRAME__BODY_ACK);
+    assert_not_sent(rig, 5, OSR__FRAME__BODY_FETCH);
+    assert_non_null(rig_find_frame(rig, 5, OSR__FRAME__BODY_PING));
+    assert_int_equal(osr_feed_count(rig->core), 1);
+    assert_int_equal(osr_feed_follower_count(rig->core, 0), 0);
+    rig_link_down(rig, 5);
+    assert_open(rig);
+}
+
+/* Nor is anything of feeds heard there. */
+static void feed_refuses_feeds_on_a_link_for_the_ledger(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 3; kind++) {
+        struct rig *rig = rig_create();
+        struct puppet puppet = ledger_puppet(2, 5);
+        puppet_join(rig, &puppet, 0);
+        if (kind == 0) {
+            puppet_send_next(rig, &puppet, 1);
+        } else if (kind == 1) {
+            puppet_ack(rig, &puppet, 1);
+        } else {
+            puppet_fetch(rig, &puppet, 1);
+        }
+        assert_closed(rig, 5, OSR_INVALID_ARGUMENT);
+        assert_none(rig, OSR_FEED_OUT_STORE);
+        rig_destroy(rig);
+    }
+}
+
+/* Who takes a link for the ledger for one for feeds is let go before it is shown who we are: else
+ * it would give up the link that it has. */
+static void feed_leaves_who_has_no_links_for_the_ledger(void **state)
+{
+    struct rig *rig = *state;
+    const struct puppet older = puppet_make(2, 5);
+    rig->purpose = OSR__LINK_PURPOSE__FOR_LEDGER;
+    rig_link_up(rig, 5, true);
+    puppet_hello(rig, &older, NULL, 0);
+    assert_closed(rig, 5, OSR_UNSUPPORTED_VERSION);
+    assert_not_sent(rig, 5, OSR__FRAME__BODY_HELLO_PROOF);
+}
+
+/* Nor is a link that was dialled for feeds taken for one for the ledger. */
+static void feed_leaves_who_takes_its_link_for_the_ledger(void **state)
+{
+    struct rig *rig = *state;
+    const struct puppet other = ledger_puppet(2, 5);
+    rig_link_up(rig, 5, true);
+    puppet_hello(rig, &other, NULL, 0);
+    assert_closed(rig, 5, OSR_UNSUPPORTED_VERSION);
+    assert_not_sent(rig, 5, OSR__FRAME__BODY_HELLO_PROOF);
+    assert_string_equal(rig_find_frame(rig, 5, OSR__FRAME__BODY_ERROR)->error->message,
+                        "HELLO: this link was dialled for feeds");
+}
+
+/* Links for the ledger have places of their own. */
+static void feed_has_room_for_links_for_the_ledger(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create_stopped(1);
+    rig_start(rig, NULL, 0);
+    rig_link_up(rig, 5, false);
+    rig->purpose = OSR__LINK_PURPOSE__FOR_LEDGER;
+    for (uint32_t i = 0; i < OSR_LEDGER_LINKS_MAX; i++) {
+        rig_link_up(rig, 6 + i, false);
+    }
+    assert_open(rig);
+    rig_link_up(rig, 6 + OSR_LEDGER_LINKS_MAX, false);
+    assert_closed(rig, 6 + OSR_LEDGER_LINKS_MAX, OSR_BUSY);
+    rig_destroy(rig);
+}
+
 /* A frame that has no place between instances is refused. */
 static void feed_refuses_other_frames(void **state)
 {
@@ -274,6 +410,13 @@ int main(void)
         TEST(feed_refuses_a_second_process_of_a_peer),
         TEST(feed_lets_a_restarted_peer_replace_its_silent_link),
         cmocka_unit_test(feed_keeps_the_link_that_the_smaller_id_dialled),
+        cmocka_unit_test(feed_keeps_one_link_of_each_purpose),
+        cmocka_unit_test(feed_refuses_a_second_process_for_any_purpose),
+        TEST(feed_says_nothing_of_feeds_on_a_link_for_the_ledger),
+        cmocka_unit_test(feed_refuses_feeds_on_a_link_for_the_ledger),
+        TEST(feed_leaves_who_has_no_links_for_the_ledger),
+        TEST(feed_leaves_who_takes_its_link_for_the_ledger),
+        cmocka_unit_test(feed_has_room_for_links_for_the_ledger),
         TEST(feed_refuses_other_frames),
         cmocka_unit_test(feed_refuses_links_over_the_limit),
         TEST(feed_closes_silent_links),

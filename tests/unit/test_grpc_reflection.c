@@ -153,6 +153,7 @@ static void reflection_lists_services(void **state)
                                            "osiris.v1.Values",
                                            "osiris.v1.Cluster",
                                            "osiris.v1.Replication",
+                                           "osiris.v1.Consensus",
                                            "grpc.health.v1.Health",
                                            "grpc.reflection.v1.ServerReflection",
                                            "grpc.reflection.v1alpha.ServerReflection"};
@@ -203,6 +204,7 @@ static void reflection_finds_symbols(void **state)
         {"osiris.v1.Knowledge.Export", "osiris/v1/knowledge.proto"},
         {"osiris.v1.GetRequest", "osiris/v1/knowledge.proto"},
         {"osiris.v1.Replication.Link", "osiris/v1/replication.proto"},
+        {"osiris.v1.Consensus.Link", "osiris/v1/ledger.proto"},
         {"osiris.v1.Code", "osiris/v1/error.proto"},
         {"google.rpc.ErrorInfo.MetadataEntry", "google/rpc/error_details.proto"},
         {"grpc.health.v1.HealthCheckResponse.ServingStatus", "grpc/health/v1/health.proto"},

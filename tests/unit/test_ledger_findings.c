@@ -148,6 +148,19 @@ static void leader_without_a_name_is_said_to_be_unknown(void **state)
     assert_non_null(strstr(findings_of(fixture), "a member that is not known here yet leads term"));
 }
 
+/* Long times are told in words that are read at a glance, as everywhere. */
+static void long_times_are_readable(void **state)
+{
+    struct fixture *fixture = *state;
+    arrange(fixture, 3, BEN);
+    cut_off(fixture, CLEO);
+    fixture->status.since_ms = 86411 * 1000;
+    member_of(fixture, CLEO)->heard_ms = (3 * 3600 + 12 * 60 + 5) * 1000;
+    const char *findings = findings_of(fixture);
+    assert_non_null(strstr(findings, "has followed it for 1 d 0 h.\n"));
+    assert_non_null(strstr(findings, "last heard 3 h 12 min ago.\n"));
+}
+
 /* Without a leader and without a majority: how many are needed, and what can be done meanwhile. */
 static void nobody_without_majority_says_what_is_needed(void **state)
 {
@@ -195,9 +208,12 @@ static void waiting_instance_says_what_it_waits_for(void **state)
 {
     struct fixture *fixture = *state;
     fixture->status.ledger = (char *)protobuf_c_empty_string;
-    assert_string_equal(findings_of(fixture),
-                        "This instance belongs to no ledger yet. It waits to be added by a member "
-                        "that it is linked to, which takes some seconds once there is a leader.\n");
+    assert_string_equal(
+        findings_of(fixture),
+        "This instance belongs to no ledger yet. It waits to be added by a member "
+        "that it is linked to, which takes some seconds once there is a leader; or, "
+        "where `osiris cluster settings` there says join by-hand, until somebody "
+        "says `osiris cluster add NAME` there.\n");
 }
 
 /* One that waits and is refused says why, and what mends it. */
@@ -356,7 +372,7 @@ static void learners_are_told_of_and_do_not_count(void **state)
         findings_of(fixture),
         "ana, this instance, leads term 4, and has for 12.4 s.\n"
         "ben is a learner, and becomes a voter once it has caught up.\n"
-        "Learner cleo (13) cannot be reached from here; last heard 0.0 s ago.\n"
+        "Learner cleo (13) cannot be reached from here; last heard 20 ms ago.\n"
         "cleo is a learner, and stays one until it is promoted.\n"
         "One voter: when it is down, nothing is agreed. Others join with `osiris join`.\n");
 }
@@ -455,6 +471,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(follower_names_the_leader, set_up, tear_down),
         cmocka_unit_test_setup_teardown(leader_without_a_name_is_said_to_be_unknown, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(long_times_are_readable, set_up, tear_down),
         cmocka_unit_test_setup_teardown(nobody_without_majority_says_what_is_needed, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(nobody_with_majority_sends_to_the_others, set_up,

@@ -357,6 +357,45 @@ static void a_second_link_replaces_the_first(void **state)
     assert_int_equal(rig->lost, 1);
 }
 
+/* What a member is told goes by its link for the ledger, also where that came later, and by the
+ * other one while there is none; both are listened to. */
+static void a_link_for_the_ledger_goes_first(void **state)
+{
+    struct links_rig *rig = *state;
+    struct puppet *feeds = puppet_join(rig, ANA, ANA_ID);
+    assert_true(links_send(rig, ANA_ID));
+    assert_int_equal(feeds->rafts, 1);
+    assert_false(osr_ledger_links_is_own(rig->links, ANA_ID));
+    struct puppet *ledger = puppet_join_ledger(rig, ANA, ANA_ID);
+    assert_true(links_send(rig, ANA_ID));
+    assert_int_equal(ledger->rafts, 1);
+    assert_int_equal(feeds->rafts, 1);
+    assert_true(osr_ledger_links_is_own(rig->links, ANA_ID));
+    puppet_say_raft(feeds, LEDGER, ANA_ID, OWN_ID);
+    puppet_say_raft(ledger, LEDGER, ANA_ID, OWN_ID);
+    assert_int_equal(rig->messages, 2);
+    puppet_leave(ledger);
+    assert_true(links_send(rig, ANA_ID));
+    assert_int_equal(feeds->rafts, 2);
+    assert_int_equal(rig->reached, 1);
+    assert_int_equal(rig->lost, 0);
+}
+
+/* One that waits is one, by however many links it does. */
+static void who_waits_by_two_links_is_found(void **state)
+{
+    struct links_rig *rig = *state;
+    rig->configuration.count = 1;
+    osr_ledger_links_changed(rig->links);
+    puppet_wants_in(puppet_link(rig, ANA));
+    puppet_wants_in(puppet_link_for(rig, ANA, OSR__LINK_PURPOSE__FOR_LEDGER));
+    assert_non_null(osr_ledger_links_find_applicant(rig->links, "anaa"));
+    struct puppet *ben = puppet_link(rig, BEN);
+    puppet_wants_in(ben);
+    assert_non_null(osr_ledger_links_find_applicant(rig->links, "benb"));
+    assert_null(osr_ledger_links_find_applicant(rig->links, "nobody"));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, links_set_up, links_tear_down)
 
 int main(void)
@@ -376,6 +415,8 @@ int main(void)
         TEST(an_unknown_id_belongs_to_its_first_user),
         TEST(news_is_told),
         TEST(a_second_link_replaces_the_first),
+        TEST(a_link_for_the_ledger_goes_first),
+        TEST(who_waits_by_two_links_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

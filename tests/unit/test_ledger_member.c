@@ -106,6 +106,175 @@ static void a_context_has_one_encoding(void **state)
     }
 }
 
+/* ---- what it understands ---- */
+
+static void make_configured(const struct osr_ledger_member *member, uint64_t id,
+                            struct osr_raft_member *ret_member)
+{
+    *ret_member = (struct osr_raft_member){.id = id, .standing = OSR_RAFT_VOTER};
+    osr_ledger_member_encode(member, ret_member);
+}
+
+/* What one of them lacks, they lack; who is as old as the oldest understands what all do. */
+static void all_understand_what_the_oldest_does(void **state)
+{
+    (void)state;
+    struct osr_raft_configuration members = {.count = 0};
+    struct osr_ledger_member older, newer;
+    uint8_t versions[OSR_MACHINES_MAX] = {7};
+    osr_ledger_members_understand(&members, versions);
+    assert_int_equal(versions[0], 0);
+
+    make_member(&older);
+    make_member(&newer);
+    memcpy(newer.versions, (uint8_t[]){2, 1, 2}, 3);
+    make_configured(&older, 1, &members.members[0]);
+    make_configured(&newer, 2, &members.members[1]);
+    members.count = 2;
+    osr_ledger_members_understand(&members, versions);
+    assert_memory_equal(versions, ((uint8_t[]){1, 0, 2}), 3);
+    assert_true(osr_ledger_member_understands(&older, versions));
+    assert_true(osr_ledger_member_understands(&newer, versions));
+    newer.versions[2] = 1;
+    assert_false(osr_ledger_member_understands(&newer, versions));
+    newer = older;
+    newer.versions[0] = 0;
+    assert_false(osr_ledger_member_understands(&newer, versions));
+}
+
+/* ---- what it says now ---- */
+
+static void expect_updated(const struct osr_ledger_member *known,
+                           const struct osr_ledger_member *says)
+{
+    struct osr_raft_member configured, updated;
+    struct osr_ledger_member read;
+    make_configured(known, 2, &configured);
+    assert_true(osr_ledger_member_update(&configured, says, &updated));
+    assert_int_equal(osr_ledger_member_decode(&updated, &read, NULL), 0);
+    assert_string_equal(read.name, says->name);
+    assert_memory_equal(read.versions, says->versions, sizeof(says->versions));
+    assert_int_equal(updated.id, 2);
+    assert_int_equal(updated.standing, OSR_RAFT_VOTER);
+    struct osr_raft_member again;
+    assert_false(osr_ledger_member_update(&updated, says, &again)); /* once is enough */
+}
+
+/* Another name, newer and older commands; and nothing where nothing is another. */
+static void what_a_member_says_now_counts(void **state)
+{
+    (void)state;
+    struct osr_ledger_member known, says;
+    struct osr_raft_member configured, updated;
+    make_member(&known);
+    says = known;
+    make_configured(&known, 2, &configured);
+    assert_false(osr_ledger_member_update(&configured, &says, &updated));
+    snprintf(says.name, sizeof(says.name), "anabel");
+    expect_updated(&known, &says);
+    says.versions[1] = 4;
+    expect_updated(&known, &says);
+    says.versions[1] = says.versions[2] = 0;
+    expect_updated(&known, &says);
+}
+
+/* Another instance, or what cannot be read again, is nothing to write down. */
+static void who_is_nobody_is_not_written_down(void **state)
+{
+    (void)state;
+    struct osr_ledger_member known, says;
+    struct osr_raft_member configured, updated;
+    make_member(&known);
+    make_configured(&known, 2, &configured);
+    says = known;
+    says.name[0] = '\0';
+    assert_false(osr_ledger_member_update(&configured, &says, &updated));
+    says = known;
+    snprintf(says.name, sizeof(says.name), "ben");
+    says.instance[0] = 'b';
+    assert_false(osr_ledger_member_update(&configured, &says, &updated));
+    configured.context_size--;
+    assert_false(osr_ledger_member_update(&configured, &known, &updated));
+}
+
+/* Addresses that find no room are left out each time alike: that is no news. */
+static void what_found_no_room_is_no_news(void **state)
+{
+    (void)state;
+    struct osr_ledger_member says;
+    struct osr_raft_member configured, updated;
+    make_member(&says);
+    says.address_count = OSR_LEDGER_ADDRESSES_MAX;
+    for (size_t i = 0; i < OSR_LEDGER_ADDRESSES_MAX; i++) {
+        memset(says.addresses[i], 'a', 150);
+    }
+    make_configured(&says, 2, &configured);
+    assert_false(osr_ledger_member_update(&configured, &says, &updated));
+}
+
+static void put_addresses(struct osr_ledger_member *member, const char *const *addresses)
+{
+    member->address_count = 0;
+    for (; addresses[member->address_count] != NULL; member->address_count++) {
+        snprintf(member->addresses[member->address_count], OSR_URL_TEXT_MAX, "%s",
+                 addresses[member->address_count]);
+    }
+}
+
+/* What a link within a machine, or nobody's eyes, make of an address is no reason to forget a
+ * better one; that it is at another port, or seen elsewhere, is one. */
+static void addresses_are_known_as_well_as_can_be(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *known[4];
+        const char *says[4];
+        const char *then; /* the first one that is known then; NULL: nothing changes */
+        size_t count;
+    } rows[] = {
+        {{"tls://192.0.2.1:1"}, {"tls://192.0.2.1:1"}, NULL, 0},
+        {{"tls://192.0.2.1:1"}, {"tls://192.0.2.1:2"}, "tls://192.0.2.1:2", 1},
+        {{"tls://192.0.2.1:1"}, {"tls://192.0.2.7:1"}, "tls://192.0.2.7:1", 1},
+        {{"tls://192.0.2.1:1"}, {"udp://192.0.2.1:1"}, "udp://192.0.2.1:1", 1},
+        {{"tls://192.0.2.1:1"}, {NULL}, "", 0},
+        {{NULL}, {"tls://192.0.2.1:1"}, "tls://192.0.2.1:1", 1},
+        {{NULL}, {NULL}, NULL, 0},
+        {{"tls://192.0.2.1:1"}, {"tls://*:1"}, NULL, 0},
+        {{"tls://192.0.2.1:1"}, {"tls://127.0.0.1:1"}, NULL, 0},
+        {{"tls://[2001:db8::1]:1"}, {"tls://*:1"}, NULL, 0},
+        {{"tls://192.0.2.1:1"}, {"tls://*:2"}, "tls://*:2", 1},
+        {{"tls://192.0.2.1:1"}, {"tls://127.0.0.1:1", "tls://127.0.0.1:5"}, NULL, 0},
+        {{"tls://192.0.2.1:1"}, {"tls://*:1", "tls://192.0.2.1:2"}, "tls://*:1", 2},
+        {{"tls://*:1"}, {"tls://192.0.2.1:1"}, "tls://192.0.2.1:1", 1},
+        {{"tls://*:1"}, {"tls://127.0.0.1:1"}, "tls://127.0.0.1:1", 1},
+        {{"tls://*:1"}, {"tls://*:1"}, NULL, 0},
+        {{"tls://127.0.0.1:1"}, {"tls://127.0.0.1:2"}, "tls://127.0.0.1:2", 1},
+        {{"tls://127.0.0.1:1"}, {"tls://192.0.2.1:1"}, "tls://192.0.2.1:1", 1},
+        {{"tls://127.0.0.1:1"}, {NULL}, NULL, 0},
+        {{"tls://127.0.0.1:1", "tls://a:2"}, {"tls://a:2"}, NULL, 0},
+        {{"tls://127.0.0.1:1", "tls://a:2"}, {"tls://a:3"}, "tls://a:3", 1},
+        {{"tls://127.0.0.1:1"}, {"tls://127.0.0.1:2", "tls://127.0.0.1:3"}, "tls://127.0.0.1:2", 2},
+        {{"tls://a:1", "tls://b:2"}, {"tls://b:2", "tls://a:1"}, NULL, 0},
+        {{"tls://a:1", "tls://b:2"}, {"tls://a:1"}, "tls://a:1", 1},
+    };
+    for (size_t i = 0; i < COUNT(rows); i++) {
+        struct osr_ledger_member known, says;
+        struct osr_raft_member configured, updated;
+        make_member(&known);
+        make_member(&says);
+        put_addresses(&known, rows[i].known);
+        put_addresses(&says, rows[i].says);
+        make_configured(&known, 2, &configured);
+        assert_int_equal(osr_ledger_member_update(&configured, &says, &updated),
+                         rows[i].then != NULL);
+        if (rows[i].then != NULL) {
+            assert_int_equal(osr_ledger_member_decode(&updated, &known, NULL), 0);
+            assert_int_equal(known.address_count, rows[i].count);
+            assert_string_equal(known.addresses[0], rows[i].then);
+        }
+    }
+}
+
 /* ---- addresses ---- */
 
 /* What members can dial is told; a socket, other programs' listeners and brokers are not. */
@@ -210,6 +379,11 @@ int main(void)
         cmocka_unit_test(what_does_not_fit_is_left_out),
         cmocka_unit_test(a_context_is_whole),
         cmocka_unit_test(a_context_has_one_encoding),
+        cmocka_unit_test(all_understand_what_the_oldest_does),
+        cmocka_unit_test(what_a_member_says_now_counts),
+        cmocka_unit_test(who_is_nobody_is_not_written_down),
+        cmocka_unit_test(what_found_no_room_is_no_news),
+        cmocka_unit_test(addresses_are_known_as_well_as_can_be),
         cmocka_unit_test(listeners_are_told_to_members),
         cmocka_unit_test(told_addresses_are_taken_with_care),
         cmocka_unit_test(long_addresses_are_not_taken),

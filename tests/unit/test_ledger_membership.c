@@ -227,40 +227,76 @@ static void addresses_are_told(void **state)
     assert_int_equal(own.address_count, 1);
 }
 
-static void expect_dialled(struct links_rig *rig, const char *instance)
+static void expect_dialled(struct links_rig *rig, const char *instance, size_t times)
 {
     rig->their_listening = instance;
-    size_t before = rig->reached;
     size_t puppets = rig->puppet_count;
     uint64_t until_ns = uv_hrtime() + 10ull * 1000 * 1000 * 1000;
-    while (rig->puppet_count == puppets && uv_hrtime() < until_ns) {
+    while (rig->puppet_count < puppets + times && uv_hrtime() < until_ns) {
         links_end_turn(rig);
         uv_run(rig->loop, UV_RUN_ONCE);
     }
-    assert_int_equal(rig->puppet_count, puppets + 1);
-    links_wait(rig, &rig->puppets[puppets].members, 1);
-    puppet_say_member(&rig->puppets[puppets], puppet_member(ANA_ID));
-    assert_int_equal(rig->reached, before + 1);
+    assert_int_equal(rig->puppet_count, puppets + times);
+    for (size_t i = puppets; i < rig->puppet_count; i++) {
+        links_wait(rig, &rig->puppets[i].members, 1);
+        puppet_say_member(&rig->puppets[i], puppet_member(ANA_ID));
+    }
 }
 
-/* A member is dialled where the configuration says it is, again when the link is lost, and not any
- * more when it is none. */
+static Osr__LinkPurpose purpose_of(const struct puppet *puppet)
+{
+    return osr_session_purpose(puppet->session);
+}
+
+/* A member is dialled where the configuration says it is, for feeds and for the ledger; again when
+ * one of the links is lost, for that alone; and not any more when it is none. */
 static void members_are_dialled(void **state)
 {
     struct links_rig *rig = *state;
     links_set_member(rig, 1, ANA_ID, ANA, osr_listener_url(rig->their_listener));
     osr_ledger_links_changed(rig->links);
-    expect_dialled(rig, ANA);
-    assert_int_equal(osr_peers_count(rig->peers), 1);
+    expect_dialled(rig, ANA, 2);
+    assert_int_not_equal(purpose_of(&rig->puppets[0]), purpose_of(&rig->puppets[1]));
+    assert_int_equal(osr_peers_count(rig->peers), 1); /* that for feeds is listed */
+    assert_int_equal(rig->reached, 1);
+    Osr__LinkPurpose lost = purpose_of(&rig->puppets[0]);
     puppet_leave(&rig->puppets[0]);
-    expect_dialled(rig, ANA);
+    expect_dialled(rig, ANA, 1);
+    assert_int_equal(purpose_of(&rig->puppets[2]), lost);
 
     rig->configuration.count = 1;
     osr_ledger_links_changed(rig->links);
     links_settle(rig);
     assert_non_null(rig->puppets[1].session); /* stays, as long as it lasts */
+    assert_non_null(rig->puppets[2].session);
     puppet_leave(&rig->puppets[1]);
+    puppet_leave(&rig->puppets[2]);
     assert_int_equal(osr_peers_count(rig->peers), 0);
+}
+
+/* Who was just added has no configuration, and may be linked to another than the leader: it dials
+ * whom that one names, and once it has its own goes by that. */
+static void who_was_just_added_dials_whom_a_member_names(void **state)
+{
+    struct links_rig *rig = *state;
+    struct osr_buffer bytes = {0};
+    links_set_member(rig, 1, ANA_ID, ANA, osr_listener_url(rig->their_listener));
+    osr_raft_configuration_encode(&rig->configuration, &bytes);
+    rig->configuration.count = 0;
+    osr_ledger_links_changed(rig->links);
+    Osr__Member ben = puppet_member(BEN_ID);
+    ben.configuration.data = bytes.data;
+    ben.configuration.len = bytes.size;
+    puppet_say_member(puppet_link(rig, BEN), ben);
+    expect_dialled(rig, ANA, 2);
+
+    rig->configuration.count = 1;
+    osr_ledger_links_changed(rig->links);
+    links_settle(rig);
+    puppet_leave(&rig->puppets[1]);
+    puppet_leave(&rig->puppets[2]);
+    assert_int_equal(osr_peers_count(rig->peers), 0);
+    osr_buffer_done(&bytes);
 }
 
 static void pass_time(struct links_rig *rig, uint64_t ms)
@@ -272,7 +308,7 @@ static void pass_time(struct links_rig *rig, uint64_t ms)
     }
 }
 
-/* Where it has said itself that it is, it is dialled too, once its own link is gone. */
+/* Where it has said itself that it is, it is dialled too, for what it has no link of its own. */
 static void members_are_dialled_where_they_say(void **state)
 {
     struct links_rig *rig = *state;
@@ -286,15 +322,17 @@ static void members_are_dialled_where_they_say(void **state)
     member.n_addresses = COUNT(addresses);
     puppet_say_member(ana, member);
     assert_int_equal(osr_peers_count(rig->peers), 0); /* it has a link: that is listed */
-    pass_time(rig, 3 * OSR_RETRY_MS_MIN);
-    assert_int_equal(rig->puppet_count, 1); /* and no other one is dialled */
+    expect_dialled(rig, ANA, 1);
+    pass_time(rig, OSR_LINKED_LOOK_MS + 3 * OSR_RETRY_MS_MIN);
+    assert_int_equal(rig->puppet_count, 2); /* and no other one is dialled */
+    assert_int_equal(purpose_of(&rig->puppets[1]), OSR__LINK_PURPOSE__FOR_LEDGER);
     puppet_leave(ana);
     assert_int_equal(osr_peers_count(rig->peers), 1);
     Osr__PeerStatus status;
     osr_peers_status(rig->peers, 0, &status);
     assert_string_equal(strrchr(status.url, ':'), port);
-    rig->puppet_count = 0;
-    expect_dialled(rig, ANA);
+    expect_dialled(rig, ANA, 1);
+    assert_int_equal(purpose_of(&rig->puppets[2]), OSR__LINK_PURPOSE__FOR_FEEDS);
 }
 
 /* Somebody else at a member's address is let go. */
@@ -316,6 +354,35 @@ static void another_instance_at_the_address_is_refused(void **state)
     links_settle(rig);
 }
 
+/* What a member says of itself is found by its id, one link after the other; what somebody else
+ * says in its name is not. */
+static void a_member_says_what_it_is_by_its_own_links(void **state)
+{
+    struct links_rig *rig = *state;
+    char *addresses[] = {"tcp://*:7"};
+    Osr__Member member = puppet_member(ANA_ID);
+    member.addresses = addresses;
+    member.n_addresses = COUNT(addresses);
+    puppet_say_member(puppet_link(rig, BEN), member);
+    assert_null(osr_ledger_links_said(rig->links, ANA_ID, 0));
+
+    struct puppet *ana = puppet_link(rig, ANA);
+    puppet_say_member(ana, member);
+    const struct osr_ledger_member *said = osr_ledger_links_said(rig->links, ANA_ID, 0);
+    assert_non_null(said);
+    assert_string_equal(said->instance, ANA);
+    assert_string_equal(said->name, "anaa");
+    assert_string_equal(said->addresses[0], "tcp://127.0.0.1:7");
+    assert_null(osr_ledger_links_said(rig->links, ANA_ID, 1));
+    assert_null(osr_ledger_links_said(rig->links, BEN_ID, 0));
+
+    puppet_say_member(puppet_link(rig, ANA), puppet_member(ANA_ID));
+    assert_non_null(osr_ledger_links_said(rig->links, ANA_ID, 1));
+    puppet_leave(ana);
+    assert_int_equal(osr_ledger_links_said(rig->links, ANA_ID, 0)->address_count, 0);
+    assert_null(osr_ledger_links_said(rig->links, ANA_ID, 1));
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, links_set_up, links_tear_down)
 
 int main(void)
@@ -330,8 +397,10 @@ int main(void)
         TEST(this_one_is_welcomed),
         TEST(addresses_are_told),
         TEST(members_are_dialled),
+        TEST(who_was_just_added_dials_whom_a_member_names),
         TEST(members_are_dialled_where_they_say),
         TEST(another_instance_at_the_address_is_refused),
+        TEST(a_member_says_what_it_is_by_its_own_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,7 +212,7 @@ static void ledger_has_gaps_that_are_explained(void **state)
     assert_stands(walk, 80, 2, 101, "81:2 101:4 ");
 }
 
-/* A gap that nothing explains is damage, and the advice is not to use a backup. */
+/* A gap that nothing explains is damage, and the advice is to join anew. */
 static void ledger_refuses_missing_entries(void **state)
 {
     struct walk *walk = *state;
@@ -221,7 +221,7 @@ static void ledger_refuses_missing_entries(void **state)
     base(walk, 10, 1);
     assert_int_equal(osr_ledger_recovered_check(&walk->recovered, &walk->err), OSR_CORRUPT);
     assert_string_equal(walk->err.message, "the ledger's entries from 11 on are missing");
-    assert_non_null(strstr(walk->err.hint, "no backup"));
+    assert_non_null(strstr(walk->err.hint, "osiris cluster remove"));
     base(walk, 12, 1);
     assert_stands(walk, 12, 1, 20, "13:1 ");
 }

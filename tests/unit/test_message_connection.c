@@ -15,7 +15,8 @@
 /* Outlives the test that looks: of connections that are closed after it there is more to see. */
 static struct watcher {
     size_t counts[OSR_MESSAGE_TYPE_COUNT];
-    uint32_t reset_code;
+    uint32_t reset_code;              /* of the last RESET */
+    size_t busy;                      /* RESETs that said so */
     uint8_t id[OSR_MESSAGE_ID_BYTES]; /* of the last OPEN */
     char last_queue[64];
 } watcher;
@@ -34,6 +35,7 @@ static void see(void *context, const char *queue, const struct osr_bus_message *
         memcpy(watcher.id, packet.id, sizeof(packet.id));
     } else if (packet.type == OSR_MESSAGE_RESET) {
         watcher.reset_code = packet.code;
+        watcher.busy += packet.code == OSR_BUSY;
     }
 }
 
@@ -388,8 +390,8 @@ static void a_flood_at_the_gate_is_not_echoed(void **state)
     uint32_t turned_away = osr_gate_take_refusals(gate).turned_away;
     assert_in_range(turned_away, 4 * OSR_MESSAGE_RESETS_RATE, UINT32_MAX);
     assert_int_equal(crowd.count + turned_away, 5 * OSR_GATE_STRANGERS_RATE);
-    assert_in_range(watcher.counts[OSR_MESSAGE_RESET], 1, 2 * OSR_MESSAGE_RESETS_RATE);
-    assert_int_equal(watcher.reset_code, OSR_BUSY);
+    /* On a slow machine others are given up meanwhile, which is CANCELLED. */
+    assert_in_range(watcher.busy, 1, 2 * OSR_MESSAGE_RESETS_RATE);
     for (size_t i = 0; i < crowd.count; i++) {
         osr_connection_close(crowd.accepted[i], true);
     }

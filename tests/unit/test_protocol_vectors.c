@@ -449,6 +449,7 @@ static void vectors_limits_are_those_of_the_program(void **state)
         {"feeds in a HELLO", OSR_FEEDS_MAX, ""},
         {"followers that a write waits for", OSR_ACKS_MAX, ""},
         {"links of an instance", OSR_PEERS_MAX, ", then BUSY"},
+        {"beside these, its links for the ledger", OSR_LEDGER_LINKS_MAX, ", then BUSY"},
         {"links of one that a certificate or a token names", OSR_LINKS_OF_ONE_MAX, ", then BUSY"},
         {"connections to an instance", OSR_CONNECTIONS_MAX, ", then BUSY"},
     };

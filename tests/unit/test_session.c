@@ -27,6 +27,7 @@ struct fixture {
     bool answers_later; /* requests stay under way */
     bool are_queries;   /* those */
     bool hold;
+    bool hold_links;
     struct osr_session *last;
     int links, link_frames, requests, appends, ended, closed;
     int lines; /* of the log */
@@ -170,7 +171,7 @@ static void turn(struct fixture *fixture)
 {
     for (int i = 0; i < 10; i++) {
         uv_run(&fixture->loop, UV_RUN_NOWAIT);
-        osr_sessions_resume(fixture->sessions, fixture->hold, false);
+        osr_sessions_resume(fixture->sessions, fixture->hold, fixture->hold_links);
         osr_sessions_flush(fixture->sessions);
     }
 }
@@ -235,6 +236,81 @@ static void session_first_frame_decides(void **state)
     close(link);
     turn(fixture);
     assert_int_equal(fixture->closed, 3);
+}
+
+/* While the knowledge base is behind, links for feeds are not read, and those for the ledger are.
+ */
+static void session_links_for_the_ledger_are_not_held(void **state)
+{
+    struct fixture *fixture = *state;
+    int feeds = connect_to(fixture);
+    int ledger = connect_to(fixture);
+    say(fixture, feeds, "{\"type\":\"HELLO\"}");
+    say(fixture, ledger, "{\"type\":\"HELLO\",\"purpose\":\"FOR_LEDGER\"}");
+    assert_int_equal(fixture->link_frames, 2);
+    fixture->hold = fixture->hold_links = true;
+    turn(fixture);
+    say(fixture, feeds, "{\"type\":\"PING\"}");
+    assert_int_equal(fixture->link_frames, 2);
+    say(fixture, ledger, "{\"type\":\"PING\"}");
+    assert_int_equal(fixture->link_frames, 3);
+    fixture->hold = fixture->hold_links = false;
+    turn(fixture);
+    assert_int_equal(fixture->link_frames, 4);
+    close(feeds);
+    close(ledger);
+}
+
+static void say_hello(struct fixture *fixture, int fd, Osr__LinkPurpose purpose, const char *name)
+{
+    struct osr_buffer bytes = {0};
+    Osr__Frame frame = OSR__FRAME__INIT;
+    Osr__Hello hello = OSR__HELLO__INIT;
+    hello.purpose = purpose;
+    hello.name = (char *)name;
+    osr_frame_set_body(&frame, OSR__FRAME__BODY_HELLO, &hello.base);
+    osr_stream_write(OSR_CODEC_PROTOBUF, &frame, &bytes);
+    assert_int_equal(send(fd, bytes.data, bytes.size, MSG_NOSIGNAL), (ssize_t)bytes.size);
+    osr_buffer_done(&bytes);
+    turn(fixture);
+}
+
+/* While clients wait, so does who comes, but for one that begins a link for the ledger. */
+static void session_link_for_the_ledger_begins_at_once(void **state)
+{
+    static char long_name[2000];
+    struct fixture *fixture = *state;
+    memset(long_name, 'x', sizeof(long_name) - 1);
+    fixture->hold = true;
+    turn(fixture);
+    int feeds = connect_to(fixture);
+    say_hello(fixture, feeds, OSR__LINK_PURPOSE__FOR_FEEDS, "");
+    int longer = connect_to(fixture);
+    say_hello(fixture, longer, OSR__LINK_PURPOSE__FOR_LEDGER, long_name);
+    assert_int_equal(fixture->links, 0);
+    int ledger = connect_to(fixture);
+    say_hello(fixture, ledger, OSR__LINK_PURPOSE__FOR_LEDGER, "");
+    assert_int_equal(fixture->links, 1);
+    assert_int_equal(osr_session_purpose(fixture->last), OSR__LINK_PURPOSE__FOR_LEDGER);
+    fixture->hold = false;
+    turn(fixture);
+    assert_int_equal(fixture->links, 3);
+    close(feeds);
+    close(longer);
+    close(ledger);
+}
+
+/* A purpose that nobody knows is refused. */
+static void session_refuses_unknown_purposes(void **state)
+{
+    struct fixture *fixture = *state;
+    bool ended;
+    int fd = connect_to(fixture);
+    say_hello(fixture, fd, (Osr__LinkPurpose)7, "");
+    assert_int_equal(fixture->links, 0);
+    hear(fd, &ended);
+    assert_true(ended);
+    close(fd);
 }
 
 /* What members of the ledger say is for links that have shown which instance they are: what comes
@@ -628,6 +704,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SESSION_TEST(session_first_frame_decides),
+        SESSION_TEST(session_links_for_the_ledger_are_not_held),
+        SESSION_TEST(session_link_for_the_ledger_begins_at_once),
+        SESSION_TEST(session_refuses_unknown_purposes),
         SESSION_TEST(session_members_speak_on_links_alone),
         SESSION_TEST(session_refuses_append_elsewhere),
         SESSION_TEST(session_malformed_bytes_end_it),
