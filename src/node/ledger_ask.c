@@ -97,18 +97,18 @@ static Osr__ClusterChangeType type_of(enum osr_raft_change_type change)
     return OSR__CLUSTER_CHANGE_TYPE__PROMOTE_MEMBER;
 }
 
-static void describe_applicant(Osr__LedgerAsk *ask, struct osr_ledger_member *applicant,
-                               char **addresses, uint32_t *versions)
+static void describe(Osr__LedgerAsk *ask, struct osr_ledger_member *who, char **addresses,
+                     uint32_t *versions)
 {
-    ask->instance = applicant->instance;
-    ask->name = applicant->name;
+    ask->instance = who->instance;
+    ask->name = who->name;
     ask->addresses = addresses;
     ask->versions = versions;
-    for (size_t i = 0; i < applicant->address_count; i++) {
-        addresses[ask->n_addresses++] = applicant->addresses[i];
+    for (size_t i = 0; i < who->address_count; i++) {
+        addresses[ask->n_addresses++] = who->addresses[i];
     }
     for (size_t i = 0; i < OSR_MACHINES_MAX; i++) {
-        versions[ask->n_versions++] = applicant->versions[i];
+        versions[ask->n_versions++] = who->versions[i];
     }
 }
 
@@ -135,11 +135,24 @@ bool osr_ledger_ask_change(struct osr_ledger *ledger, struct ledger_request *req
         ask.change = &change;
     }
     if (request->applicant != NULL) {
-        describe_applicant(&ask, request->applicant, addresses, versions);
+        describe(&ask, request->applicant, addresses, versions);
     }
     note_asked(request, leader, term);
     send_ask(ledger, leader, term, &ask);
     return true;
+}
+
+void osr_ledger_tell_whereabouts(struct osr_ledger *ledger, struct osr_ledger_member *who)
+{
+    uint64_t term;
+    uint64_t leader = leader_at_hand(ledger, &term);
+    if (leader != 0) {
+        Osr__LedgerAsk told = OSR__LEDGER_ASK__INIT;
+        char *addresses[OSR_LEDGER_ADDRESSES_MAX];
+        uint32_t versions[OSR_MACHINES_MAX];
+        describe(&told, who, addresses, versions);
+        send_ask(ledger, leader, term, &told);
+    }
 }
 
 /* ---- being asked ---- */

@@ -275,7 +275,7 @@ uint64_t osr_ledger_find_member(const struct osr_ledger *ledger, const char *nam
                                 struct osr_err *err);
 
 /* ledger_updates.c */
-/* Called all the time; looks now and then, where it leads. */
+/* Called all the time; looks now and then. */
 void osr_ledger_update_members(struct osr_ledger *ledger);
 
 /* ledger_ask.c */
@@ -283,6 +283,8 @@ void osr_ledger_update_members(struct osr_ledger *ledger);
 bool osr_ledger_ask_commands(struct osr_ledger *ledger, struct ledger_request *const *requests,
                              size_t count);
 bool osr_ledger_ask_change(struct osr_ledger *ledger, struct ledger_request *request);
+/* Tells the leader, if it can be reached, where another member can be dialled. */
+void osr_ledger_tell_whereabouts(struct osr_ledger *ledger, struct osr_ledger_member *who);
 void osr_ledger_take_ask(struct osr_ledger *ledger, uint64_t member, const Osr__LedgerAsk *ask);
 void osr_ledger_take_answer(struct osr_ledger *ledger, uint64_t member,
                             const Osr__LedgerAnswer *answer);

@@ -47,7 +47,7 @@ struct ledger_link {
 /* A member that is dialled. */
 struct ledger_dialled {
     char instance[OSR_INSTANCE_CHARS + 1];
-    struct osr_ledger_member heard; /* what it has said itself: its addresses */
+    struct osr_ledger_member heard; /* its addresses, by what was said last */
 };
 
 struct osr_ledger_links {
@@ -101,10 +101,14 @@ int osr_ledger_said_read(const struct osr_ledger_links *links, const struct ledg
                          const Osr__Member *member, struct osr_ledger_said *ret_said,
                          struct osr_err *err);
 
+/* Of addresses told by the link, those that may be dialled from here. */
+void osr_ledger_said_addresses(const struct osr_ledger_links *links, const struct ledger_link *link,
+                               char *const *addresses, size_t count, struct osr_ledger_member *who);
+
 /* ledger_dialled.c */
 /* Whom the configuration names is dialled, and nobody else. */
 void osr_ledger_dialled_set(struct osr_ledger_links *links);
-/* A member has said where it can be reached. */
+/* A member can be reached there, it says itself or, of one that has no link here, another does. */
 void osr_ledger_dialled_hear(struct osr_ledger_links *links, const struct osr_ledger_member *who);
 
 #endif

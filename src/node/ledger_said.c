@@ -125,14 +125,15 @@ static bool is_configuration(struct osr_slice bytes)
     return bytes.size == 0 || osr_raft_configuration_decode(bytes, &configuration, NULL) == 0;
 }
 
-static void read_addresses(const struct osr_ledger_links *links, const struct ledger_link *link,
-                           const Osr__Member *member, struct osr_ledger_member *who)
+void osr_ledger_said_addresses(const struct osr_ledger_links *links, const struct ledger_link *link,
+                               char *const *addresses, size_t count, struct osr_ledger_member *who)
 {
     bool allows_plaintext = links->options.config->insecure;
     const char *seen = osr_session_url(link->session);
-    for (size_t i = 0; i < member->n_addresses && i < OSR_LEDGER_ADDRESSES_MAX; i++) {
+    who->address_count = 0;
+    for (size_t i = 0; i < count && i < OSR_LEDGER_ADDRESSES_MAX; i++) {
         struct osr_url url;
-        if (osr_ledger_address_take(member->addresses[i], seen, allows_plaintext, &url)) {
+        if (osr_ledger_address_take(addresses[i], seen, allows_plaintext, &url)) {
             memcpy(who->addresses[who->address_count++], url.text, sizeof(url.text));
         }
     }
@@ -143,7 +144,7 @@ static void read_who(const struct osr_ledger_links *links, const struct ledger_l
 {
     snprintf(who->instance, sizeof(who->instance), "%s", osr_session_instance(link->session));
     snprintf(who->name, sizeof(who->name), "%s", osr_session_peer_name(link->session));
-    read_addresses(links, link, member, who);
+    osr_ledger_said_addresses(links, link, member->addresses, member->n_addresses, who);
     for (size_t i = 0; i < member->n_versions && i < OSR_MACHINES_MAX; i++) {
         uint32_t version = member->versions[i];
         who->versions[i] = (uint8_t)(version < UINT8_MAX ? version : UINT8_MAX);

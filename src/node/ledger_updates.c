@@ -1,6 +1,8 @@
 /* What the configuration says of its members is kept true: a leader hears by their links what they
  * say of themselves, and changes what is not so any more. Only links that may speak for a member
- * count, and of itself the leader knows.
+ * count, and of itself the leader knows. A member that has moved may be linked to others, and not
+ * to the leader, where neither can dial the other any more: those tell the leader where it is, who
+ * then dials it there and hears the rest from it.
  *
  * What all members understand of the commands never becomes less by this, so values and log hold
  * nothing that a member lacks: a version of osirisd that is older than that does not start. */
@@ -91,6 +93,15 @@ static bool is_done(const struct osr_ledger *ledger, const struct osr_raft_membe
     return member != NULL && osr_ledger_member_is_same(member, updated);
 }
 
+static void tell_leader(struct osr_ledger *ledger, const struct osr_raft_member *updated)
+{
+    struct osr_ledger_member who;
+    osr_ledger_member_decode(updated, &who, NULL); /* good: it was just made */
+    if (updated->id != ledger->member) {           /* which tells it itself */
+        osr_ledger_tell_whereabouts(ledger, &who);
+    }
+}
+
 void osr_ledger_update_members(struct osr_ledger *ledger)
 {
     uint64_t now_ms = uv_now(ledger->loop);
@@ -99,8 +110,11 @@ void osr_ledger_update_members(struct osr_ledger *ledger)
         return;
     }
     ledger->updates.looked_ms = now_ms;
-    if (!osr_ledger_leads(ledger) || !may_update(ledger, now_ms) ||
-        !find_outdated(ledger, &change.member)) {
+    if (!may_update(ledger, now_ms) || !find_outdated(ledger, &change.member)) {
+        return;
+    }
+    if (!osr_ledger_leads(ledger)) {
+        tell_leader(ledger, &change.member);
         return;
     }
     struct osr_raft_event event = {.type = OSR_RAFT_CHANGE,

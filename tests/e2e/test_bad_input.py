@@ -345,7 +345,6 @@ def test_peer_that_says_nothing(daemon, witness):
 # Who connects, talks nonsense and comes again does not fill the disk with the daemon's log; how
 # much was left out is said.
 def test_nonsense_does_not_fill_the_log(daemon, witness):
-    before = len(daemon.log().splitlines())
     began = time.monotonic()
     for _ in range(300):
         with osiris.Client(daemon.port) as client:
@@ -353,9 +352,8 @@ def test_nonsense_does_not_fill_the_log(daemon, witness):
             assert error_of(client) == "MALFORMED"
     osiris.wait_for(lambda: "more lines like these" in daemon.log(), "how many more there were")
     seconds = time.monotonic() - began
-    lines = daemon.log().splitlines()[before:]
-    assert "MALFORMED" in lines[0]
-    assert len(lines) <= 11 * (seconds + 2)
+    lines = [line for line in daemon.log().splitlines() if "MALFORMED" in line]
+    assert 1 <= len(lines) <= 10 * (seconds + 2)
 
 
 # A program that asks for much and reads nothing costs little memory, and is closed in the end.

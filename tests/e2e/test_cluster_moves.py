@@ -50,17 +50,20 @@ def reaches(member, other):
 
 
 # One that moves is found at its new address, also by one that it cannot dial: that has it from the
-# configuration alone. The same goes for the leader.
-@pytest.mark.parametrize("who", ["a follower", "the leader"])
-def test_who_moves_is_found(cluster, who):
+# configuration alone. The same goes where it is the leader that moves; and where the one that it
+# cannot dial leads, the third of them tells that one.
+@pytest.mark.parametrize("leads", ["who stays", "who moves", "whom it cannot dial"])
+def test_who_moves_is_found(cluster, leads):
     cluster.grow(3)
     quiet = join_without_listening(cluster)
     moved = cluster.members[2]  # which the quiet one has not been told of by its invitation
-    target = moved if who == "the leader" else cluster.members[0]
+    target = {"who stays": cluster.members[0], "who moves": moved,
+              "whom it cannot dial": quiet}[leads]
+    for member in cluster.members[:3]:
+        osiris.wait_for(lambda: reaches(quiet, member), "the quiet one has dialled them")
     if cluster.leader() is not target:
         cluster.leader().cli("cluster", "transfer", target.name)
         osiris.wait_for(lambda: cluster.find_leader() is target, f"{target.name} leads")
-    osiris.wait_for(lambda: reaches(quiet, moved), "the quiet one has dialled it")
     assert known_addresses(quiet, quiet) == []
 
     move(moved)

@@ -15,7 +15,7 @@
 #define OTHER_LEDGER "bbbbbbbbbbbbbbbbbbbbbbbbba"
 
 enum { ANSWERS_TO_MAX = 64 };
-enum { PUPPETS_MAX = 4, OWN_ID = 1, ANA_ID = 2, BEN_ID = 3 };
+enum { PUPPETS_MAX = 6, OWN_ID = 1, ANA_ID = 2, BEN_ID = 3 };
 
 /* Another instance. */
 struct puppet {

@@ -335,6 +335,36 @@ static void members_are_dialled_where_they_say(void **state)
     assert_int_equal(purpose_of(&rig->puppets[2]), OSR__LINK_PURPOSE__FOR_FEEDS);
 }
 
+static void tell_of_ana(struct puppet *teller, const char *address)
+{
+    char *addresses[] = {(char *)address};
+    Osr__LedgerAsk told = OSR__LEDGER_ASK__INIT;
+    told.ledger = (char *)LEDGER;
+    told.instance = (char *)ANA;
+    told.addresses = addresses;
+    told.n_addresses = COUNT(addresses);
+    puppet_say(teller, OSR__FRAME__BODY_LEDGER_ASK, &told.base);
+}
+
+/* A member that can neither dial this one nor be dialled where the configuration says is dialled
+ * where another member says it is, until it is linked and says so itself. */
+static void members_are_dialled_where_others_say(void **state)
+{
+    struct links_rig *rig = *state;
+    const char *address = osr_listener_url(rig->their_listener);
+    struct puppet *ben = puppet_join(rig, BEN, BEN_ID);
+    puppet_join_ledger(rig, BEN, BEN_ID); /* that none is dialled */
+    tell_of_ana(ben, "tcp://127.0.0.1:1?password_file=/etc/passwd");
+    assert_int_equal(osr_peers_count(rig->peers), 0);
+    tell_of_ana(ben, address);
+    assert_int_equal(rig->asks, 0);
+    size_t puppets = rig->puppet_count;
+    expect_dialled(rig, ANA, 2);
+    tell_of_ana(ben, "tcp://127.0.0.1:1");
+    puppet_leave(&rig->puppets[puppets]);
+    expect_dialled(rig, ANA, 1);
+}
+
 /* Somebody else at a member's address is let go. */
 static void another_instance_at_the_address_is_refused(void **state)
 {
@@ -399,6 +429,7 @@ int main(void)
         TEST(members_are_dialled),
         TEST(who_was_just_added_dials_whom_a_member_names),
         TEST(members_are_dialled_where_they_say),
+        TEST(members_are_dialled_where_others_say),
         TEST(another_instance_at_the_address_is_refused),
         TEST(a_member_says_what_it_is_by_its_own_links),
     };
