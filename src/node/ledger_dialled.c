@@ -125,3 +125,28 @@ void osr_ledger_dialled_hear(struct osr_ledger_links *links, const struct osr_le
         dialled->heard = *who;
     }
 }
+
+static bool speaks_for_itself(const struct osr_ledger_links *links, const char *instance)
+{
+    for (size_t i = 0; i < links->count; i++) {
+        const struct ledger_link *link = links->links[i];
+        if (link->kind == LEDGER_MEMBER && strcmp(link->said.who.instance, instance) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It is dialled there, no more: what is believed of it, it says itself once it is linked. */
+void osr_ledger_dialled_told(struct osr_ledger_links *links, const struct ledger_link *link,
+                             const Osr__LedgerAsk *told)
+{
+    struct osr_ledger_member who = {.instance = ""};
+    if (speaks_for_itself(links, told->instance)) {
+        return;
+    }
+    snprintf(who.instance, sizeof(who.instance), "%s", told->instance);
+    osr_ledger_said_addresses(links, link, told->addresses, told->n_addresses, &who);
+    osr_ledger_dialled_hear(links, &who);
+    osr_ledger_dialled_set(links);
+}

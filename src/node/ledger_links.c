@@ -319,24 +319,6 @@ static bool is_ask_valid(const struct osr_ledger_links *links, const Osr__Ledger
            ask->n_addresses <= OSR_LEDGER_ADDRESSES_MAX && ask->n_versions <= OSR_MACHINES_MAX;
 }
 
-/* One that can neither be dialled where it was known to be, nor knows where this one is. What it is
- * to be believed, it says itself once it is linked. */
-static void take_whereabouts(struct osr_ledger_links *links, const struct ledger_link *link,
-                             const Osr__LedgerAsk *told)
-{
-    struct osr_ledger_member who = {.instance = ""};
-    for (size_t i = 0; i < links->count; i++) {
-        const struct ledger_link *its = links->links[i];
-        if (its->kind == LEDGER_MEMBER && strcmp(its->said.who.instance, told->instance) == 0) {
-            return;
-        }
-    }
-    snprintf(who.instance, sizeof(who.instance), "%s", told->instance);
-    osr_ledger_said_addresses(links, link, told->addresses, told->n_addresses, &who);
-    osr_ledger_dialled_hear(links, &who);
-    osr_ledger_dialled_set(links);
-}
-
 static bool tells_whereabouts(const Osr__LedgerAsk *ask)
 {
     return ask->instance[0] != '\0' && ask->change == NULL && ask->transfer == NULL;
@@ -352,7 +334,7 @@ static void take_from_member(struct osr_ledger_links *links, struct ledger_link 
     } else if (frame->body_case == OSR__FRAME__BODY_LEDGER_ASK &&
                is_ask_valid(links, frame->ledger_ask)) {
         if (tells_whereabouts(frame->ledger_ask)) {
-            take_whereabouts(links, link, frame->ledger_ask);
+            osr_ledger_dialled_told(links, link, frame->ledger_ask);
         } else {
             handler->on_ask(handler->context, member, frame->ledger_ask);
         }

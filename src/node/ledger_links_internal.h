@@ -108,7 +108,10 @@ void osr_ledger_said_addresses(const struct osr_ledger_links *links, const struc
 /* ledger_dialled.c */
 /* Whom the configuration names is dialled, and nobody else. */
 void osr_ledger_dialled_set(struct osr_ledger_links *links);
-/* A member can be reached there, it says itself or, of one that has no link here, another does. */
+/* A member has said where it can be reached. */
 void osr_ledger_dialled_hear(struct osr_ledger_links *links, const struct osr_ledger_member *who);
+/* By that link another member has said it of one that may have none here. */
+void osr_ledger_dialled_told(struct osr_ledger_links *links, const struct ledger_link *link,
+                             const Osr__LedgerAsk *told);
 
 #endif

@@ -106,6 +106,9 @@ struct puppet *puppet_create(struct links_rig *rig, const char *instance);
 struct puppet *puppet_link(struct links_rig *rig, const char *instance);
 struct puppet *puppet_link_for(struct links_rig *rig, const char *instance,
                                Osr__LinkPurpose purpose);
+/* Tries to link, and is shown out: why. */
+enum osr_code puppet_is_refused(struct links_rig *rig, const char *instance,
+                                Osr__LinkPurpose purpose);
 void puppet_leave(struct puppet *puppet);
 void puppet_say(struct puppet *puppet, Osr__Frame__BodyCase body, ProtobufCMessage *message);
 /* What a member of LEDGER with this id says: 1 start, term 5, 100 entries. */

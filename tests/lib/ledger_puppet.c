@@ -8,8 +8,7 @@
 
 #include <cmocka.h>
 
-struct puppet *puppet_link_for(struct links_rig *rig, const char *instance,
-                               Osr__LinkPurpose purpose)
+static struct puppet *dial(struct links_rig *rig, const char *instance, Osr__LinkPurpose purpose)
 {
     struct osr_url url;
     struct puppet *puppet = puppet_create(rig, instance);
@@ -17,8 +16,28 @@ struct puppet *puppet_link_for(struct links_rig *rig, const char *instance,
     assert_int_equal(osr_sessions_dial(rig->their_sessions, &url, purpose, NULL, OSR_CODEC_PROTOBUF,
                                        puppet, &puppet->session, &rig->err),
                      0);
+    return puppet;
+}
+
+struct puppet *puppet_link_for(struct links_rig *rig, const char *instance,
+                               Osr__LinkPurpose purpose)
+{
+    struct puppet *puppet = dial(rig, instance, purpose);
     links_wait(rig, &puppet->members, 1);
     return puppet;
+}
+
+enum osr_code puppet_is_refused(struct links_rig *rig, const char *instance,
+                                Osr__LinkPurpose purpose)
+{
+    struct puppet *puppet = dial(rig, instance, purpose);
+    for (size_t turns = 0; puppet->session != NULL && turns < 10 * 1000; turns++) {
+        links_settle(rig);
+        uv_sleep(1);
+    }
+    assert_null(puppet->session);
+    assert_int_equal(puppet->members, 0);
+    return rig->err.code;
 }
 
 struct puppet *puppet_link(struct links_rig *rig, const char *instance)

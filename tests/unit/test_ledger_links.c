@@ -381,6 +381,16 @@ static void a_link_for_the_ledger_goes_first(void **state)
     assert_int_equal(rig->lost, 0);
 }
 
+/* Who may not vote may link, but not for the ledger: it would take the place of who may. */
+static void who_may_not_vote_has_no_link_for_the_ledger(void **state)
+{
+    struct links_rig *rig = *state;
+    puppet_link(rig, MUTE);
+    assert_int_equal(puppet_is_refused(rig, MUTE, OSR__LINK_PURPOSE__FOR_LEDGER),
+                     OSR_PERMISSION_DENIED);
+    puppet_join_ledger(rig, ANA, ANA_ID);
+}
+
 /* One that waits is one, by however many links it does. */
 static void who_waits_by_two_links_is_found(void **state)
 {
@@ -416,6 +426,7 @@ int main(void)
         TEST(news_is_told),
         TEST(a_second_link_replaces_the_first),
         TEST(a_link_for_the_ledger_goes_first),
+        TEST(who_may_not_vote_has_no_link_for_the_ledger),
         TEST(who_waits_by_two_links_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
