@@ -14,7 +14,8 @@
 #include "adapter/private_file.h"
 
 enum {
-    ZERO_BYTES = 1 << 20, /* written at a time */
+    ZERO_BYTES = 256 << 10,        /* written at a time, to ... */
+    ZERO_ALIGNMENT_MAX = 64 << 10, /* devices with blocks of that size at most, or by the cache */
     ZERO_REST_NS_MAX = 5 * 1000 * 1000
 };
 
@@ -168,23 +169,48 @@ static int flush_piece(const struct osr_file *file, uint64_t offset, size_t size
     return fail(err, "flush", file->path);
 }
 
-static int system_zero(struct osr_disk *disk, struct osr_file *file, uint64_t size,
-                       struct osr_err *err)
+/* Past the page cache, or through it again. False where the file system knows no other way. */
+static bool bypass_cache(const struct osr_file *file, bool bypasses)
 {
-    static const uint8_t zeros[ZERO_BYTES];
-    int code = reserve_room(file, size, err);
+    int flags = fcntl(file->fd, F_GETFL);
 
-    for (uint64_t offset = 0; code == 0 && offset < size; offset += ZERO_BYTES) {
-        uint64_t rest = size - offset;
-        size_t piece = rest < ZERO_BYTES ? (size_t)rest : ZERO_BYTES;
+    flags = bypasses ? flags | O_DIRECT : flags & ~O_DIRECT;
+    return fcntl(file->fd, F_SETFL, flags) == 0;
+}
+
+static int zero_from(struct osr_disk *disk, struct osr_file *file, uint64_t offset, uint64_t end,
+                     bool bypasses, struct osr_err *err)
+{
+    _Alignas(ZERO_ALIGNMENT_MAX) static const uint8_t zeros[ZERO_BYTES];
+    int code = 0;
+
+    while (code == 0 && offset < end) {
+        size_t piece = end - offset < ZERO_BYTES ? (size_t)(end - offset) : ZERO_BYTES;
         uint64_t began_ns = osr_monotonic_ns();
         code = system_write(disk, file, offset, zeros, piece, err);
-        if (code == 0) {
+        if (code == 0 && !bypasses) {
             code = flush_piece(file, offset, piece, err);
         }
+        offset += piece;
         osr_rest_since(began_ns, ZERO_REST_NS_MAX);
     }
     return code;
+}
+
+/* Nobody reads these zeros, so they need no room in memory, nor the time to copy them there. What
+ * fails that way may still work in the ordinary one. */
+static int system_zero(struct osr_disk *disk, struct osr_file *file, uint64_t size,
+                       struct osr_err *err)
+{
+    uint64_t done = 0;
+    int code = reserve_room(file, size, err);
+
+    if (code == 0 && bypass_cache(file, true)) {
+        uint64_t aligned = size - size % ZERO_ALIGNMENT_MAX;
+        done = zero_from(disk, file, 0, aligned, true, NULL) == 0 ? aligned : 0;
+        bypass_cache(file, false);
+    }
+    return code == 0 ? zero_from(disk, file, done, size, false, err) : code;
 }
 
 static int system_cut(struct osr_disk *disk, struct osr_file *file, uint64_t size,

@@ -7,8 +7,11 @@
 
 #include "adapter/wal_state.h"
 
-/* What an unusually large batch needed is given back after it. */
-enum { BUFFER_BYTES_KEPT = 8 << 20 };
+enum {
+    BUFFER_BYTES_KEPT = 8 << 20, /* what an unusually large batch needed is given back after it */
+    BLOCK_BYTES = 4096,          /* of page caches and most disks */
+};
+static const uint8_t zeros[BLOCK_BYTES];
 
 /* The process must end after this, so all that may be wanted is to know why. */
 static int fail_for_good(struct osr_wal *wal, int code)
@@ -129,6 +132,18 @@ int osr_wal_prepare(struct osr_wal *wal, struct osr_err *err)
     return is_due ? need_segment(wal, 1, &segment, err) : 0;
 }
 
+/* Writing to them. */
+
+/* A block that is written in part is read first, where it is not in memory, and new segments are
+ * not. Behind the end there is nothing but zeros, so they can be written along. */
+static void fill_block(struct osr_wal *wal, const struct osr_segment *segment, uint64_t offset)
+{
+    uint64_t end = offset + wal->buffer.size;
+    uint64_t filled = (end + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+
+    osr_buffer_add(&wal->buffer, zeros, (filled < segment->size ? filled : segment->size) - end);
+}
+
 /* Taking them into use. */
 
 /* A record of the log's own, at the end of the current segment. */
@@ -142,6 +157,7 @@ static int write_own_record(struct osr_wal *wal, const struct osr_segment *segme
 
     wal->buffer.size = 0;
     osr_record_encode(&wal->buffer, segment, offset, wal->synced, &record);
+    fill_block(wal, segment, offset);
     return osr_wal_write_segment(wal, segment, offset, wal->buffer.data, wal->buffer.size);
 }
 
@@ -268,11 +284,12 @@ static void encode(struct osr_wal *wal, const struct osr_wal_record *records, si
                    uint64_t end)
 {
     wal->buffer.size = 0;
-    osr_buffer_reserve(&wal->buffer, (size_t)(end - wal->end));
+    osr_buffer_reserve(&wal->buffer, (size_t)(end - wal->end) + BLOCK_BYTES);
     for (size_t i = 0; i < count; i++) {
         osr_record_encode(&wal->buffer, wal->segment, wal->end + wal->buffer.size, wal->synced,
                           &records[i]);
     }
+    fill_block(wal, wal->segment, wal->end);
 }
 
 /* Before the write, so that a record which may not come next never gets to the disk. */
