@@ -9,6 +9,7 @@ enum {
     ASK_MS = 3000,
     SILENCE_MS = 15 * 1000,
     ROOM_BYTES = 64 << 10,
+    IGNORED_AT_ONCE = 16 << 10,
 };
 
 static struct osr_message_connection *of(struct osr_connection *base)
@@ -202,7 +203,7 @@ void osr_message_connection_wake(struct osr_message_connection *connection)
 /* After the close: read and thrown away until the other side ends, too. */
 static void ignore(struct osr_message_connection *connection)
 {
-    static _Thread_local uint8_t ignored[ROOM_BYTES];
+    uint8_t ignored[IGNORED_AT_ONCE];
     size_t size;
     while ((size = osr_message_link_read(connection->link, ignored, sizeof(ignored))) > 0) {
         connection->ignored += size;

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "adapter/address.h"
+#include "base/thread_room.h"
 
 enum {
     /* Pieces and bytes given to one writev. What libuv has taken counts as queued until all of it
@@ -13,6 +14,7 @@ enum {
     WRITE_PIECES_MAX = 128,
     WRITE_BYTES_MAX = 256 << 10,
     QUEUE_PIECES_MIN = 8,
+    IGNORED_AT_ONCE = 16 << 10,
 };
 
 /* -- life -- */
@@ -330,8 +332,8 @@ static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *ret_room)
 
     if (connection->closing) {
         /* Read and thrown away until the other side closes, too. */
-        static _Thread_local char ignored[16384];
-        *ret_room = uv_buf_init(ignored, sizeof ignored);
+        static _Thread_local uint8_t *ignored;
+        *ret_room = uv_buf_init(osr_thread_room(&ignored, IGNORED_AT_ONCE), IGNORED_AT_ONCE);
         return;
     }
     size_t size = 0;

@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/thread_room.h"
+
 /* Ciphertext read at a time, by one connection after the other. */
 enum { ROOM_BYTES = 64 << 10 };
 
@@ -214,8 +216,8 @@ static void on_carrier_open(void *context, struct osr_connection *carrier)
 
 static uint8_t *shared_room(void)
 {
-    static _Thread_local uint8_t room[ROOM_BYTES];
-    return room;
+    static _Thread_local uint8_t *room;
+    return osr_thread_room(&room, ROOM_BYTES);
 }
 
 static uint8_t *on_carrier_room(void *context, size_t suggested, size_t *ret_size)

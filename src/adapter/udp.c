@@ -61,7 +61,7 @@ void osr_udp_send_record(struct osr_udp *connection, const struct osr_udp_addres
 /* Returns false where there may be more to send, and others have their turn first. */
 bool osr_udp_send_packets(struct osr_udp *connection)
 {
-    static _Thread_local uint8_t packet[OSR_DATAGRAM_BYTES_MAX];
+    uint8_t packet[OSR_DATAGRAM_BYTES_MAX];
     struct osr_udp_socket *udp = osr_udp_port_socket(connection->port);
     enum osr_pipe_path to;
     size_t size = 0;
@@ -293,7 +293,7 @@ static int take_packet(struct osr_udp *connection, const struct osr_udp_address 
 static int take_packets(struct osr_udp *connection, const struct osr_udp_address *from,
                         struct osr_err *err)
 {
-    static _Thread_local uint8_t packet[OSR_DTLS_RECORD_BYTES_MAX];
+    uint8_t packet[OSR_DTLS_RECORD_BYTES_MAX];
     for (;;) {
         size_t size;
         int code = osr_dtls_read(connection->dtls, packet, &size, err);

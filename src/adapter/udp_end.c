@@ -190,7 +190,7 @@ void osr_udp_settle_end(struct osr_udp *connection)
 
 void osr_udp_ignore_rest(struct osr_udp *connection)
 {
-    static _Thread_local uint8_t ignored[IGNORED_AT_ONCE];
+    uint8_t ignored[IGNORED_AT_ONCE];
     size_t size;
     while ((size = osr_datagram_pipe_read(connection->pipe, ignored, sizeof(ignored))) > 0) {
         connection->ignored += size;

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/thread_room.h"
+
 enum {
     RECEIVED_AT_ONCE = 32, /* datagrams by one system call */
     /* Such calls before others have their turn: stops a flood from keeping the loop. */
@@ -46,7 +48,14 @@ struct batch {
     uint8_t bytes[SENT_BYTES + OSR_DATAGRAM_BYTES_MAX];
 };
 
-static _Thread_local struct batch outgoing;
+/* What goes out of this thread; NULL: nothing ever did. */
+static _Thread_local struct batch *outgoing;
+
+/* Datagrams that come in, as many at a time as the system gives. */
+struct arrivals {
+    struct osr_udp_address addresses[RECEIVED_AT_ONCE];
+    uint8_t rooms[RECEIVED_AT_ONCE][OSR_DATAGRAM_BYTES_MAX];
+};
 
 /* ---- addresses ---- */
 
@@ -171,34 +180,36 @@ static void send_batch(struct osr_udp_socket *udp, struct batch *batch)
 
 uint8_t *osr_udp_socket_room(struct osr_udp_socket *udp)
 {
-    assert(outgoing.count == 0 || outgoing.owner == udp);
-    outgoing.owner = udp;
-    return outgoing.bytes + outgoing.used;
+    static _Thread_local uint8_t *room;
+    outgoing = osr_thread_room(&room, sizeof(*outgoing));
+    assert(outgoing->count == 0 || outgoing->owner == udp);
+    outgoing->owner = udp;
+    return outgoing->bytes + outgoing->used;
 }
 
 void osr_udp_socket_put(struct osr_udp_socket *udp, const struct osr_udp_address *to, size_t size)
 {
-    assert(outgoing.owner == udp && size <= OSR_DATAGRAM_BYTES_MAX);
-    outgoing.addresses[outgoing.count] = *to;
-    outgoing.sizes[outgoing.count] = size;
-    outgoing.count++;
-    outgoing.used += size;
-    if (outgoing.count == SENT_AT_ONCE || outgoing.used >= SENT_BYTES) {
+    assert(outgoing->owner == udp && size <= OSR_DATAGRAM_BYTES_MAX);
+    outgoing->addresses[outgoing->count] = *to;
+    outgoing->sizes[outgoing->count] = size;
+    outgoing->count++;
+    outgoing->used += size;
+    if (outgoing->count == SENT_AT_ONCE || outgoing->used >= SENT_BYTES) {
         osr_udp_socket_flush(udp);
     }
 }
 
 void osr_udp_socket_flush(struct osr_udp_socket *udp)
 {
-    if (outgoing.count == 0) {
+    if (outgoing == NULL || outgoing->count == 0) {
         return;
     }
-    assert(outgoing.owner == udp);
+    assert(outgoing->owner == udp);
     if (!udp->is_blocked) {
-        send_batch(udp, &outgoing);
+        send_batch(udp, outgoing);
     }
-    outgoing.count = 0;
-    outgoing.used = 0;
+    outgoing->count = 0;
+    outgoing->used = 0;
 }
 
 bool osr_udp_socket_is_blocked(const struct osr_udp_socket *udp)
@@ -237,15 +248,16 @@ static bool is_heard(const struct osr_udp_socket *udp)
 /* False: there was no more. */
 static bool receive_some(struct osr_udp_socket *udp)
 {
-    static _Thread_local uint8_t rooms[RECEIVED_AT_ONCE][OSR_DATAGRAM_BYTES_MAX];
-    static _Thread_local struct osr_udp_address addresses[RECEIVED_AT_ONCE];
+    static _Thread_local uint8_t *room;
+    struct arrivals *arrivals = osr_thread_room(&room, sizeof(*arrivals));
+    struct osr_udp_address *addresses = arrivals->addresses;
     struct mmsghdr messages[RECEIVED_AT_ONCE] = {0};
     struct iovec pieces[RECEIVED_AT_ONCE];
     struct beside besides[RECEIVED_AT_ONCE] = {0};
 
     for (size_t i = 0; i < RECEIVED_AT_ONCE; i++) {
         addresses[i] = (struct osr_udp_address){0};
-        pieces[i] = (struct iovec){rooms[i], sizeof(rooms[i])};
+        pieces[i] = (struct iovec){arrivals->rooms[i], sizeof(arrivals->rooms[i])};
         messages[i].msg_hdr = (struct msghdr){.msg_name = &addresses[i].any,
                                               .msg_namelen = sizeof(addresses[i].v6),
                                               .msg_iov = &pieces[i],
@@ -259,7 +271,7 @@ static bool receive_some(struct osr_udp_socket *udp)
         note_here(&messages[i].msg_hdr, &addresses[i]);
         if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) == 0) {
             udp->handler->on_datagram(udp->context, &addresses[i],
-                                      osr_slice(rooms[i], messages[i].msg_len));
+                                      osr_slice(arrivals->rooms[i], messages[i].msg_len));
         }
     }
     return count == RECEIVED_AT_ONCE;
