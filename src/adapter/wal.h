@@ -16,7 +16,8 @@
  *     all behind it, format u32 (2 if joined is not 0, else 1: who knows nothing of joined ones
  *     must not miss the others), sequence u64, size u64, salt u64, joined u64 (how many segments
  *     behind it this one stands for, too), zeros
- *     records, each padded with zeros to 8 bytes:
+ *     records, each padded with zeros to 8 bytes (and what is written at a time with the zeros up
+ *     to the end of a block, which stand there already):
  *     CRC32C u32, length u32 (of the payload), synced u32, log id u32, index u64, type u8,
  *     format u8, check u16, payload
  * The CRC is over all behind itself and begins from the header's CRC and the record's offset, so
