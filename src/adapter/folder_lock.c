@@ -7,9 +7,12 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+
+enum { WAIT_MS = 2000, LOOK_MS = 20 };
 
 struct osr_folder_lock {
     int fd;
@@ -71,6 +74,19 @@ static int write_holder(int fd, struct osr_err *err)
     return 0;
 }
 
+/* A process that was killed holds its lock until it has come to its end, which takes as long as the
+ * disk does for what it was writing. Ends with errno set. */
+static bool lock_soon(int fd)
+{
+    for (unsigned waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += LOOK_MS) {
+        if (errno != EWOULDBLOCK || waited_ms >= WAIT_MS) {
+            return false;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * 1000000L}, NULL);
+    }
+    return true;
+}
+
 int osr_folder_lock(const char *folder, struct osr_folder_lock **ret_lock, struct osr_err *err)
 {
     int code = make_folders(folder, err);
@@ -86,7 +102,7 @@ int osr_folder_lock(const char *folder, struct osr_folder_lock **ret_lock, struc
         code = (int)osr_err_errno(err, OSR_IO, errno, "cannot open %s", path);
         goto fail_open;
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (!lock_soon(fd)) {
         code = errno == EWOULDBLOCK
                    ? refuse_in_use(fd, folder, err)
                    : (int)osr_err_errno(err, OSR_IO, errno, "cannot lock %s", path);

@@ -10,7 +10,7 @@
 struct osr_folder_lock;
 
 /* Makes the folder (mode 0700, parents too) if it is not there. IN_USE where another process
- * has it. */
+ * still has it after two seconds: one that was killed may take a moment to end. */
 int osr_folder_lock(const char *folder, struct osr_folder_lock **ret_lock, struct osr_err *err);
 void osr_folder_unlock(struct osr_folder_lock *lock); /* NULL is a no-op */
 
