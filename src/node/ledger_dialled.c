@@ -1,12 +1,14 @@
-/* Which members are dialled, and where: where they have said themselves that they are, and where
- * the configuration says so. */
+/* Which members are dialled, and where: where they have said themselves that they are, where the
+ * configuration says so, and where it does at other members. Those know of a move that has not come
+ * here: the one that has moved may lead, and neither can dial the other. */
 #include <stdio.h>
 
 #include "node/ledger_addresses.h"
 #include "node/ledger_links_internal.h"
 
 _Static_assert((int)OSR_PEER_MEMBERS_MAX >= (int)OSR_RAFT_MEMBERS_MAX, "all can be dialled");
-_Static_assert((int)OSR_PEER_ADDRESSES_MAX >= (int)OSR_LEDGER_ADDRESSES_MAX, "at all addresses");
+_Static_assert((int)OSR_PEER_ADDRESSES_MAX >= 3 * (int)OSR_LEDGER_ADDRESSES_MAX,
+               "as heard, as agreed on, and as another member says");
 
 static struct ledger_dialled *find(struct osr_ledger_links *links, const char *instance)
 {
@@ -38,13 +40,43 @@ static void add_addresses(struct address_list *list, const struct osr_ledger_mem
     }
 }
 
+static bool find_named(const struct osr_raft_configuration *configuration, const char *instance,
+                       struct osr_ledger_member *ret_who)
+{
+    for (size_t i = 0; i < configuration->count; i++) {
+        if (osr_ledger_member_decode(&configuration->members[i], ret_who, NULL) == 0 &&
+            strcmp(ret_who->instance, instance) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* As members say who are not of one mind with this one, whose configuration is `own`. */
+static void add_vouched(const struct osr_ledger_links *links, const char *instance,
+                        struct osr_slice own, struct address_list *list)
+{
+    for (size_t i = 0; i < links->count; i++) {
+        const struct ledger_link *link = links->links[i];
+        struct osr_slice vouched = osr_buffer_slice(&link->vouched);
+        struct osr_raft_configuration configuration;
+        struct osr_ledger_member who;
+        if (link->kind == LEDGER_MEMBER && !osr_slice_equal(vouched, own) &&
+            osr_raft_configuration_decode(vouched, &configuration, NULL) == 0 &&
+            find_named(&configuration, instance, &who)) {
+            add_addresses(list, &who, links->options.config->insecure);
+        }
+    }
+}
+
 static void dial(struct osr_ledger_links *links, const struct ledger_dialled *dialled,
-                 const struct osr_ledger_member *configured)
+                 const struct osr_ledger_member *configured, struct osr_slice own)
 {
     struct address_list list = {.count = 0};
     bool allows_plaintext = links->options.config->insecure;
     add_addresses(&list, &dialled->heard, allows_plaintext);
     add_addresses(&list, configured, allows_plaintext);
+    add_vouched(links, dialled->instance, own, &list);
     if (list.count > 0) {
         osr_peers_add_member(links->options.peers, dialled->instance, list.urls, list.count);
     }
@@ -63,24 +95,13 @@ static struct ledger_dialled *find_or_add(struct osr_ledger_links *links, const 
     return dialled;
 }
 
-static bool is_named(const struct osr_raft_configuration *configuration, const char *instance)
-{
-    for (size_t i = 0; i < configuration->count; i++) {
-        struct osr_ledger_member who;
-        if (osr_ledger_member_decode(&configuration->members[i], &who, NULL) == 0 &&
-            strcmp(who.instance, instance) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void remove_others(struct osr_ledger_links *links,
                           const struct osr_raft_configuration *configuration)
 {
     for (size_t i = links->dialled_count; i > 0; i--) {
         struct ledger_dialled *dialled = &links->dialled[i - 1];
-        if (!is_named(configuration, dialled->instance)) {
+        struct osr_ledger_member who;
+        if (!find_named(configuration, dialled->instance, &who)) {
             osr_peers_remove_member(links->options.peers, dialled->instance);
             *dialled = links->dialled[--links->dialled_count];
         }
@@ -106,16 +127,19 @@ static const struct osr_raft_configuration *whom_to_dial(const struct osr_ledger
 void osr_ledger_dialled_set(struct osr_ledger_links *links)
 {
     struct osr_raft_configuration room;
+    struct osr_buffer own = {0};
     const struct osr_raft_configuration *configuration = whom_to_dial(links, &room);
+    osr_raft_configuration_encode(configuration, &own);
     remove_others(links, configuration);
     for (size_t i = 0; i < configuration->count; i++) {
         struct osr_ledger_member who;
         /* Not the instance itself, though an older configuration may know it by another id. */
         if (osr_ledger_member_decode(&configuration->members[i], &who, NULL) == 0 &&
             strcmp(who.instance, links->options.instance) != 0) {
-            dial(links, find_or_add(links, who.instance), &who);
+            dial(links, find_or_add(links, who.instance), &who, osr_buffer_slice(&own));
         }
     }
+    osr_buffer_done(&own);
 }
 
 void osr_ledger_dialled_hear(struct osr_ledger_links *links, const struct osr_ledger_member *who)

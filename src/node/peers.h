@@ -31,8 +31,8 @@ enum {
     OSR_LINKED_LOOK_MS = 1000,
     /* A link that was up for so long was a good one. */
     OSR_LINK_STEADY_MS = 5 * 1000,
-    OSR_PEER_MEMBERS_MAX = 16,  /* beside OSR_PEERS_MAX of the config */
-    OSR_PEER_ADDRESSES_MAX = 4, /* of one member */
+    OSR_PEER_MEMBERS_MAX = 16,   /* beside OSR_PEERS_MAX of the config */
+    OSR_PEER_ADDRESSES_MAX = 12, /* of one member */
 };
 
 struct osr_peers;

@@ -329,6 +329,16 @@ class Cluster:
         leader = self.leader()
         return [member for member in self.members if member is not leader]
 
+    def hand_over(self, member):
+        """Until it leads. Who has only just come has no links to most others: it is told again."""
+        def leads():
+            leader = self.find_leader()
+            if leader is not None and leader is not member:
+                leader.cli.run("cluster", "transfer", member.name)
+            return self.find_leader() is member
+
+        osiris.wait_for(leads, f"{member.name} leads")
+
     def wait_for_voters(self, timeout_s=osiris.WAIT_S):
         """Until each that runs knows all of them as voters, and nobody else."""
         names = {member.name for member in self.members}

@@ -365,6 +365,24 @@ static void members_are_dialled_where_others_say(void **state)
     expect_dialled(rig, ANA, 1);
 }
 
+/* One that has moved, and leads, may be linked to all but this one: those know where it is. */
+static void members_are_dialled_where_others_have_agreed(void **state)
+{
+    struct links_rig *rig = *state;
+    struct osr_buffer bytes = {0};
+    links_set_member(rig, 1, ANA_ID, ANA, osr_listener_url(rig->their_listener));
+    osr_raft_configuration_encode(&rig->configuration, &bytes);
+    links_set_member(rig, 1, ANA_ID, ANA, "tcp://127.0.0.1:1");
+    struct puppet *ben = puppet_join(rig, BEN, BEN_ID);
+    puppet_join_ledger(rig, BEN, BEN_ID); /* that none is dialled */
+    Osr__Member says = puppet_member(BEN_ID);
+    says.configuration.data = bytes.data;
+    says.configuration.len = bytes.size;
+    puppet_say_member(ben, says);
+    expect_dialled(rig, ANA, 2);
+    osr_buffer_done(&bytes);
+}
+
 /* Somebody else at a member's address is let go. */
 static void another_instance_at_the_address_is_refused(void **state)
 {
@@ -430,6 +448,7 @@ int main(void)
         TEST(who_was_just_added_dials_whom_a_member_names),
         TEST(members_are_dialled_where_they_say),
         TEST(members_are_dialled_where_others_say),
+        TEST(members_are_dialled_where_others_have_agreed),
         TEST(another_instance_at_the_address_is_refused),
         TEST(a_member_says_what_it_is_by_its_own_links),
     };
