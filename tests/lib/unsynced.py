@@ -39,17 +39,23 @@ class Disk:
         return {"LD_PRELOAD": osiris.program("tests/lib/unsynced.so"),
                 "OSIRIS_UNSYNCED": str(self.folder), "OSIRIS_UNSYNCED_JOURNAL": str(self.journal)}
 
+    def fall_ill(self, ailment, whose):
+        """At once: a file that is still empty would mean all files."""
+        written = self.journal / f"{ailment}.tmp"
+        written.write_text(whose)
+        written.rename(self.journal / ailment)
+
     def break_down(self, whose=""):
         """From now on no sync of a file with that in its path succeeds, until the power was cut."""
-        (self.journal / "broken").write_text(whose)
+        self.fall_ill("broken", whose)
 
     def refuse_writes(self, whose=""):
         """So it is with writes over what is there, as of sectors that have gone bad."""
-        (self.journal / "unwritable").write_text(whose)
+        self.fall_ill("unwritable", whose)
 
     def slow_down(self, whose=""):
         """Each sync takes a second longer, until `mend`."""
-        (self.journal / "slow").write_text(whose)
+        self.fall_ill("slow", whose)
 
     def mend(self):
         for ailment in AILMENTS:
